@@ -1,0 +1,23 @@
+//! The domain: aggregates as pure `decide` / `evolve`, their commands and events, ids, and the
+//! Amazon States Language.
+//!
+//! No I/O, no clock, no randomness, no async: whatever a decision needs from outside comes in
+//! through [`Context`]. Commands come from the command service, events go back to it and from
+//! there into the log. Event names and shapes are storage format.
+
+pub mod asl;
+mod aggregate;
+pub mod execution;
+pub mod export;
+pub mod function;
+mod ids;
+pub mod pipeline;
+pub mod replay;
+pub mod stored_object;
+pub mod worker;
+
+pub use aggregate::{Aggregate, Context, DecodeError, Event, Load};
+pub use ids::{
+    BucketName, CommandId, ExecutionId, ExportId, FunctionName, InvalidName, ObjectKey,
+    PipelineName, ReplayId, WorkerId,
+};

@@ -1,0 +1,21 @@
+//! The append-only event log: the port [`EventLog`], what it stores ([`RecordedEvent`]) and its
+//! adapters.
+//!
+//! This crate knows streams, bytes and positions. It does not know what an event means; that is
+//! the business of the crate `daybook-domain`. Data comes in through [`EventLog::append`] and
+//! leaves through reads and catch-up subscriptions.
+
+pub mod conformance;
+mod event_log;
+pub mod memory;
+mod recorded_event;
+pub mod sqlite;
+mod subscription;
+
+pub use event_log::{
+    Append, AppendError, Appended, Direction, EventLog, Expected, ReadError,
+};
+pub use recorded_event::{
+    EventMetadata, NewEvent, Position, RecordedEvent, Salt, StreamName, StreamVersion,
+};
+pub use subscription::Subscription;
