@@ -9,7 +9,9 @@ use thiserror::Error;
 use uuid::Uuid;
 
 /// One consistency boundary. Its stream of events is its whole truth.
-pub trait Aggregate: Clone + Debug + Default + Serialize + DeserializeOwned + Send + Sync + 'static {
+pub trait Aggregate:
+    Clone + Debug + Default + Serialize + DeserializeOwned + Send + Sync + 'static
+{
     /// The aggregate's name, for messages.
     const NAME: &'static str;
     /// How much of its stream has to be read to know its state.
@@ -51,7 +53,9 @@ pub struct Context {
 }
 
 /// The events of one aggregate.
-pub trait Event: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static {
+pub trait Event:
+    Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static
+{
     /// The event's name as stored.
     fn event_type(&self) -> &'static str;
     /// The version of the shape that [`Event::to_json`] writes.

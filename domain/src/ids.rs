@@ -103,7 +103,9 @@ name!(
 
 fn is_plain(name: &str, most: usize) -> bool {
     (1..=most).contains(&name.len())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
 }
 
 macro_rules! id {

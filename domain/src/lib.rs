@@ -5,8 +5,8 @@
 //! through [`Context`]. Commands come from the command service, events go back to it and from
 //! there into the log. Event names and shapes are storage format.
 
-pub mod asl;
 mod aggregate;
+pub mod asl;
 pub mod execution;
 pub mod export;
 pub mod function;

@@ -62,6 +62,11 @@ pub struct ExecutionStarted {
     pub input: Value,
     /// The actor in words, for example `pipeline:uppercase` or `cli:ada`.
     pub actor: String,
+    /// When it began, on the clock of the command service.
+    pub started_at: Timestamp,
+    /// The state machine's own `TimeoutSeconds`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<u64>,
 }
 
 /// The object version for which an execution runs.
@@ -105,6 +110,8 @@ pub enum Cause {
 pub struct TaskStateEntered {
     /// The state's name.
     pub state: String,
+    /// The function that it calls.
+    pub function: FunctionName,
     /// What came in.
     pub input: Value,
 }

@@ -51,6 +51,8 @@ pub struct RecordRemoved {
     pub bucket: BucketName,
     /// The key.
     pub key: ObjectKey,
+    /// The version that was removed, as far as it is known.
+    pub version: ObjectVersion,
     /// How it was learnt.
     pub channel: Channel,
     /// The S3 event name without `s3:`.

@@ -50,6 +50,8 @@ pub struct ObjectRemoved {
     pub bucket: BucketName,
     /// The key.
     pub key: ObjectKey,
+    /// The version that was removed, as far as it is known.
+    pub version: ObjectVersion,
     /// How it was learnt.
     pub channel: Channel,
     /// The S3 event name without `s3:`, for example `ObjectRemoved:Delete`.

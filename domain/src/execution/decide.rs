@@ -1,0 +1,334 @@
+//! What each command leads to.
+
+use jiff::SignedDuration;
+use serde_json::Value;
+
+use super::{
+    AttemptKey, AttemptReport, CodeRevision, Execution, ExecutionAborted, ExecutionCommand,
+    ExecutionError, ExecutionEvent, ExecutionFailed, ExecutionStarted, ExecutionSucceeded,
+    ExecutionTimedOut, MAX_INTERRUPTIONS, MAX_STATE_BYTES, Phase, RetryScheduled, StartExecution,
+    Task, TaskFailed, TaskInterrupted, TaskOutcome, TaskScheduled, TaskStarted, TaskStateEntered,
+    TaskStateExited, TaskSucceeded, TaskTimedOut,
+};
+use crate::asl::{Machine, State};
+use crate::{Context, WorkerId};
+
+type Decision = Result<Vec<ExecutionEvent>, ExecutionError>;
+
+pub(super) fn decide(
+    execution: &Execution,
+    command: ExecutionCommand,
+    context: &Context,
+) -> Decision {
+    if let ExecutionCommand::Start(start) = command {
+        return match execution.started {
+            None => begin(start, context),
+            Some(_) => Ok(Vec::new()),
+        };
+    }
+    let Some(status) = execution.status else {
+        return Err(ExecutionError::NotStarted);
+    };
+    match command {
+        ExecutionCommand::RecordOutcome {
+            task,
+            attempt,
+            worker,
+            outcome,
+            report,
+            logs,
+        } => {
+            let key = AttemptKey {
+                task,
+                attempt,
+                worker,
+            };
+            if execution.last_outcome == Some(key) {
+                return Ok(Vec::new());
+            }
+            if status.is_terminal() {
+                return Err(ExecutionError::Superseded);
+            }
+            record(execution, key, outcome, report, logs, context)
+        }
+        // Ending what has ended is what was asked for.
+        ExecutionCommand::TimeOut | ExecutionCommand::Abort { .. } if status.is_terminal() => {
+            Ok(Vec::new())
+        }
+        _ if status.is_terminal() => Err(ExecutionError::Over),
+        ExecutionCommand::ClaimTask {
+            task,
+            worker,
+            code,
+            supersede,
+        } => claim(execution, task, worker, code, supersede, context),
+        ExecutionCommand::TimeOut => time_out(execution, context),
+        ExecutionCommand::Abort { actor, reason } => {
+            Ok(vec![ExecutionAborted { actor, reason }.into()])
+        }
+        ExecutionCommand::Start(_) => Ok(Vec::new()),
+    }
+}
+
+fn begin(start: StartExecution, context: &Context) -> Decision {
+    let machine = Machine::parse(&start.definition).map_err(ExecutionError::Definition)?;
+    let state = machine.start_at.clone();
+    let Some(State::Task(task)) = machine.states.get(&state) else {
+        return Err(ExecutionError::NotStarted);
+    };
+    let (function, timeout_seconds) = (task.function.clone(), task.timeout_seconds);
+    let input = start.input.clone();
+    Ok(vec![
+        ExecutionStarted {
+            execution: start.execution,
+            pipeline: start.pipeline,
+            pipeline_revision: start.pipeline_revision,
+            definition: start.definition,
+            object: start.object,
+            cause: start.cause,
+            input: start.input,
+            actor: start.actor,
+            started_at: context.now,
+            timeout_seconds: machine.timeout_seconds,
+        }
+        .into(),
+        TaskStateEntered {
+            state: state.clone(),
+            function: function.clone(),
+            input,
+        }
+        .into(),
+        TaskScheduled {
+            state,
+            task: 1,
+            attempt: 1,
+            function,
+            timeout_seconds,
+        }
+        .into(),
+    ])
+}
+
+fn claim(
+    execution: &Execution,
+    ordinal: u32,
+    worker: WorkerId,
+    code: CodeRevision,
+    supersede: Option<WorkerId>,
+    context: &Context,
+) -> Decision {
+    let task = current(execution, ordinal).ok_or(ExecutionError::NotDue)?;
+    let started = |attempt| TaskStarted {
+        task: ordinal,
+        attempt,
+        worker,
+        code: code.clone(),
+    };
+    match task.phase {
+        Phase::Scheduled => Ok(vec![started(task.attempt).into()]),
+        Phase::WaitingForRetry { due } if due <= context.now => Ok(vec![
+            scheduled(task, task.attempt).into(),
+            started(task.attempt).into(),
+        ]),
+        Phase::Running { worker: owner } if owner == worker => Ok(Vec::new()),
+        Phase::Running { worker: owner } if supersede == Some(owner) => {
+            let why = format!("worker {owner} is gone; worker {worker} takes over");
+            let mut events = interrupt(execution, task, owner, why, AttemptReport::default());
+            if may_go_on(execution) {
+                events.push(started(task.attempt + 1).into());
+            }
+            Ok(events)
+        }
+        Phase::Running { worker: owner } => Err(ExecutionError::Claimed(owner)),
+        Phase::WaitingForRetry { .. } | Phase::Over => Err(ExecutionError::NotDue),
+    }
+}
+
+fn record(
+    execution: &Execution,
+    key: AttemptKey,
+    outcome: TaskOutcome,
+    report: AttemptReport,
+    logs: String,
+    context: &Context,
+) -> Decision {
+    let task = current(execution, key.task)
+        .filter(|task| {
+            task.attempt == key.attempt && task.phase == Phase::Running { worker: key.worker }
+        })
+        .ok_or(ExecutionError::Superseded)?;
+    let (ordinal, attempt) = (key.task, key.attempt);
+    match outcome {
+        TaskOutcome::Succeeded { output } if size_of(&output) > MAX_STATE_BYTES => {
+            let error = "States.DataLimitExceeded".to_owned();
+            // The wording is that of AWS Step Functions.
+            let cause = format!(
+                "The state/task '{}' returned a result with a size exceeding the maximum number \
+                 of bytes service limit.",
+                task.state
+            );
+            fail(execution, task, error, cause, report, logs, context)
+        }
+        TaskOutcome::Succeeded { output } => Ok(vec![
+            TaskSucceeded {
+                task: ordinal,
+                attempt,
+                output: output.clone(),
+                report,
+                logs,
+            }
+            .into(),
+            TaskStateExited {
+                state: task.state.clone(),
+                output: output.clone(),
+            }
+            .into(),
+            ExecutionSucceeded { output }.into(),
+        ]),
+        TaskOutcome::Failed { error, cause } => {
+            fail(execution, task, error, cause, report, logs, context)
+        }
+        TaskOutcome::TimedOut { cause } => {
+            let timed_out = TaskTimedOut {
+                task: ordinal,
+                attempt,
+                cause: cause.clone(),
+                report,
+                logs,
+            };
+            let next = after_error(execution, task, "States.Timeout".to_owned(), cause, context)?;
+            Ok(vec![timed_out.into(), next])
+        }
+        TaskOutcome::Interrupted { why } => Ok(interrupt(execution, task, key.worker, why, report)),
+    }
+}
+
+fn fail(
+    execution: &Execution,
+    task: &Task,
+    error: String,
+    cause: String,
+    report: AttemptReport,
+    logs: String,
+    context: &Context,
+) -> Decision {
+    let failed = TaskFailed {
+        task: task.task,
+        attempt: task.attempt,
+        error: error.clone(),
+        cause: cause.clone(),
+        report,
+        logs,
+    };
+    let next = after_error(execution, task, error, cause, context)?;
+    Ok(vec![failed.into(), next])
+}
+
+/// What follows an error: the first retrier that matches and has attempts left schedules another
+/// one; otherwise the execution fails with the error.
+fn after_error(
+    execution: &Execution,
+    task: &Task,
+    error: String,
+    cause: String,
+    context: &Context,
+) -> Result<ExecutionEvent, ExecutionError> {
+    let machine = machine_of(execution)?;
+    let Some(State::Task(state)) = machine.states.get(&task.state) else {
+        return Ok(ExecutionFailed { error, cause }.into());
+    };
+    let retrier = state
+        .retry
+        .iter()
+        .enumerate()
+        .find(|(_, retrier)| retrier.matches(&error));
+    let Some((index, retrier)) = retrier else {
+        return Ok(ExecutionFailed { error, cause }.into());
+    };
+    let used = task.retries.get(&index).copied().unwrap_or(0);
+    if used >= retrier.max_attempts {
+        return Ok(ExecutionFailed { error, cause }.into());
+    }
+    let delay_ms = retrier.delay_ms(used + 1, context.fraction());
+    let delay = SignedDuration::from_millis(i64::try_from(delay_ms).unwrap_or(i64::MAX));
+    let due = context
+        .now
+        .checked_add(delay)
+        .unwrap_or(jiff::Timestamp::MAX);
+    Ok(RetryScheduled {
+        task: task.task,
+        attempt: task.attempt + 1,
+        retrier: index,
+        due,
+    }
+    .into())
+}
+
+/// An attempt that ended through no fault of its own is due again at once, and does not count
+/// against `Retry`.
+fn interrupt(
+    execution: &Execution,
+    task: &Task,
+    worker: WorkerId,
+    why: String,
+    report: AttemptReport,
+) -> Vec<ExecutionEvent> {
+    let interrupted = TaskInterrupted {
+        task: task.task,
+        attempt: task.attempt,
+        worker,
+        why,
+        report,
+    };
+    let next = if may_go_on(execution) {
+        scheduled(task, task.attempt + 1).into()
+    } else {
+        let error = "Daybook.Interrupted".to_owned();
+        let cause = format!("interrupted {MAX_INTERRUPTIONS} times; see its attempts");
+        ExecutionFailed { error, cause }.into()
+    };
+    vec![interrupted.into(), next]
+}
+
+fn may_go_on(execution: &Execution) -> bool {
+    execution.interruptions + 1 < MAX_INTERRUPTIONS
+}
+
+fn time_out(execution: &Execution, context: &Context) -> Decision {
+    let deadline = execution
+        .started
+        .as_ref()
+        .and_then(|started| started.deadline);
+    match deadline {
+        Some((deadline, timeout_seconds)) if deadline <= context.now => {
+            Ok(vec![ExecutionTimedOut { timeout_seconds }.into()])
+        }
+        _ => Err(ExecutionError::NotDue),
+    }
+}
+
+fn current(execution: &Execution, ordinal: u32) -> Option<&Task> {
+    execution.task.as_ref().filter(|task| task.task == ordinal)
+}
+
+fn scheduled(task: &Task, attempt: u32) -> TaskScheduled {
+    TaskScheduled {
+        state: task.state.clone(),
+        task: task.task,
+        attempt,
+        function: task.function.clone(),
+        timeout_seconds: task.timeout_seconds,
+    }
+}
+
+fn machine_of(execution: &Execution) -> Result<Machine, ExecutionError> {
+    let started = execution
+        .started
+        .as_ref()
+        .ok_or(ExecutionError::NotStarted)?;
+    Machine::parse(&started.definition).map_err(ExecutionError::Definition)
+}
+
+fn size_of(value: &Value) -> usize {
+    value.to_string().len()
+}

@@ -1,0 +1,372 @@
+//! One key of one bucket: each version is recorded once, in order, and each delivery that leads
+//! to nothing gets its verdict.
+//!
+//! Every event carries the whole (small) state, so that a key that was overwritten a million times
+//! loads by reading one event.
+
+mod command;
+mod error;
+mod event;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+pub use command::{ObjectCommand, RecordCreated, RecordRemoved};
+pub use error::ObjectError;
+pub use event::{
+    Channel, NotificationDisregarded, ObjectCreated, ObjectEvent, ObjectRemoved, ObjectVersion,
+    OrderMark, ProducedBy, Verdict,
+};
+
+use crate::{Aggregate, BucketName, Context, ExecutionId, Load, ObjectKey};
+
+/// How many versions of a key are remembered to know a repeated delivery.
+pub const REMEMBERED_VERSIONS: usize = 16;
+
+/// The name of the stream of an object.
+pub fn stream_of(bucket: &BucketName, key: &ObjectKey) -> String {
+    format!("object-{bucket}/{key}")
+}
+
+/// The aggregate.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StoredObject {
+    /// What is known of the key.
+    pub state: ObjectState,
+}
+
+/// What is known of a key: small, because each event carries it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ObjectState {
+    /// Whether the newest recorded write left an object.
+    pub present: bool,
+    /// How many versions were recorded.
+    pub versions: u64,
+    /// The highest order mark.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub highest: Option<OrderMark>,
+    /// The newest identities, oldest first; at most [`REMEMBERED_VERSIONS`].
+    pub recent: VecDeque<Remembered>,
+}
+
+/// A write that was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// What was written or removed.
+    pub version: ObjectVersion,
+    /// Whether it was a removal.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub removed: bool,
+    /// The attempt that wrote it: one that repeats itself with the same content is one write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution: Option<ExecutionId>,
+    /// Its place in the order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<OrderMark>,
+    /// Whether a repetition has its recorded verdict already: one is enough.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub verdict_given: bool,
+}
+
+impl Aggregate for StoredObject {
+    const NAME: &'static str = "object";
+    const LOAD: Load = Load::NewestEvent;
+    type Command = ObjectCommand;
+    type Event = ObjectEvent;
+    type Error = ObjectError;
+
+    fn decide(
+        &self,
+        command: ObjectCommand,
+        _context: &Context,
+    ) -> Result<Vec<ObjectEvent>, ObjectError> {
+        Ok(match command {
+            ObjectCommand::RecordCreated(created) => self.decide_created(created),
+            ObjectCommand::RecordRemoved(removed) => self.decide_removed(removed),
+            ObjectCommand::RecordIgnored {
+                bucket,
+                key,
+                version,
+                channel,
+                why,
+            } => self
+                .disregard(
+                    bucket,
+                    key,
+                    version,
+                    channel,
+                    Verdict::Ignored,
+                    why,
+                    None,
+                    false,
+                )
+                .into_iter()
+                .collect(),
+        })
+    }
+
+    fn evolve(self, event: &ObjectEvent) -> Self {
+        let state = match event {
+            ObjectEvent::ObjectCreated(event) => &event.state,
+            ObjectEvent::ObjectRemoved(event) => &event.state,
+            ObjectEvent::NotificationDisregarded(event) => &event.state,
+        };
+        Self {
+            state: state.clone(),
+        }
+    }
+}
+
+impl StoredObject {
+    fn decide_created(&self, created: RecordCreated) -> Vec<ObjectEvent> {
+        let RecordCreated {
+            bucket,
+            key,
+            version,
+            channel,
+            event_name,
+            order,
+            produced_by,
+        } = created;
+        if let Some(verdict) = self.verdict_on(&version, order.as_ref(), false) {
+            return self
+                .disregard(
+                    bucket, key, version, channel, verdict.0, verdict.1, order, false,
+                )
+                .into_iter()
+                .collect();
+        }
+        let mut state = self.state.clone();
+        state.present = true;
+        state.versions += 1;
+        state.remember(Remembered {
+            version: version.clone(),
+            removed: false,
+            execution: produced_by.as_ref().map(|by| by.execution),
+            order: order.clone(),
+            verdict_given: false,
+        });
+        vec![
+            ObjectCreated {
+                bucket,
+                key,
+                version,
+                channel,
+                event_name,
+                order,
+                produced_by,
+                state,
+            }
+            .into(),
+        ]
+    }
+
+    fn decide_removed(&self, removed: RecordRemoved) -> Vec<ObjectEvent> {
+        let RecordRemoved {
+            bucket,
+            key,
+            version,
+            channel,
+            event_name,
+            order,
+            removed_by,
+        } = removed;
+        if order.is_none() && !self.state.present {
+            return Vec::new();
+        }
+        if let Some(verdict) = self.verdict_on(&version, order.as_ref(), true) {
+            return self
+                .disregard(
+                    bucket, key, version, channel, verdict.0, verdict.1, order, true,
+                )
+                .into_iter()
+                .collect();
+        }
+        let mut state = self.state.clone();
+        state.present = false;
+        state.remember(Remembered {
+            version: version.clone(),
+            removed: true,
+            execution: removed_by.as_ref().map(|by| by.execution),
+            order: order.clone(),
+            verdict_given: false,
+        });
+        vec![
+            ObjectRemoved {
+                bucket,
+                key,
+                version,
+                channel,
+                event_name,
+                order,
+                removed_by,
+                state,
+            }
+            .into(),
+        ]
+    }
+
+    /// Why a delivery is not news, if it is not.
+    fn verdict_on(
+        &self,
+        version: &ObjectVersion,
+        order: Option<&OrderMark>,
+        removed: bool,
+    ) -> Option<(Verdict, String)> {
+        if self.state.find(version, order, removed).is_some() {
+            return Some((
+                Verdict::Duplicate,
+                "this version was recorded before".into(),
+            ));
+        }
+        let (highest, order) = (self.state.highest.as_ref()?, order?);
+        (order.compare(highest) == Some(Ordering::Less)).then(|| {
+            let why = format!(
+                "its sequencer {} is older than {}, which was recorded before",
+                order.sequencer, highest.sequencer
+            );
+            (Verdict::Stale, why)
+        })
+    }
+
+    /// The verdict as an event, or nothing where it would say what is on record: the channels that
+    /// look for themselves (listing, watcher) see known versions all the time, and of the
+    /// repetitions of a notification the first one speaks for all.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one delivery, named once"
+    )]
+    fn disregard(
+        &self,
+        bucket: BucketName,
+        key: ObjectKey,
+        version: ObjectVersion,
+        channel: Channel,
+        verdict: Verdict,
+        why: String,
+        order: Option<OrderMark>,
+        removed: bool,
+    ) -> Option<ObjectEvent> {
+        if !matches!(channel, Channel::Notification(_)) {
+            return None;
+        }
+        let mut state = self.state.clone();
+        match state.find(&version, order.as_ref(), removed) {
+            Some(index) if state.recent[index].verdict_given => return None,
+            Some(index) => state.recent[index].verdict_given = true,
+            None => state.remember(Remembered {
+                version: version.clone(),
+                removed,
+                execution: None,
+                order,
+                verdict_given: true,
+            }),
+        }
+        Some(
+            NotificationDisregarded {
+                bucket,
+                key,
+                verdict,
+                why,
+                version,
+                channel,
+                state,
+            }
+            .into(),
+        )
+    }
+}
+
+impl ObjectState {
+    fn find(
+        &self,
+        version: &ObjectVersion,
+        order: Option<&OrderMark>,
+        removed: bool,
+    ) -> Option<usize> {
+        self.recent.iter().rposition(|known| {
+            known.removed == removed
+                && match known.version.is_same(version) {
+                    Some(same) => same,
+                    None => order.is_some() && known.order.as_ref() == order,
+                }
+        })
+    }
+
+    fn remember(&mut self, seen: Remembered) {
+        if let Some(order) = &seen.order {
+            let higher = self
+                .highest
+                .as_ref()
+                .is_none_or(|highest| order.compare(highest) != Some(Ordering::Less));
+            if higher {
+                self.highest = Some(order.clone());
+            }
+        }
+        if self.recent.len() >= REMEMBERED_VERSIONS {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(seen);
+    }
+}
+
+impl ObjectVersion {
+    /// Whether two sightings are of one version: by stamp, then by version id, then by entity tag,
+    /// size and time together. `None` where they have nothing in common to compare.
+    pub fn is_same(&self, other: &ObjectVersion) -> Option<bool> {
+        if let (Some(a), Some(b)) = (self.stamp, other.stamp) {
+            return Some(a == b);
+        }
+        if let (Some(a), Some(b)) = (&self.version_id, &other.version_id) {
+            return Some(a == b);
+        }
+        match (self.weak_identity(), other.weak_identity()) {
+            (Some(a), Some(b)) => Some(a == b),
+            _ => None,
+        }
+    }
+
+    fn weak_identity(&self) -> Option<(&str, u64, jiff::Timestamp)> {
+        Some((self.etag.as_deref()?, self.size?, self.modified_at?))
+    }
+
+    /// A text that names this version among those of its key, the same on every channel that
+    /// knows as much of it.
+    pub fn identity(&self) -> String {
+        if let Some(stamp) = self.stamp {
+            return format!("stamp:{stamp}");
+        }
+        if let Some(version_id) = &self.version_id {
+            return format!("version:{version_id}");
+        }
+        format!(
+            "etag:{}:{}:{}",
+            self.etag.as_deref().unwrap_or("-"),
+            self.size
+                .map_or_else(|| "-".to_owned(), |size| size.to_string()),
+            self.modified_at
+                .map_or_else(|| "-".to_owned(), |time| time.to_string()),
+        )
+    }
+}
+
+impl OrderMark {
+    /// Which write is the newer one; `None` where the authorities differ.
+    pub fn compare(&self, other: &OrderMark) -> Option<Ordering> {
+        if self.authority != other.authority {
+            return None;
+        }
+        let width = self.sequencer.len().max(other.sequencer.len());
+        let padded = |text: &str| format!("{text:0<width$}").to_ascii_lowercase();
+        Some(padded(&self.sequencer).cmp(&padded(&other.sequencer)))
+    }
+}
+
+/// The namespace of execution ids and others that follow from an object version.
+pub(crate) const NAMESPACE: Uuid = Uuid::from_u128(0x8a6c_5a0e_1d0b_5f55_9a53_6461_7962_6b01);
