@@ -20,7 +20,9 @@ pub trait EventLog: Send + Sync + 'static {
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         let mut results = self.append_each(vec![append]).await;
         results.pop().unwrap_or_else(|| {
-            Err(AppendError::Unavailable("the log returned no result".into()))
+            Err(AppendError::Unavailable(
+                "the log returned no result".into(),
+            ))
         })
     }
 
@@ -41,8 +43,11 @@ pub trait EventLog: Send + Sync + 'static {
     ) -> Result<Vec<RecordedEvent>, ReadError>;
 
     /// At most `limit` events after `after` (exclusive), in position order.
-    async fn read_all(&self, after: Position, limit: usize)
-    -> Result<Vec<RecordedEvent>, ReadError>;
+    async fn read_all(
+        &self,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError>;
 
     /// The position of the newest event; [`Position::START`] for an empty log.
     async fn head(&self) -> Result<Position, ReadError>;

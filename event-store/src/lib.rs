@@ -5,16 +5,17 @@
 //! the business of the crate `daybook-domain`. Data comes in through [`EventLog::append`] and
 //! leaves through reads and catch-up subscriptions.
 
-pub mod conformance;
+mod admission;
+mod clock;
 mod event_log;
 pub mod memory;
 mod recorded_event;
 pub mod sqlite;
 mod subscription;
 
-pub use event_log::{
-    Append, AppendError, Appended, Direction, EventLog, Expected, ReadError,
-};
+pub use admission::MAX_APPEND_BYTES;
+pub use clock::{Clock, system_clock};
+pub use event_log::{Append, AppendError, Appended, Direction, EventLog, Expected, ReadError};
 pub use recorded_event::{
     EventMetadata, NewEvent, Position, RecordedEvent, Salt, StreamName, StreamVersion,
 };

@@ -1,0 +1,126 @@
+//! The log in one SQLite file: the default, for one machine.
+//!
+//! ```text
+//! append ─> queue ─> writer ── COMMIT (fsync) ──> head (watched) ─> subscriptions
+//!                       │                                               │
+//!                       └────────> events.sqlite (WAL) <── readers ─────┘
+//! ```
+//!
+//! Appends of many callers share a commit ([`writer`]); reads have connections of their own
+//! ([`reader`]) and never wait for the writer. A lock file beside the database keeps a second
+//! process out.
+
+mod codec;
+mod names;
+mod options;
+mod queue;
+mod reader;
+mod schema;
+mod tables;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, watch};
+
+pub use self::options::SqliteOptions;
+use self::queue::WriterQueue;
+use self::reader::Readers;
+pub use self::schema::OpenError;
+use self::tables::Tables;
+use self::writer::{Stopped, Writer};
+use crate::{
+    Append, AppendError, Appended, Direction, EventLog, Position, ReadError, RecordedEvent,
+    StreamName, StreamVersion, Subscription,
+};
+
+/// A log in one SQLite file.
+pub struct SqliteEventLog {
+    queue: WriterQueue,
+    readers: Readers,
+    head: watch::Receiver<Position>,
+}
+
+impl SqliteEventLog {
+    /// Opens the log, and makes it if the file does not exist (its folder must). It blocks for a
+    /// moment; the file is this handle's alone until it is closed or dropped.
+    pub fn open(path: &Path, options: SqliteOptions) -> Result<Arc<Self>, OpenError> {
+        schema::check_sqlite(rusqlite::version_number(), rusqlite::version())?;
+        let lock = schema::lock(path)?;
+        let connection = schema::open_writer(path, options.page_size_bytes)?;
+        let tables = Tables::load(&connection, options.cached_streams, options.clock.clone())
+            .map_err(|source| OpenError::Database {
+                path: path.into(),
+                source,
+            })?;
+
+        let (requests, queue) = mpsc::channel(options.queued_calls.max(1));
+        let (head_sender, head) = watch::channel(tables.head());
+        let stopped = Stopped::default();
+        let writer = Writer {
+            connection,
+            tables,
+            requests: queue,
+            head: head_sender,
+            stopped: stopped.clone(),
+            options: options.clone(),
+            _lock: lock,
+        };
+        let thread = writer.spawn().map_err(|source| OpenError::Io {
+            path: path.into(),
+            source,
+        })?;
+        Ok(Arc::new(Self {
+            queue: WriterQueue::new(requests, stopped, thread, &options),
+            readers: Readers::new(path, options.readers),
+            head,
+        }))
+    }
+
+    /// Finishes what waits, moves the write-ahead log into the database and lets the file go.
+    /// Everything asked afterwards is `Unavailable`; subscriptions end with that error. Dropping
+    /// the last handle does the same, but blocks.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.queue.close().await;
+    }
+}
+
+#[async_trait]
+impl EventLog for SqliteEventLog {
+    async fn append_each(&self, appends: Vec<Append>) -> Vec<Result<Appended, AppendError>> {
+        self.queue.append_each(appends).await
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamName,
+        from: Option<StreamVersion>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let stream = stream.clone();
+        self.readers
+            .read_stream(stream, from, direction, limit)
+            .await
+    }
+
+    async fn read_all(
+        &self,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.readers.read_all(after, limit).await
+    }
+
+    async fn head(&self) -> Result<Position, ReadError> {
+        self.readers.head().await
+    }
+
+    fn subscribe(self: Arc<Self>, after: Position) -> Subscription {
+        let head = self.head.clone();
+        Subscription::new(self, after, head)
+    }
+}
