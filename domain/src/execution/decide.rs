@@ -6,12 +6,15 @@ use serde_json::Value;
 use super::{
     AttemptKey, AttemptReport, CodeRevision, Execution, ExecutionAborted, ExecutionCommand,
     ExecutionError, ExecutionEvent, ExecutionFailed, ExecutionStarted, ExecutionSucceeded,
-    ExecutionTimedOut, MAX_INTERRUPTIONS, MAX_STATE_BYTES, Phase, RetryScheduled, StartExecution,
-    Task, TaskFailed, TaskInterrupted, TaskOutcome, TaskScheduled, TaskStarted, TaskStateEntered,
-    TaskStateExited, TaskSucceeded, TaskTimedOut,
+    ExecutionTimedOut, MAX_EVENTS, MAX_INTERRUPTIONS, MAX_STATE_BYTES, Phase, RetryScheduled,
+    StartExecution, Task, TaskFailed, TaskInterrupted, TaskOutcome, TaskScheduled, TaskStarted,
+    TaskStateEntered, TaskStateExited, TaskSucceeded, TaskTimedOut,
 };
 use crate::asl::{Machine, State};
 use crate::{Context, WorkerId};
+
+/// The most events that another attempt may add before the execution can end.
+const EVENTS_OF_AN_ATTEMPT: u32 = 6;
 
 type Decision = Result<Vec<ExecutionEvent>, ExecutionError>;
 
@@ -247,6 +250,11 @@ fn after_error(
     };
     let used = task.retries.get(&index).copied().unwrap_or(0);
     if used >= retrier.max_attempts {
+        return Ok(ExecutionFailed { error, cause }.into());
+    }
+    if execution.events + EVENTS_OF_AN_ATTEMPT > MAX_EVENTS {
+        let error = "States.Runtime".to_owned();
+        let cause = format!("the execution reached the limit of {MAX_EVENTS} events");
         return Ok(ExecutionFailed { error, cause }.into());
     }
     let delay_ms = retrier.delay_ms(used + 1, context.fraction());

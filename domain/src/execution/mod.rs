@@ -43,6 +43,9 @@ use crate::{Aggregate, Context, ExecutionId, FunctionName, PipelineName, WorkerI
 /// 256 KiB).
 pub const MAX_STATE_BYTES: usize = 256 * 1024;
 
+/// The most events of one execution (Step Functions developer guide, "Quotas": 25,000).
+pub const MAX_EVENTS: u32 = 25_000;
+
 /// How often an attempt may be interrupted (its worker died or stopped) before the execution
 /// fails: an input that kills its host must not do so for ever.
 pub const MAX_INTERRUPTIONS: u32 = 100;
@@ -84,12 +87,14 @@ pub struct Execution {
     task: Option<Task>,
     last_outcome: Option<AttemptKey>,
     interruptions: u32,
+    events: u32,
 }
 
 /// What stays the same over the whole run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Started {
     definition: Value,
+    object: TriggerObject,
     deadline: Option<(Timestamp, u64)>,
 }
 
@@ -182,6 +187,11 @@ impl Execution {
         self.status
     }
 
+    /// The object version that it runs for.
+    pub fn object(&self) -> Option<&TriggerObject> {
+        self.started.as_ref().map(|started| &started.object)
+    }
+
     /// The task that it is in.
     pub fn task(&self) -> Option<&Task> {
         self.task.as_ref()
@@ -203,6 +213,7 @@ impl Aggregate for Execution {
     }
 
     fn evolve(mut self, event: &ExecutionEvent) -> Self {
+        self.events += 1;
         match event {
             ExecutionEvent::ExecutionStarted(event) => {
                 let deadline = event.timeout_seconds.and_then(|seconds| {

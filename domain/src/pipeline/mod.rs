@@ -64,9 +64,10 @@ impl Trigger {
 }
 
 impl Pipeline {
-    /// The revision to run for an object, if the pipeline wants it now.
+    /// The revision to run for an object, if the pipeline wants it. A paused pipeline wants it too:
+    /// it takes it up when it is resumed, so that nothing is lost meanwhile.
     pub fn wants(&self, bucket: &crate::BucketName, key: &ObjectKey) -> Option<&Revision> {
-        if self.paused || self.retired {
+        if self.retired {
             return None;
         }
         self.current.as_ref().filter(|revision| {

@@ -39,6 +39,10 @@ pub struct ObjectCreated {
     /// The attempt that wrote it, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub produced_by: Option<ProducedBy>,
+    /// Whether an attempt of the same execution had written the same content before: then nothing
+    /// downstream starts anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeated: bool,
     /// The state of the key after this event.
     pub state: ObjectState,
 }

@@ -142,6 +142,9 @@ impl StoredObject {
                 .into_iter()
                 .collect();
         }
+        let repeated = produced_by
+            .as_ref()
+            .is_some_and(|by| self.state.was_written_by(by.execution, &version));
         let mut state = self.state.clone();
         state.present = true;
         state.versions += 1;
@@ -161,6 +164,7 @@ impl StoredObject {
                 event_name,
                 order,
                 produced_by,
+                repeated,
                 state,
             }
             .into(),
@@ -297,6 +301,17 @@ impl ObjectState {
                     None => order.is_some() && known.order.as_ref() == order,
                 }
         })
+    }
+
+    /// Whether an attempt of the execution has written this content as the newest version.
+    fn was_written_by(&self, execution: ExecutionId, version: &ObjectVersion) -> bool {
+        self.present
+            && version.etag.is_some()
+            && self.recent.back().is_some_and(|known| {
+                known.execution == Some(execution)
+                    && known.version.etag == version.etag
+                    && known.version.size == version.size
+            })
     }
 
     fn remember(&mut self, seen: Remembered) {
