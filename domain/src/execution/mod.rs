@@ -222,6 +222,7 @@ impl Aggregate for Execution {
                 });
                 self.started = Some(Started {
                     definition: event.definition.clone(),
+                    object: event.object.clone(),
                     deadline,
                 });
                 self.status = Some(Status::Pending);
