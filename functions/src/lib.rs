@@ -1,1 +1,55 @@
-//! Placeholder.
+//! The function host: runs programs that speak the AWS Lambda Runtime API, so that handlers
+//! written for AWS Lambda run here unchanged, with their official runtime interface clients.
+//!
+//! ```text
+//!  command service ── reserve, invoke ──> FunctionHost ── one pool a function
+//!                                             │
+//!              StorageAccess (the gateway)    │  starts, watches, kills
+//!         issue, begin, end, revoke <─────────┤
+//!                                             v
+//!   Session: Runtime API on its own   <── GET next ──    process group of one function
+//!   loopback port, one per process    ── invocation ──>  (node, python3, bootstrap, ...)
+//!                                     <── response ───
+//! ```
+//!
+//! Invocations come from the command service and outcomes go back to it; nothing is kept here.
+//! A process handles one invocation at a time. Its storage credentials are valid from
+//! [`StorageAccess::begin`] to [`StorageAccess::end`] only, and are revoked before it is killed,
+//! so that what a superseded attempt still tries to write is refused.
+//!
+//! What is deliberately left out so far: limits on memory, CPU and files, a fresh read-only copy
+//! of the code, streamed responses, and remote runtimes.
+
+mod attempt;
+mod builtin_errors;
+mod environment;
+mod host;
+mod invocation;
+mod launch;
+mod logs;
+mod package;
+mod peer;
+mod pool;
+mod process;
+mod runtime_api;
+mod session;
+mod spec;
+mod storage;
+mod watchdog;
+
+pub use builtin_errors::{
+    FUNCTION_UNKNOWN, INIT_ERROR, INIT_TIMEOUT, INVALID_ENTRYPOINT, INVALID_RESPONSE,
+    PAYLOAD_TOO_LARGE, RESPONSE_TOO_LARGE, RUNTIME_EXIT,
+};
+pub use host::{FunctionHost, FunctionStatus};
+pub use invocation::{Invocation, Outcome, OutcomeResult};
+pub use launch::LoadError;
+pub use logs::LOG_LIMIT_BYTES;
+pub use package::{Archive, LoadedCode, Package};
+pub use pool::Slot;
+pub use runtime_api::{PAYLOAD_LIMIT_BYTES, RESPONSE_LIMIT_BYTES};
+pub use spec::{FunctionSpec, HostOptions, Runtime, UnknownRuntime};
+pub use storage::{InvocationScope, StorageAccess, StorageActivity, StorageCredentials};
+
+#[cfg(test)]
+mod testing;

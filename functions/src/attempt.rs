@@ -1,0 +1,284 @@
+//! One invocation from its slot to its outcome: a warm or new process, the hand-over, and
+//! whatever ends it first: the answer, the process's end, the time-out, or somebody's wish.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use daybook_domain::execution::AttemptReport;
+use tokio::sync::oneshot;
+
+use crate::builtin_errors::{self as errors, exited, failed, reported, timed_out};
+use crate::environment::trace_id;
+use crate::host::Shared;
+use crate::invocation::{Invocation, Outcome, OutcomeResult};
+use crate::pool::Slot;
+use crate::process::Process;
+use crate::runtime_api::{PAYLOAD_LIMIT_BYTES, RESPONSE_LIMIT_BYTES};
+use crate::session::{Delivery, Reply};
+use crate::storage::{InvocationScope, StorageActivity};
+
+/// How long a process may take after its answer until it asks for more; then it is replaced.
+const SETTLE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Runs the invocation.
+pub(crate) async fn run(shared: &Arc<Shared>, slot: Slot, invocation: Invocation) -> Outcome {
+    let mut outcome = Outcome {
+        result: OutcomeResult::interrupted("the host is shutting down"),
+        report: AttemptReport {
+            lineage_known: true,
+            ..AttemptReport::default()
+        },
+        logs: String::new(),
+    };
+    if shared.closing.is_cancelled() {
+        return outcome;
+    }
+    if invocation.payload.len() > PAYLOAD_LIMIT_BYTES {
+        let message =
+            format!("the event has more than the {PAYLOAD_LIMIT_BYTES} bytes that are allowed");
+        outcome.result = failed(errors::PAYLOAD_TOO_LARGE, message);
+        return outcome;
+    }
+    loop {
+        let (process, warm) = match slot.pool().take_idle() {
+            Some(process) => {
+                // What it wrote while idle belongs to nobody.
+                drop(process.logs.take());
+                (process, true)
+            }
+            None => match start(shared, &slot, &invocation, &mut outcome).await {
+                Ok(process) => (process, false),
+                Err(result) => {
+                    outcome.result = result;
+                    return outcome;
+                }
+            },
+        };
+        match hand_over(shared, process, &slot, &invocation, &mut outcome).await {
+            Handed::NeverTaken if warm => {}
+            Handed::Done(Some(process)) => {
+                let shared_by_settling = Arc::clone(shared);
+                shared
+                    .tracker
+                    .spawn(settle(shared_by_settling, slot, process));
+                return outcome;
+            }
+            Handed::Done(None) | Handed::NeverTaken => return outcome,
+        }
+    }
+}
+
+/// Starts a process and waits until it is ready.
+async fn start(
+    shared: &Arc<Shared>,
+    slot: &Slot,
+    invocation: &Invocation,
+    outcome: &mut Outcome,
+) -> Result<Process, OutcomeResult> {
+    let pool = slot.pool();
+    let (spec, id) = (&pool.spec, invocation.request_id);
+    let begun = Instant::now();
+    let mut process = match Process::start(shared, spec, &pool.plan).await {
+        Ok(process) => process,
+        Err(error) => {
+            let program = pool.plan.program.display();
+            let result = failed(
+                errors::INVALID_ENTRYPOINT,
+                format!("RequestId: {id} Error: cannot start {program}: {error}"),
+            );
+            pool.start_failed(begun, error_name(&result));
+            return Err(result);
+        }
+    };
+    let result = tokio::select! {
+        biased;
+        ready = process.session.initialized() => match ready {
+            Ok(()) => {
+                pool.start_succeeded();
+                outcome.report.init_ms = Some(millis(process.started.elapsed()));
+                return Ok(process);
+            }
+            Err(report) => {
+                reported(&report.body, report.header_type.as_deref(), errors::INIT_ERROR)
+            }
+        },
+        status = process.exited() => exited(errors::INIT_ERROR, id, &status),
+        () = tokio::time::sleep(spec.init_timeout) => failed(
+            errors::INIT_TIMEOUT,
+            format!(
+                "RequestId: {id} Error: the runtime was not ready after {:.2} seconds",
+                spec.init_timeout.as_secs_f64()
+            ),
+        ),
+        why = stopped(shared, invocation) => OutcomeResult::interrupted(why),
+    };
+    outcome.report.max_memory_bytes = process.max_memory_bytes();
+    process.kill();
+    outcome.logs = process.logs.take();
+    if !matches!(result, OutcomeResult::Interrupted { .. }) {
+        pool.start_failed(begun, error_name(&result));
+    }
+    Err(result)
+}
+
+enum Handed {
+    /// There is an outcome, and the process, if it can go on.
+    Done(Option<Process>),
+    /// The process ended before it took the invocation.
+    NeverTaken,
+}
+
+/// Hands the invocation to a process that is ready, and waits for what comes of it.
+async fn hand_over(
+    shared: &Arc<Shared>,
+    mut process: Process,
+    slot: &Slot,
+    invocation: &Invocation,
+    outcome: &mut Outcome,
+) -> Handed {
+    let (spec, id) = (&slot.pool().spec, invocation.request_id);
+    let timeout = invocation.timeout.unwrap_or(spec.timeout);
+    let (reply, mut replied) = oneshot::channel();
+    let scope = Scope::begin(shared, &process, slot, invocation);
+    let begun = Instant::now();
+    let delivery = Delivery {
+        request_id: id,
+        deadline_ms: deadline_ms(timeout),
+        trace_id: trace_id(invocation.traceparent.as_deref(), id),
+        payload: invocation.payload.clone(),
+        reply,
+    };
+    process.session.deliver(delivery);
+
+    let (result, goes_on) = tokio::select! {
+        biased;
+        Ok(reply) = &mut replied => (answered(reply), true),
+        status = process.exited() => match replied.try_recv() {
+            Ok(reply) => (answered(reply), false),
+            Err(_) if process.session.withdraw() => {
+                drop(scope);
+                outcome.result = exited(errors::RUNTIME_EXIT, id, &status);
+                return Handed::NeverTaken;
+            }
+            Err(_) => (exited(errors::RUNTIME_EXIT, id, &status), false),
+        },
+        () = tokio::time::sleep(timeout) => (timed_out(id, timeout.as_secs_f64()), false),
+        why = stopped(shared, invocation) => (OutcomeResult::interrupted(why), false),
+    };
+
+    outcome.report.duration_ms = Some(millis(begun.elapsed()));
+    // Before anything else: from here on what the process still tries is refused.
+    let activity = scope.end();
+    outcome.report.max_memory_bytes = process.max_memory_bytes();
+    if !goes_on {
+        process.kill();
+    }
+    outcome.logs.push_str(&process.logs.take());
+    outcome.report.read = activity.read;
+    outcome.report.written = activity.written;
+    outcome.report.refused = activity.refused;
+    outcome.result = result;
+    Handed::Done(goes_on.then_some(process))
+}
+
+/// Waits until a process that answered asks for more, and only then gives its slot back.
+async fn settle(shared: Arc<Shared>, slot: Slot, process: Process) {
+    tokio::select! {
+        () = process.session.ready() => slot.pool().put_idle(process),
+        _ = process.exited() => {}
+        () = tokio::time::sleep(SETTLE_LIMIT) => {}
+        () = shared.closing.cancelled() => {}
+    }
+}
+
+fn answered(reply: Reply) -> OutcomeResult {
+    match reply {
+        Reply::Response(body) if body.trim_ascii().is_empty() => {
+            OutcomeResult::Succeeded(serde_json::Value::Null)
+        }
+        Reply::Response(body) => match serde_json::from_slice(&body) {
+            Ok(value) => OutcomeResult::Succeeded(value),
+            Err(error) => failed(
+                errors::INVALID_RESPONSE,
+                format!("the response is not JSON: {error}"),
+            ),
+        },
+        Reply::TooLarge => failed(
+            errors::RESPONSE_TOO_LARGE,
+            format!(
+                "Response payload size exceeded maximum allowed payload size \
+                 ({RESPONSE_LIMIT_BYTES} bytes)."
+            ),
+        ),
+        Reply::Error(report) => reported(
+            &report.body,
+            report.header_type.as_deref(),
+            errors::FUNCTION_UNKNOWN,
+        ),
+    }
+}
+
+/// Waits until somebody wants the invocation to end; why, in words.
+async fn stopped(shared: &Shared, invocation: &Invocation) -> &'static str {
+    tokio::select! {
+        () = invocation.cancel.cancelled() => "the invocation was cancelled",
+        () = shared.killing.cancelled() => "the host shut down",
+    }
+}
+
+fn error_name(result: &OutcomeResult) -> String {
+    match result {
+        OutcomeResult::Failed { error, .. } => error.clone(),
+        _ => String::new(),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What the function is told; the host itself goes by the monotonic clock.
+fn deadline_ms(timeout: Duration) -> i64 {
+    let timeout_ms = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+    jiff::Timestamp::now()
+        .as_millisecond()
+        .saturating_add(timeout_ms)
+}
+
+/// The time during which a process's credentials act for an attempt. Ends when it is dropped.
+struct Scope {
+    storage: Arc<dyn crate::StorageAccess>,
+    access_key: String,
+    open: bool,
+}
+
+impl Scope {
+    fn begin(shared: &Shared, process: &Process, slot: &Slot, invocation: &Invocation) -> Self {
+        let scope = InvocationScope {
+            execution: invocation.execution,
+            attempt: invocation.attempt,
+            function: slot.pool().spec.name.clone(),
+            trigger: invocation.trigger.clone(),
+        };
+        let access_key = process.access_key().to_owned();
+        shared.storage.begin(&access_key, scope);
+        Self {
+            storage: Arc::clone(&shared.storage),
+            access_key,
+            open: true,
+        }
+    }
+
+    fn end(mut self) -> StorageActivity {
+        self.open = false;
+        self.storage.end(&self.access_key)
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        if self.open {
+            self.storage.end(&self.access_key);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The names of errors that the host gives where the function gave none. Where AWS Lambda or its
+//! open-source Runtime Interface Emulator has a name, it is that one.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::invocation::OutcomeResult;
+
+/// The process ended during an invocation (name from AWS Lambda).
+pub const RUNTIME_EXIT: &str = "Runtime.ExitError";
+/// The process ended before it was ready, without saying why. AWS Lambda reports this as
+/// `Runtime.ExitError` too; it has its own name here because the code never saw the event.
+pub const INIT_ERROR: &str = "Runtime.InitError";
+/// The process was not ready in time (AWS Lambda: `Sandbox.Timedout` in the init phase).
+pub const INIT_TIMEOUT: &str = "Runtime.InitTimeout";
+/// The program could not be started (name from AWS Lambda).
+pub const INVALID_ENTRYPOINT: &str = "Runtime.InvalidEntrypoint";
+/// The response is not JSON. AWS Lambda hands such a response on, and a state machine cannot
+/// use it; here it is an error with this name.
+pub const INVALID_RESPONSE: &str = "Runtime.InvalidResponse";
+/// The response is larger than AWS Lambda allows (name from AWS Lambda).
+pub const RESPONSE_TOO_LARGE: &str = "Function.ResponseSizeTooLarge";
+/// The event is larger than AWS Lambda allows (the exception of `Invoke`, as Step Functions
+/// prefixes it).
+pub const PAYLOAD_TOO_LARGE: &str = "Lambda.RequestTooLargeException";
+/// The function failed without naming its error (name from the Runtime Interface Emulator).
+pub const FUNCTION_UNKNOWN: &str = "Function.Unknown";
+
+/// The type inside the error document of a time-out (name from AWS Lambda).
+const TIMED_OUT: &str = "Sandbox.Timedout";
+/// Error documents that are longer than this are replaced by a shorter one; 32,768 characters is
+/// what a Step Functions event keeps of a cause.
+const CAUSE_LIMIT_BYTES: usize = 32 << 10;
+/// How much of the message and how many lines of the trace such a shorter document keeps.
+const SHORT_MESSAGE_CHARS: usize = 4 << 10;
+
+/// A failure that the host names.
+pub(crate) fn failed(error: &str, message: impl Into<String>) -> OutcomeResult {
+    let message: String = message.into();
+    OutcomeResult::Failed {
+        error: error.to_owned(),
+        cause: json!({ "errorType": error, "errorMessage": message }).to_string(),
+    }
+}
+
+/// The process ended; `status` in AWS's words (`exit status 1`).
+pub(crate) fn exited(error: &str, request_id: Uuid, status: &str) -> OutcomeResult {
+    let message = match status {
+        "exit status 0" => {
+            format!("RequestId: {request_id} Error: Runtime exited without providing a reason")
+        }
+        status => format!("RequestId: {request_id} Error: Runtime exited with error: {status}"),
+    };
+    failed(error, message)
+}
+
+/// The invocation took longer than `seconds`.
+pub(crate) fn timed_out(request_id: Uuid, seconds: f64) -> OutcomeResult {
+    let message =
+        format!("RequestId: {request_id} Error: Task timed out after {seconds:.2} seconds");
+    OutcomeResult::TimedOut {
+        cause: json!({ "errorType": TIMED_OUT, "errorMessage": message }).to_string(),
+    }
+}
+
+/// The error document that a runtime posted, with the type from the header where the body has none.
+pub(crate) fn reported(body: &[u8], header_type: Option<&str>, unnamed: &str) -> OutcomeResult {
+    let document = match serde_json::from_slice(body) {
+        Ok(Value::Object(document)) => document,
+        _ => {
+            let text = String::from_utf8_lossy(body).into_owned();
+            serde_json::Map::from_iter([("errorMessage".to_owned(), Value::String(text))])
+        }
+    };
+    let error = document
+        .get("errorType")
+        .and_then(Value::as_str)
+        .or(header_type)
+        .filter(|name| !name.is_empty())
+        .unwrap_or(unnamed)
+        .chars()
+        .take(256)
+        .collect::<String>();
+    let cause = Value::Object(document.clone()).to_string();
+    if cause.len() <= CAUSE_LIMIT_BYTES {
+        return OutcomeResult::Failed { error, cause };
+    }
+    let message = document
+        .get("errorMessage")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let short: String = message.chars().take(SHORT_MESSAGE_CHARS).collect();
+    let cause = json!({
+        "errorType": error,
+        "errorMessage": short,
+        "truncatedFromBytes": cause.len(),
+    });
+    OutcomeResult::Failed {
+        error,
+        cause: cause.to_string(),
+    }
+}

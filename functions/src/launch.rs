@@ -1,0 +1,304 @@
+//! How a function's program is started, found out when the config is loaded, so that a missing
+//! interpreter, client or handler is reported then and not at the first object.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use daybook_domain::FunctionName;
+use thiserror::Error;
+
+use crate::spec::{FunctionSpec, HostOptions, Runtime};
+
+/// The release of the Node.js client that this host is tested with.
+const NODE_CLIENT_VERSION: &str = "3.3.0";
+/// How long an interpreter may take to say whether it has the client.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Makes AWS SDK for JavaScript v2 use the gateway, see the file.
+const NODE_SHIM: &str = include_str!("node_shim.cjs");
+const NODE_SHIM_FILE: &str = "aws-sdk-v2.cjs";
+
+/// A function that cannot be loaded.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// Something that it needs is not there. Tell the user, who installs or corrects it.
+    #[error("function {function}: {what}")]
+    Missing {
+        /// The function.
+        function: FunctionName,
+        /// What is missing, and what to do.
+        what: String,
+    },
+    /// Its files could not be read or packed. Tell the user; trying again may help.
+    #[error("function {function}: cannot read its code in {}", .folder.display())]
+    Code {
+        /// The function.
+        function: FunctionName,
+        /// The folder or file.
+        folder: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+}
+
+/// How to start the program.
+#[derive(Clone, Debug)]
+pub(crate) struct LaunchPlan {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<OsString>,
+    /// Variables beyond those that all functions get.
+    pub(crate) environment: Vec<(&'static str, OsString)>,
+    /// The code folder: absolute, since it is the working directory as well.
+    pub(crate) folder: PathBuf,
+}
+
+/// Finds out how to start the function. `run_dir` is the host's own folder.
+pub(crate) async fn plan(
+    spec: &FunctionSpec,
+    options: &HostOptions,
+    run_dir: &Path,
+) -> Result<LaunchPlan, LoadError> {
+    if spec.runtime == Runtime::Builtin {
+        return builtin(spec, options, run_dir).map_err(|what| missing(spec, what));
+    }
+    let folder = spec.code.canonicalize().and_then(|folder| {
+        if folder.is_dir() {
+            Ok(folder)
+        } else {
+            Err(io::ErrorKind::NotADirectory.into())
+        }
+    });
+    let folder = folder.map_err(|error| {
+        missing(
+            spec,
+            format!(
+                "its code folder {} is not there: {error}",
+                spec.code.display()
+            ),
+        )
+    })?;
+    let plan = match spec.runtime {
+        Runtime::NodeJs => node(spec, options, folder, run_dir),
+        Runtime::Python => python(spec, options, folder).await,
+        Runtime::Provided | Runtime::Builtin => provided(spec, folder),
+    };
+    plan.map_err(|what| missing(spec, what))
+}
+
+fn missing(spec: &FunctionSpec, what: String) -> LoadError {
+    LoadError::Missing {
+        function: spec.name.clone(),
+        what,
+    }
+}
+
+fn builtin(
+    spec: &FunctionSpec,
+    options: &HostOptions,
+    run_dir: &Path,
+) -> Result<LaunchPlan, String> {
+    let Some((program, arguments)) = options.builtin_command.split_first() else {
+        return Err("this program has no built-in functions".to_owned());
+    };
+    let mut arguments = arguments.to_vec();
+    arguments.push(spec.handler.clone().into());
+    Ok(LaunchPlan {
+        program: program.into(),
+        arguments,
+        environment: Vec::new(),
+        folder: run_dir.to_owned(),
+    })
+}
+
+fn node(
+    spec: &FunctionSpec,
+    options: &HostOptions,
+    folder: PathBuf,
+    run_dir: &Path,
+) -> Result<LaunchPlan, String> {
+    let program = interpreter(options, options.node.as_deref(), "node").ok_or_else(|| {
+        "Node.js is not installed: run apt-get install nodejs npm, or put node into PATH".to_owned()
+    })?;
+    let (file, _) = handler_parts(spec, "index.handler")?;
+    let module = folder.join(file);
+    if !["mjs", "js", "cjs"]
+        .iter()
+        .any(|suffix| with_suffix(&module, suffix).is_file())
+    {
+        return Err(format!(
+            "its handler {} needs a file {file}.mjs, {file}.js or {file}.cjs in {}",
+            spec.handler,
+            spec.code.display()
+        ));
+    }
+    let places = std::iter::once(&folder).chain(&options.client_dirs);
+    let client = places
+        .map(|place| place.join("node_modules/aws-lambda-ric/bin/index.mjs"))
+        .find(|client| client.is_file())
+        .ok_or_else(|| {
+            format!(
+                "aws-lambda-ric is not installed in {}: run npm install \
+                 aws-lambda-ric@{NODE_CLIENT_VERSION} there (it builds native code and needs \
+                 the Debian packages autoconf, automake, cmake, g++, libtool, make and python3)",
+                spec.code.display()
+            )
+        })?;
+    let shim = run_dir.join(NODE_SHIM_FILE);
+    std::fs::write(&shim, NODE_SHIM)
+        .map_err(|error| format!("cannot write {}: {error}", shim.display()))?;
+    let mut node_options = OsString::from("--require \"");
+    node_options.push(
+        shim.to_string_lossy()
+            .replace('\\', "\\\\")
+            .replace('"', "\\\""),
+    );
+    node_options.push("\"");
+    if let Some(own) = spec.environment.get("NODE_OPTIONS") {
+        node_options.push(" ");
+        node_options.push(own);
+    }
+    Ok(LaunchPlan {
+        program,
+        arguments: vec![client.into(), spec.handler.clone().into()],
+        environment: vec![("NODE_OPTIONS", node_options)],
+        folder,
+    })
+}
+
+async fn python(
+    spec: &FunctionSpec,
+    options: &HostOptions,
+    folder: PathBuf,
+) -> Result<LaunchPlan, String> {
+    let own = folder.join(".venv/bin/python");
+    let program = if own.is_file() {
+        own
+    } else {
+        interpreter(options, options.python.as_deref(), "python3").ok_or_else(|| {
+            "Python is not installed: run apt-get install python3 python3-venv, or put python3 \
+             into PATH"
+                .to_owned()
+        })?
+    };
+    let (file, _) = handler_parts(spec, "handler.handler")?;
+    let file = file.replace('.', "/");
+    let module = folder.join(&file);
+    if !with_suffix(&module, "py").is_file() && !module.join("__init__.py").is_file() {
+        return Err(format!(
+            "its handler {} needs a file {file}.py in {}",
+            spec.handler,
+            spec.code.display()
+        ));
+    }
+    let mut path = OsString::from(&folder);
+    let places = options.client_dirs.iter().map(|place| place.as_os_str());
+    for place in places.chain(spec.environment.get("PYTHONPATH").map(OsStr::new)) {
+        path.push(":");
+        path.push(place);
+    }
+    let plan = LaunchPlan {
+        program,
+        arguments: vec![
+            "-m".into(),
+            "awslambdaric".into(),
+            spec.handler.clone().into(),
+        ],
+        // Compiled files would change the package, and with it the revision.
+        environment: vec![
+            ("PYTHONPATH", path),
+            ("PYTHONDONTWRITEBYTECODE", "1".into()),
+        ],
+        folder,
+    };
+    if !has_python_client(&plan, options).await? {
+        return Err(format!(
+            "awslambdaric is not installed for {}: run python3 -m venv .venv && .venv/bin/pip \
+             install awslambdaric in {}",
+            plan.program.display(),
+            spec.code.display()
+        ));
+    }
+    Ok(plan)
+}
+
+async fn has_python_client(plan: &LaunchPlan, options: &HostOptions) -> Result<bool, String> {
+    const PROBE: &str = "import importlib.util as u, sys; sys.exit(3 if u.find_spec('awslambdaric') is None else 0)";
+    let mut probe = tokio::process::Command::new(&plan.program);
+    probe
+        .args(["-c", PROBE])
+        .current_dir(&plan.folder)
+        .env_clear()
+        .env("PATH", &options.path)
+        .envs(plan.environment.iter().cloned())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    match tokio::time::timeout(PROBE_TIMEOUT, probe.status()).await {
+        Ok(Ok(status)) if status.success() => Ok(true),
+        Ok(Ok(status)) if status.code() == Some(3) => Ok(false),
+        Ok(Ok(status)) => Err(format!(
+            "{} does not work: {status}",
+            plan.program.display()
+        )),
+        Ok(Err(error)) => Err(format!("cannot start {}: {error}", plan.program.display())),
+        Err(_) => Err(format!("{} does not answer", plan.program.display())),
+    }
+}
+
+fn provided(spec: &FunctionSpec, folder: PathBuf) -> Result<LaunchPlan, String> {
+    let executable = |path: &PathBuf| {
+        path.metadata()
+            .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+    };
+    let program = ["bootstrap", spec.handler.as_str()]
+        .iter()
+        .filter(|name| !name.is_empty())
+        .map(|name| folder.join(name))
+        .find(executable)
+        .ok_or_else(|| {
+            format!(
+                "there is no executable file bootstrap or {:?} in {}",
+                spec.handler,
+                spec.code.display()
+            )
+        })?;
+    Ok(LaunchPlan {
+        program,
+        arguments: Vec::new(),
+        environment: Vec::new(),
+        folder,
+    })
+}
+
+/// The interpreter that the options name, or the one in their `PATH`.
+fn interpreter(options: &HostOptions, named: Option<&Path>, name: &str) -> Option<PathBuf> {
+    match named {
+        Some(named) => named.is_file().then(|| named.to_owned()),
+        None => std::env::split_paths(&options.path)
+            .filter(|folder| folder.is_absolute())
+            .map(|folder| folder.join(name))
+            .find(|program| program.is_file()),
+    }
+}
+
+/// `src/index.handler` is the file `src/index` (without its suffix) and the name `handler`.
+fn handler_parts<'a>(spec: &'a FunctionSpec, like: &str) -> Result<(&'a str, &'a str), String> {
+    spec.handler
+        .rsplit_once('.')
+        .filter(|(file, name)| !file.is_empty() && !name.is_empty() && !file.contains(".."))
+        .ok_or_else(|| format!("its handler {:?} is not of the form {like}", spec.handler))
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    name.into()
+}
+
+#[cfg(test)]
+mod tests;

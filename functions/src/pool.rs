@@ -1,0 +1,230 @@
+//! The processes of one function: slots bound how many there are, warm ones are used again (the
+//! latest first, so that the others become idle and stop), and one whose start keeps failing may
+//! not start again at once.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::launch::LaunchPlan;
+use crate::process::Process;
+use crate::spec::{FunctionSpec, HostOptions};
+
+/// How often idle processes are looked at: so many times in their idle time-out.
+const IDLE_CHECKS: u32 = 4;
+const IDLE_CHECK_LEAST: Duration = Duration::from_millis(10);
+const IDLE_CHECK_MOST: Duration = Duration::from_secs(30);
+
+/// The processes of one function.
+pub(crate) struct Pool {
+    pub(crate) spec: FunctionSpec,
+    pub(crate) plan: LaunchPlan,
+    state: Mutex<State>,
+    freed: Arc<Notify>,
+    backoff_first: Duration,
+    backoff_most: Duration,
+}
+
+#[derive(Default)]
+struct State {
+    in_use: usize,
+    idle: Vec<Idle>,
+    failures: u32,
+    not_before: Option<Instant>,
+    last_failure: Option<String>,
+    retired: bool,
+}
+
+struct Idle {
+    process: Process,
+    since: Instant,
+}
+
+/// What a pool looks like at the moment.
+pub(crate) struct PoolStatus {
+    pub(crate) busy: usize,
+    pub(crate) idle: usize,
+    pub(crate) failed_starts: u32,
+    pub(crate) backing_off: Option<Duration>,
+    pub(crate) last_start_failure: Option<String>,
+}
+
+/// The right to run one invocation of a function. Dropping it gives it back.
+pub struct Slot {
+    pool: Arc<Pool>,
+}
+
+impl std::fmt::Debug for Slot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Slot")
+            .field(&self.pool.spec.name.as_str())
+            .finish()
+    }
+}
+
+impl Slot {
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.pool.lock().in_use -= 1;
+        wake(&self.pool.freed);
+    }
+}
+
+impl Pool {
+    /// A pool without processes.
+    pub(crate) fn new(
+        spec: FunctionSpec,
+        plan: LaunchPlan,
+        options: &HostOptions,
+        freed: Arc<Notify>,
+    ) -> Arc<Self> {
+        let pool = Arc::new(Self {
+            spec,
+            plan,
+            state: Mutex::default(),
+            freed,
+            backoff_first: options.crash_backoff_first,
+            backoff_most: options.crash_backoff_most,
+        });
+        pool.stop_idle_processes();
+        pool
+    }
+
+    /// A free slot. None while all are in use, or while new processes must wait and none is warm.
+    pub(crate) fn reserve(self: &Arc<Self>) -> Option<Slot> {
+        let mut state = self.lock();
+        let waits = state.idle.is_empty()
+            && state
+                .not_before
+                .is_some_and(|not_before| Instant::now() < not_before);
+        if state.retired || waits || state.in_use >= self.spec.concurrency {
+            return None;
+        }
+        state.in_use += 1;
+        Some(Slot {
+            pool: Arc::clone(self),
+        })
+    }
+
+    /// The process that became idle last.
+    pub(crate) fn take_idle(&self) -> Option<Process> {
+        let mut state = self.lock();
+        while let Some(idle) = state.idle.pop() {
+            if !idle.process.is_gone() {
+                return Some(idle.process);
+            }
+        }
+        None
+    }
+
+    /// Keeps a process that is ready for the next invocation.
+    pub(crate) fn put_idle(&self, process: Process) {
+        let mut state = self.lock();
+        if !state.retired {
+            state.idle.push(Idle {
+                process,
+                since: Instant::now(),
+            });
+        }
+    }
+
+    /// A process came up.
+    pub(crate) fn start_succeeded(&self) {
+        let mut state = self.lock();
+        state.failures = 0;
+        state.not_before = None;
+        state.last_failure = None;
+    }
+
+    /// A process did not come up: the next ones wait, longer each time. Processes that had been
+    /// started at the same time count as one failure.
+    pub(crate) fn start_failed(&self, started: Instant, error: String) {
+        let mut state = self.lock();
+        state.last_failure = Some(error);
+        if state
+            .not_before
+            .is_some_and(|not_before| started < not_before)
+        {
+            return;
+        }
+        let pause = self
+            .backoff_first
+            .saturating_mul(2_u32.saturating_pow(state.failures))
+            .min(self.backoff_most);
+        state.failures = state.failures.saturating_add(1);
+        state.not_before = Some(Instant::now() + pause);
+        tracing::warn!(
+            function = %self.spec.name,
+            failures = state.failures,
+            pause_ms = pause.as_millis(),
+            error = state.last_failure,
+            "a function does not start"
+        );
+        let freed = Arc::clone(&self.freed);
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            wake(&freed);
+        });
+    }
+
+    /// No new invocations; idle processes end now, the others with their invocation.
+    pub(crate) fn retire(&self) {
+        let idle = {
+            let mut state = self.lock();
+            state.retired = true;
+            std::mem::take(&mut state.idle)
+        };
+        drop(idle);
+    }
+
+    pub(crate) fn status(&self) -> PoolStatus {
+        let state = self.lock();
+        PoolStatus {
+            busy: state.in_use,
+            idle: state.idle.len(),
+            failed_starts: state.failures,
+            backing_off: state
+                .not_before
+                .map(|not_before| not_before.saturating_duration_since(Instant::now()))
+                .filter(|pause| !pause.is_zero()),
+            last_start_failure: state.last_failure.clone(),
+        }
+    }
+
+    /// A task that stops what was idle for too long, or has ended by itself.
+    fn stop_idle_processes(self: &Arc<Self>) {
+        let pause = (self.spec.idle_timeout / IDLE_CHECKS).clamp(IDLE_CHECK_LEAST, IDLE_CHECK_MOST);
+        let pool = Arc::downgrade(self);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(pause).await;
+                let Some(pool) = pool.upgrade() else { return };
+                // Dropped outside the lock.
+                let stopped: Vec<Idle> = {
+                    let mut state = pool.lock();
+                    let limit = pool.spec.idle_timeout;
+                    let stale =
+                        |idle: &mut Idle| idle.since.elapsed() >= limit || idle.process.is_gone();
+                    state.idle.extract_if(.., stale).collect()
+                };
+                drop(stopped);
+            }
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes whoever waits, and lets one who is about to wait not do so.
+fn wake(freed: &Notify) {
+    freed.notify_waiters();
+    freed.notify_one();
+}

@@ -1,0 +1,153 @@
+//! What the config says about a function, and about the host as a whole.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use daybook_domain::FunctionName;
+use thiserror::Error;
+
+/// How a function's program is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Runtime {
+    /// Node.js with the package `aws-lambda-ric`.
+    NodeJs,
+    /// Python with the package `awslambdaric`.
+    Python,
+    /// Any executable that speaks the Runtime API: `bootstrap`, or the file that `handler` names.
+    Provided,
+    /// A function inside the host's own executable, see [`HostOptions::builtin_command`].
+    Builtin,
+}
+
+/// A runtime that is not known. Correct the config.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("runtime {0:?} is not one of nodejs, python, provided, builtin")]
+pub struct UnknownRuntime(String);
+
+impl Runtime {
+    /// Its name in the config.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NodeJs => "nodejs",
+            Self::Python => "python",
+            Self::Provided => "provided",
+            Self::Builtin => "builtin",
+        }
+    }
+}
+
+impl std::str::FromStr for Runtime {
+    type Err = UnknownRuntime;
+    fn from_str(text: &str) -> Result<Self, UnknownRuntime> {
+        [Self::NodeJs, Self::Python, Self::Provided, Self::Builtin]
+            .into_iter()
+            .find(|runtime| runtime.as_str() == text)
+            .ok_or_else(|| UnknownRuntime(text.to_owned()))
+    }
+}
+
+/// One function as the config describes it.
+#[derive(Clone)]
+pub struct FunctionSpec {
+    /// Its name.
+    pub name: FunctionName,
+    /// How it is started.
+    pub runtime: Runtime,
+    /// The folder with its code. Not looked at for [`Runtime::Builtin`].
+    pub code: PathBuf,
+    /// The handler, as AWS Lambda writes it for the runtime: `index.handler`.
+    pub handler: String,
+    /// How long one invocation may take.
+    pub timeout: Duration,
+    /// Processes at most, and so invocations at the same time.
+    pub concurrency: usize,
+    /// What the function is told as its memory size, in bytes. Not enforced yet.
+    pub memory_bytes: u64,
+    /// Its own environment variables. May hold secrets: `Debug` shows the names only.
+    pub environment: BTreeMap<String, String>,
+    /// After this time without an invocation a process is stopped.
+    pub idle_timeout: Duration,
+    /// How long a process may take from its start to its first poll.
+    pub init_timeout: Duration,
+}
+
+impl FunctionSpec {
+    /// A function with the defaults of the config's documentation.
+    pub fn new(
+        name: FunctionName,
+        runtime: Runtime,
+        code: impl Into<PathBuf>,
+        handler: impl Into<String>,
+    ) -> Self {
+        Self {
+            name,
+            runtime,
+            code: code.into(),
+            handler: handler.into(),
+            timeout: Duration::from_secs(30),
+            concurrency: 4,
+            memory_bytes: 256 << 20,
+            environment: BTreeMap::new(),
+            idle_timeout: Duration::from_secs(300),
+            init_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl fmt::Debug for FunctionSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FunctionSpec")
+            .field("name", &self.name.as_str())
+            .field("runtime", &self.runtime)
+            .field("code", &self.code)
+            .field("handler", &self.handler)
+            .field("timeout", &self.timeout)
+            .field("concurrency", &self.concurrency)
+            .field("memory_bytes", &self.memory_bytes)
+            .field("environment", &self.environment.keys().collect::<Vec<_>>())
+            .field("idle_timeout", &self.idle_timeout)
+            .field("init_timeout", &self.init_timeout)
+            .finish()
+    }
+}
+
+/// What holds for all functions of a host.
+#[derive(Clone, Debug)]
+pub struct HostOptions {
+    /// For [`Runtime::Builtin`]: program and arguments, to which the handler is appended.
+    pub builtin_command: Vec<OsString>,
+    /// Where runtime interface clients are looked for when the code folder has none: folders that
+    /// hold a `node_modules` with `aws-lambda-ric`, or Python packages with `awslambdaric`.
+    pub client_dirs: Vec<PathBuf>,
+    /// The Node.js interpreter; `None` looks for `node` in [`HostOptions::path`].
+    pub node: Option<PathBuf>,
+    /// The Python interpreter for functions without a `.venv`; `None` looks for `python3`.
+    pub python: Option<PathBuf>,
+    /// The `PATH` of the functions. By default that of this process.
+    pub path: OsString,
+    /// A folder for temporary files: each process gets its own one below it.
+    pub run_dir: PathBuf,
+    /// How long a function may not start again after its first failed start. Doubles with each
+    /// further failure in a row.
+    pub crash_backoff_first: Duration,
+    /// The longest such pause.
+    pub crash_backoff_most: Duration,
+}
+
+impl Default for HostOptions {
+    fn default() -> Self {
+        Self {
+            builtin_command: Vec::new(),
+            client_dirs: Vec::new(),
+            node: None,
+            python: None,
+            path: std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
+            run_dir: std::env::temp_dir(),
+            crash_backoff_first: Duration::from_millis(500),
+            crash_backoff_most: Duration::from_secs(60),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Shared by this crate's tests.
