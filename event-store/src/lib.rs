@@ -7,6 +7,8 @@
 
 mod admission;
 mod clock;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod event_log;
 pub mod memory;
 mod recorded_event;

@@ -186,3 +186,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -124,3 +124,6 @@ impl EventLog for SqliteEventLog {
         Subscription::new(self, after, head)
     }
 }
+
+#[cfg(test)]
+mod tests;
