@@ -1,1 +1,25 @@
-//! Placeholder.
+//! The S3 endpoint: buckets that are local folders, served through crate `s3s`.
+//!
+//! Requests come from people's tools and from function processes. Every write is durable and
+//! recorded through the [`ObjectLedger`] before it is answered; every read and write of a function
+//! is noted in its invocation's [`Activity`]; what a key may touch is its [`Policy`]. What was
+//! dropped into a folder by hand is found by [`Gateway::watch`] and [`Gateway::rescan`].
+
+mod config;
+mod error;
+mod gateway;
+mod grants;
+mod ledger;
+mod local;
+mod policy;
+mod server;
+mod service;
+mod watch;
+
+pub use config::{GatewayConfig, Limits, LocalBucket, OperatorKey};
+pub use daybook_domain::execution::{ObjectAccess, TriggerObject};
+pub use gateway::{Gateway, OpenError, ScanError};
+pub use grants::{Activity, Credentials, Grants, InvocationScope, MAX_ACCESSES, MAX_REFUSALS};
+pub use ledger::{LedgerError, ObjectLedger};
+pub use local::scan::ScanReport;
+pub use policy::Policy;

@@ -1,0 +1,360 @@
+//! Credentials for function processes, and what each invocation did with them.
+//!
+//! The function host issues one key a process and opens a scope around each invocation. A request
+//! takes its scope along from its first moment; when the scope is closed, the request is refused
+//! at its next check, the last of which stands directly before a write becomes visible. That is
+//! the fence: after [`Grants::end`] returned, nothing that the invocation sent takes effect.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+
+use daybook_domain::execution::{ObjectAccess, TriggerObject};
+use daybook_domain::stored_object::ProducedBy;
+use daybook_domain::{BucketName, ExecutionId, FunctionName, ObjectKey};
+use uuid::Uuid;
+
+use crate::config::OperatorKey;
+use crate::policy::{Access, Policy};
+
+/// Objects kept in each list of an [`Activity`]; a function that reads more than this has its
+/// further accesses served, but not listed.
+pub const MAX_ACCESSES: usize = 10_000;
+
+/// Refusals kept in an [`Activity`].
+pub const MAX_REFUSALS: usize = 100;
+
+/// The keys that exist at this moment: the operators' and the function processes'.
+#[derive(Debug)]
+pub struct Grants {
+    operators: HashMap<String, Operator>,
+    functions: Mutex<HashMap<String, Grant>>,
+}
+
+/// What a function process signs its requests with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// For `AWS_ACCESS_KEY_ID`.
+    pub access_key: String,
+    /// For `AWS_SECRET_ACCESS_KEY`.
+    pub secret_key: String,
+    /// For `AWS_SESSION_TOKEN`; none is needed.
+    pub session_token: Option<String>,
+}
+
+/// One invocation: what it runs for, and what its reads are pinned to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InvocationScope {
+    /// The execution.
+    pub execution: ExecutionId,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// The function.
+    pub function: FunctionName,
+    /// The object version that it was started for.
+    pub trigger: Option<TriggerObject>,
+}
+
+/// What an invocation did through the gateway.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// The object versions that it read, each once, in the order of first reading.
+    pub read: Vec<ObjectAccess>,
+    /// The object versions that it wrote.
+    pub written: Vec<ObjectAccess>,
+    /// What it was refused, with the policy line that was missing.
+    pub refused: Vec<String>,
+    /// Whether a list was cut at [`MAX_ACCESSES`] or [`MAX_REFUSALS`].
+    pub truncated: bool,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("access_key", &self.access_key)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Grants {
+    pub(crate) fn new(operators: Vec<OperatorKey>) -> Self {
+        let operators = operators.into_iter().map(|key| {
+            let operator = Operator {
+                who: format!("key {}", key.name).into(),
+                secret: key.secret_key,
+                policy: Arc::new(Policy {
+                    read: key.read,
+                    write: key.write,
+                }),
+            };
+            (key.access_key, operator)
+        });
+        Self {
+            operators: operators.collect(),
+            functions: Mutex::default(),
+        }
+    }
+
+    /// Makes a key for one process of the function. It is void until [`Grants::begin`].
+    pub fn issue(&self, function: &FunctionName, policy: Policy) -> Credentials {
+        let access_key = format!("DBK{}", hex::encode_upper(&Uuid::new_v4().as_bytes()[..9]));
+        let secret_key = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+        let grant = Grant {
+            who: format!("function {function}").into(),
+            secret: secret_key.clone(),
+            policy: Arc::new(policy),
+            scope: None,
+        };
+        self.functions().insert(access_key.clone(), grant);
+        Credentials {
+            access_key,
+            secret_key,
+            session_token: None,
+        }
+    }
+
+    /// Opens the key for one invocation. A scope that is still open is closed first. Does nothing
+    /// for a key that was revoked.
+    pub fn begin(&self, access_key: &str, scope: InvocationScope) {
+        let opened = Arc::new(Scope::new(scope));
+        let replaced = match self.functions().get_mut(access_key) {
+            Some(grant) => grant.scope.replace(opened),
+            None => None,
+        };
+        if let Some(replaced) = replaced {
+            replaced.close();
+        }
+    }
+
+    /// Closes the scope and tells what the invocation did. Waits for no request: those in flight
+    /// are refused from now on. (It may wait for one `rename` that is happening at this moment.)
+    pub fn end(&self, access_key: &str) -> Activity {
+        let scope = self
+            .functions()
+            .get_mut(access_key)
+            .and_then(|g| g.scope.take());
+        scope.map(|scope| scope.close()).unwrap_or_default()
+    }
+
+    /// Forgets the key, closing its scope. Later requests with it are `InvalidAccessKeyId`.
+    pub fn revoke(&self, access_key: &str) {
+        let grant = self.functions().remove(access_key);
+        if let Some(scope) = grant.and_then(|grant| grant.scope) {
+            scope.close();
+        }
+    }
+
+    /// The secret of a key, for checking a signature.
+    pub(crate) fn secret(&self, access_key: &str) -> Option<String> {
+        if let Some(operator) = self.operators.get(access_key) {
+            return Some(operator.secret.clone());
+        }
+        self.functions()
+            .get(access_key)
+            .map(|grant| grant.secret.clone())
+    }
+
+    /// Who speaks with this key, whose signature was found right; `None` if the key is void.
+    pub(crate) fn principal(&self, access_key: &str) -> Option<Principal> {
+        if let Some(operator) = self.operators.get(access_key) {
+            return Some(Principal {
+                who: Arc::clone(&operator.who),
+                policy: Arc::clone(&operator.policy),
+                scope: None,
+            });
+        }
+        let functions = self.functions();
+        let grant = functions.get(access_key)?;
+        Some(Principal {
+            who: Arc::clone(&grant.who),
+            policy: Arc::clone(&grant.policy),
+            scope: Some(Arc::clone(grant.scope.as_ref()?)),
+        })
+    }
+
+    fn functions(&self) -> std::sync::MutexGuard<'_, HashMap<String, Grant>> {
+        // Nothing in here panics half way through a change.
+        self.functions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who a request comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Principal {
+    pub(crate) who: Arc<str>,
+    pub(crate) policy: Arc<Policy>,
+    /// The invocation, if it is a function's.
+    pub(crate) scope: Option<Arc<Scope>>,
+}
+
+impl Principal {
+    /// Refuses with the message for the client when the policy does not allow the access.
+    pub(crate) fn check(
+        &self,
+        access: Access,
+        bucket: &BucketName,
+        key: &ObjectKey,
+    ) -> Result<(), String> {
+        if self.policy.allows(access, bucket.as_str(), key.as_str()) {
+            return Ok(());
+        }
+        Err(self.refuse(access, bucket, Some(key)))
+    }
+
+    /// Refuses when the policy allows the access to no object of the bucket.
+    pub(crate) fn check_bucket(&self, access: Access, bucket: &BucketName) -> Result<(), String> {
+        if self.policy.touches(access, bucket.as_str()) {
+            return Ok(());
+        }
+        Err(self.refuse(access, bucket, None))
+    }
+
+    pub(crate) fn note_read(&self, access: ObjectAccess) {
+        if let Some(scope) = &self.scope {
+            scope.note(|seen| seen.read(access));
+        }
+    }
+
+    /// The version of this object that reads are pinned to.
+    pub(crate) fn pin(&self, bucket: &BucketName, key: &ObjectKey) -> Option<&str> {
+        let trigger = self.scope.as_ref()?.scope.trigger.as_ref()?;
+        if trigger.bucket != *bucket || trigger.key != *key {
+            return None;
+        }
+        trigger.version.version_id.as_deref()
+    }
+
+    fn refuse(&self, access: Access, bucket: &BucketName, key: Option<&ObjectKey>) -> String {
+        let message = Policy::refusal(&self.who, access, bucket, key);
+        if let Some(scope) = &self.scope {
+            scope.note(|seen| seen.refused(message.clone()));
+        }
+        message
+    }
+}
+
+/// One invocation's open scope.
+#[derive(Debug)]
+pub(crate) struct Scope {
+    scope: InvocationScope,
+    /// Whether writes may still become visible. Readers hold it across that moment.
+    open: RwLock<bool>,
+    seen: Mutex<Seen>,
+}
+
+impl Scope {
+    fn new(scope: InvocationScope) -> Self {
+        Self {
+            scope,
+            open: RwLock::new(true),
+            seen: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn produced_by(&self) -> ProducedBy {
+        ProducedBy {
+            execution: self.scope.execution,
+            function: self.scope.function.clone(),
+            attempt: self.scope.attempt,
+        }
+    }
+
+    /// Passes the fence: while the pass is held, the scope stays open. Hold it for one rename,
+    /// never across anything that waits for a disk or a peer. `None` when the scope is closed.
+    pub(crate) fn pass(&self) -> Option<Pass<'_>> {
+        let guard = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        guard.then_some(Pass {
+            scope: self,
+            _open: guard,
+        })
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Seen)) {
+        change(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn close(&self) -> Activity {
+        *self.open.write().unwrap_or_else(PoisonError::into_inner) = false;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *seen).activity
+    }
+}
+
+/// The scope cannot be closed while this is held.
+pub(crate) struct Pass<'a> {
+    scope: &'a Scope,
+    _open: RwLockReadGuard<'a, bool>,
+}
+
+impl Pass<'_> {
+    pub(crate) fn note_written(&self, access: ObjectAccess) {
+        self.scope.note(|seen| seen.written(access));
+    }
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    activity: Activity,
+    read: HashSet<ObjectAccess>,
+}
+
+impl Seen {
+    fn read(&mut self, access: ObjectAccess) {
+        if self.activity.read.len() >= MAX_ACCESSES {
+            self.activity.truncated |= !self.read.contains(&access);
+        } else if self.read.insert(access.clone()) {
+            self.activity.read.push(access);
+        }
+    }
+
+    fn written(&mut self, access: ObjectAccess) {
+        if self.activity.written.len() >= MAX_ACCESSES {
+            self.activity.truncated = true;
+        } else {
+            self.activity.written.push(access);
+        }
+    }
+
+    fn refused(&mut self, message: String) {
+        if self.activity.refused.contains(&message) {
+            return;
+        }
+        if self.activity.refused.len() >= MAX_REFUSALS {
+            self.activity.truncated = true;
+        } else {
+            self.activity.refused.push(message);
+        }
+    }
+}
+
+struct Operator {
+    who: Arc<str>,
+    secret: String,
+    policy: Arc<Policy>,
+}
+
+impl fmt::Debug for Operator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Operator")
+            .field("who", &self.who)
+            .finish_non_exhaustive()
+    }
+}
+
+struct Grant {
+    who: Arc<str>,
+    secret: String,
+    policy: Arc<Policy>,
+    scope: Option<Arc<Scope>>,
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grant")
+            .field("who", &self.who)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,213 @@
+//! Takes in a body: bounded memory, one pass for the MD5 and the checksums.
+//!
+//! Bytes come from the client's connection (or from another object) and go to a temporary file of
+//! the bucket. Nothing is visible before [`super::store`] renames it.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use md5::{Digest, Md5};
+use s3s::S3ErrorCode;
+use s3s::checksum::ChecksumHasher;
+use tokio::task::JoinHandle;
+
+use super::durable;
+use crate::error::StoreError;
+
+/// How much is collected before it is hashed and written on a blocking thread. Two such batches
+/// are in memory at most: one being written, one being filled.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// A body that was taken in.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) file: File,
+    pub(crate) temporary: Temporary,
+    pub(crate) size: u64,
+    pub(crate) md5: [u8; 16],
+    pub(crate) checksums: s3s::dto::Checksum,
+}
+
+/// The path of a temporary file, which is removed with this unless it was renamed.
+#[derive(Debug)]
+pub(crate) struct Temporary(pub(crate) PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // After a rename there is nothing to remove, which is as well.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Takes in a body of at most `limit` bytes; of exactly `expected` bytes if that is known.
+pub(crate) async fn receive<S, E>(
+    root: &Path,
+    mut body: S,
+    hasher: ChecksumHasher,
+    expected: Option<u64>,
+    limit: u64,
+) -> Result<Received, StoreError>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: std::fmt::Display,
+{
+    let too_large = || {
+        StoreError::refused(
+            S3ErrorCode::EntityTooLarge,
+            "the body is larger than the limit",
+        )
+    };
+    if expected.is_some_and(|n| n > limit) {
+        return Err(too_large());
+    }
+    let mut writer = Writer::Idle(Box::new(Sink::new(root, hasher)));
+    let mut batch = Vec::new();
+    let mut batched = 0;
+    let mut total = 0;
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|e| body_error(&e.to_string()))?;
+        total += chunk.len() as u64;
+        if total > limit {
+            return Err(too_large());
+        }
+        batched += chunk.len();
+        batch.push(chunk);
+        if batched >= BATCH_BYTES {
+            let full = std::mem::take(&mut batch);
+            batched = 0;
+            let mut sink = writer.idle().await?;
+            writer = Writer::Busy(tokio::task::spawn_blocking(move || {
+                sink.write(&full)?;
+                Ok(sink)
+            }));
+        }
+    }
+    if expected.is_some_and(|n| n != total) {
+        return Err(StoreError::refused(
+            S3ErrorCode::IncompleteBody,
+            "the body has another length than was announced",
+        ));
+    }
+    let mut sink = writer.idle().await?;
+    let received = tokio::task::spawn_blocking(move || {
+        sink.write(&batch)?;
+        sink.finish()
+    });
+    Ok(received.await.map_err(io::Error::other)??)
+}
+
+enum Writer {
+    Idle(Box<Sink>),
+    Busy(JoinHandle<io::Result<Box<Sink>>>),
+}
+
+impl Writer {
+    async fn idle(self) -> io::Result<Box<Sink>> {
+        match self {
+            Writer::Idle(sink) => Ok(sink),
+            Writer::Busy(writing) => writing.await.map_err(io::Error::other)?,
+        }
+    }
+}
+
+/// Where the bytes go. All of it blocks.
+pub(crate) struct Sink {
+    root: PathBuf,
+    file: Option<(File, Temporary)>,
+    md5: Md5,
+    hasher: ChecksumHasher,
+    size: u64,
+}
+
+impl Sink {
+    pub(crate) fn new(root: &Path, hasher: ChecksumHasher) -> Self {
+        Self {
+            root: root.to_owned(),
+            file: None,
+            md5: Md5::new(),
+            hasher,
+            size: 0,
+        }
+    }
+
+    fn write(&mut self, batch: &[Bytes]) -> io::Result<()> {
+        for chunk in batch {
+            self.write_chunk(chunk)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn write_chunk(&mut self, chunk: &[u8]) -> io::Result<()> {
+        self.file()?.write_all(chunk)?;
+        self.md5.update(chunk);
+        self.hasher.update(chunk);
+        self.size += chunk.len() as u64;
+        Ok(())
+    }
+
+    /// Copies a file, or a range of it.
+    pub(crate) fn copy(&mut self, mut source: impl io::Read) -> io::Result<()> {
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            match source.read(&mut buffer)? {
+                0 => return Ok(()),
+                n => self.write_chunk(&buffer[..n])?,
+            }
+        }
+    }
+
+    pub(crate) fn finish(mut self) -> io::Result<Received> {
+        self.file()?;
+        let (file, temporary) = self
+            .file
+            .ok_or_else(|| io::Error::other("no temporary file"))?;
+        Ok(Received {
+            file,
+            temporary,
+            size: self.size,
+            md5: self.md5.finalize().into(),
+            checksums: self.hasher.finalize(),
+        })
+    }
+
+    fn file(&mut self) -> io::Result<&mut File> {
+        let (file, _) = match self.file.take() {
+            Some(open) => self.file.insert(open),
+            None => {
+                let (file, path) = durable::create_temporary(&self.root)?;
+                self.file.insert((file, Temporary(path)))
+            }
+        };
+        Ok(file)
+    }
+}
+
+/// What went wrong with a body. The crate's error types are private, so their text has to tell.
+fn body_error(text: &str) -> StoreError {
+    let (code, message) = if text.contains("Sha256Mismatch") {
+        (
+            S3ErrorCode::Custom("XAmzContentSHA256Mismatch".into()),
+            "the provided x-amz-content-sha256 does not match what was computed",
+        )
+    } else if text.contains("SignatureMismatch") {
+        (
+            S3ErrorCode::SignatureDoesNotMatch,
+            "the signature of a chunk does not match",
+        )
+    } else if text.contains("FormatError") || text.contains("TooLarge") || text.contains("TooMany")
+    {
+        (
+            S3ErrorCode::InvalidRequest,
+            "the aws-chunked body is malformed",
+        )
+    } else {
+        (
+            S3ErrorCode::IncompleteBody,
+            "the body ended before its announced length",
+        )
+    };
+    StoreError::refused(code, message)
+}

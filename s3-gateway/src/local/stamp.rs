@@ -1,0 +1,283 @@
+//! The stamp: everything about an object version that is not its bytes.
+//!
+//! It lies in an extended attribute of the data file itself, set before the file is renamed into
+//! place, so that data and metadata change in one step. Where that cannot be (no support, too
+//! large, not permitted) it lies in a file beside, whose name holds the data file's inode and
+//! modification time. A stamp whose size or time differs from its file's says nothing: the file
+//! was changed by somebody else and is another version.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use daybook_domain::stored_object::{ObjectVersion, OrderMark, ProducedBy};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+use xattr::FileExt;
+
+use super::durable;
+use super::key_path::{self, private};
+
+const STAMP: &str = "user.daybook";
+const RECORDED: &str = "user.daybook.recorded";
+const REMOVAL: &str = "user.daybook.removal";
+const REMOVAL_RECORDED: &str = "user.daybook.removal.recorded";
+
+/// Who gives the order of writes in a local bucket.
+pub(crate) const AUTHORITY: &str = "gateway";
+
+/// An object version without its bytes. Storage format.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Stamp {
+    pub(crate) key: String,
+    pub(crate) version_id: String,
+    pub(crate) stamp: Uuid,
+    pub(crate) etag: String,
+    pub(crate) size: u64,
+    /// The data file's modification time, in nanoseconds since 1970.
+    pub(crate) mtime_ns: i64,
+    /// The place in the order of writes; see [`Stamp::order`].
+    pub(crate) sequence: u64,
+    pub(crate) event_name: String,
+    /// Whether the gateway did not write the bytes, but found them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) found: bool,
+    #[serde(default, skip_serializing_if = "Headers::is_empty")]
+    pub(crate) headers: Headers,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) metadata: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Checksums::is_empty")]
+    pub(crate) checksums: Checksums,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) produced_by: Option<ProducedBy>,
+}
+
+/// The standard headers that an object keeps. Storage format.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Headers {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) content_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) content_encoding: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) content_disposition: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) content_language: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cache_control: Option<String>,
+    /// As an HTTP date.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) expires: Option<String>,
+}
+
+/// The checksums that came with an object, in base64. Storage format.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Checksums {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) crc32: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) crc32c: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) crc64nvme: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sha1: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sha256: Option<String>,
+    /// Whether they are checksums of the parts' checksums.
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) composite: bool,
+}
+
+impl Headers {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Checksums {
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Stamp {
+    /// The version as the domain knows it.
+    pub(crate) fn version(&self) -> ObjectVersion {
+        ObjectVersion {
+            version_id: Some(self.version_id.clone()),
+            etag: Some(self.etag.clone()),
+            size: Some(self.size),
+            modified_at: jiff::Timestamp::from_nanosecond(i128::from(self.mtime_ns)).ok(),
+            stamp: Some(self.stamp),
+        }
+    }
+
+    /// Its place in the order of the key's writes.
+    pub(crate) fn order(&self) -> OrderMark {
+        order_mark(self.sequence)
+    }
+
+    /// Whether the stamp speaks of this file as it is now.
+    pub(crate) fn fits(&self, meta: &Metadata) -> bool {
+        self.size == meta.len() && self.mtime_ns == mtime_ns(meta)
+    }
+}
+
+/// The modification time in nanoseconds since 1970.
+pub(crate) fn mtime_ns(meta: &Metadata) -> i64 {
+    meta.mtime()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(meta.mtime_nsec())
+}
+
+/// Reads the stamp of an open file; `digest` is the digest of its key. `None` if none fits.
+pub(crate) fn read(root: &Path, digest: &str, file: &File, meta: &Metadata) -> Option<Stamp> {
+    let fitting = |bytes: Vec<u8>| {
+        let stamp: Stamp = serde_json::from_slice(&bytes).ok()?;
+        // The key is compared too: a stamped file that was copied or moved by hand (`cp -a`
+        // keeps attributes and times) is another object.
+        (stamp.fits(meta) && key_path::digest(&stamp.key) == digest).then_some(stamp)
+    };
+    let attribute = file.get_xattr(STAMP).ok().flatten();
+    attribute
+        .and_then(fitting)
+        .or_else(|| fitting(fs::read(sidecar(root, digest, meta)).ok()?))
+}
+
+/// The key that the stamp of an open file names, be the stamp still right or not.
+pub(crate) fn read_key(root: &Path, digest: &str, file: &File, meta: &Metadata) -> Option<String> {
+    let named = |bytes: Vec<u8>| {
+        let stamp: Stamp = serde_json::from_slice(&bytes).ok()?;
+        (key_path::digest(&stamp.key) == digest).then_some(stamp.key)
+    };
+    let attribute = file.get_xattr(STAMP).ok().flatten();
+    attribute
+        .and_then(named)
+        .or_else(|| named(fs::read(sidecar(root, digest, meta)).ok()?))
+}
+
+/// Writes the stamp of a file; durable once the file is synced (a file beside is synced here).
+pub(crate) fn write(root: &Path, file: &File, stamp: &Stamp) -> io::Result<()> {
+    let bytes = serde_json::to_vec(stamp)?;
+    if file.set_xattr(STAMP, &bytes).is_ok() {
+        return Ok(());
+    }
+    // A stamp from before that could not be replaced does not fit any more and does no harm.
+    let path = sidecar(root, &key_path::digest(&stamp.key), &file.metadata()?);
+    durable::write_file(root, &path, &bytes)
+}
+
+/// Whether the ledger is known to have this version.
+pub(crate) fn is_recorded(root: &Path, file: &File, meta: &Metadata, stamp: &Stamp) -> bool {
+    has_mark(root, RECORDED, file, meta, stamp)
+}
+
+/// Notes that the ledger has this version. Not synced: if it is lost, the ledger is told again
+/// and decides nothing new.
+pub(crate) fn mark_recorded(root: &Path, file: &File, stamp: &Stamp) -> io::Result<()> {
+    mark(root, RECORDED, file, stamp)
+}
+
+/// Writes why and when an object is being removed, onto its file, before it goes.
+pub(crate) fn write_removal(
+    root: &Path,
+    file: &File,
+    stamp: &Stamp,
+    removal: &Removal,
+) -> io::Result<()> {
+    let bytes = serde_json::to_vec(removal)?;
+    if file.set_xattr(REMOVAL, &bytes).is_ok() {
+        return Ok(());
+    }
+    let path = beside(
+        root,
+        REMOVAL,
+        &key_path::digest(&stamp.key),
+        &file.metadata()?,
+    );
+    durable::write_file(root, &path, &bytes)
+}
+
+/// Takes back [`write_removal`] for an object that stays after all.
+pub(crate) fn clear_removal(root: &Path, file: &File, stamp: &Stamp) {
+    let _ = file.remove_xattr(REMOVAL);
+    if let Ok(meta) = file.metadata() {
+        let _ = fs::remove_file(beside(root, REMOVAL, &key_path::digest(&stamp.key), &meta));
+    }
+}
+
+/// The removal of a kept version that the ledger is not known to have.
+pub(crate) fn pending_removal(
+    root: &Path,
+    file: &File,
+    meta: &Metadata,
+    stamp: &Stamp,
+) -> Option<Removal> {
+    let attribute = file.get_xattr(REMOVAL).ok().flatten();
+    let path = || beside(root, REMOVAL, &key_path::digest(&stamp.key), meta);
+    let bytes = attribute.or_else(|| fs::read(path()).ok())?;
+    let removal = serde_json::from_slice(&bytes).ok()?;
+    (!has_mark(root, REMOVAL_RECORDED, file, meta, stamp)).then_some(removal)
+}
+
+/// Notes that the ledger has the removal.
+pub(crate) fn mark_removal_recorded(root: &Path, file: &File, stamp: &Stamp) -> io::Result<()> {
+    mark(root, REMOVAL_RECORDED, file, stamp)
+}
+
+/// Removes what lies beside a file that is about to go.
+pub(crate) fn remove_sidecars(root: &Path, digest: &str, meta: &Metadata) {
+    // They bind to one inode and time, so a leftover is never taken for another file's.
+    for name in [STAMP, RECORDED, REMOVAL, REMOVAL_RECORDED] {
+        let _ = fs::remove_file(beside(root, name, digest, meta));
+    }
+}
+
+/// The removal of an object. Storage format.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Removal {
+    pub(crate) sequence: u64,
+    pub(crate) event_name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) removed_by: Option<ProducedBy>,
+}
+
+/// A place in the order of writes: 16 digits, so that padding changes nothing.
+pub(crate) fn order_mark(sequence: u64) -> OrderMark {
+    OrderMark {
+        authority: AUTHORITY.to_owned(),
+        sequencer: format!("{sequence:016x}"),
+    }
+}
+
+fn has_mark(root: &Path, name: &str, file: &File, meta: &Metadata, stamp: &Stamp) -> bool {
+    let attribute = file.get_xattr(name).ok().flatten();
+    attribute.is_some_and(|bytes| bytes == stamp.stamp.as_bytes())
+        || beside(root, name, &key_path::digest(&stamp.key), meta).exists()
+}
+
+fn mark(root: &Path, name: &str, file: &File, stamp: &Stamp) -> io::Result<()> {
+    if file.set_xattr(name, stamp.stamp.as_bytes()).is_ok() {
+        return Ok(());
+    }
+    let path = beside(root, name, &key_path::digest(&stamp.key), &file.metadata()?);
+    fs::write(path, b"")
+}
+
+fn sidecar(root: &Path, digest: &str, meta: &Metadata) -> PathBuf {
+    beside(root, STAMP, digest, meta)
+}
+
+/// The file that stands in for an attribute of a data file.
+fn beside(root: &Path, attribute: &str, digest: &str, meta: &Metadata) -> PathBuf {
+    let name = format!("{digest}-{}-{}.{attribute}", meta.ino(), mtime_ns(meta));
+    root.join(private("meta")).join(name)
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
+}

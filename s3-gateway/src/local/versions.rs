@@ -1,0 +1,175 @@
+//! Kept versions: removing an object, reading an older version, sweeping what is past `retain`.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use std::os::unix::fs::MetadataExt;
+
+use daybook_domain::ObjectKey;
+use daybook_domain::stored_object::{Channel, ObjectCommand, RecordRemoved};
+
+use super::conditions::WriteConditions;
+use super::durable;
+use super::key_path::{digest, versions_path};
+use super::stamp::{self, Removal, Stamp};
+use super::store::{Bucket, Found, Opened, blocking};
+use crate::error::StoreError;
+use crate::grants::Scope;
+
+impl Bucket {
+    /// Removes an object, keeping its version. Removing what is not there changes nothing and
+    /// records nothing. Runs to its end even if the caller is dropped.
+    pub(crate) async fn remove(
+        self: &Arc<Self>,
+        key: ObjectKey,
+        conditions: WriteConditions,
+        scope: Option<Arc<Scope>>,
+    ) -> Result<Option<Stamp>, StoreError> {
+        let this = Arc::clone(self);
+        let task = tokio::spawn(async move { this.remove_here(key, conditions, scope).await });
+        task.await.map_err(io::Error::other)?
+    }
+
+    async fn remove_here(
+        self: Arc<Self>,
+        key: ObjectKey,
+        conditions: WriteConditions,
+        scope: Option<Arc<Scope>>,
+    ) -> Result<Option<Stamp>, StoreError> {
+        let _guard = self.lock(&key).await;
+        let Some(found) = self.find(&key).await? else {
+            conditions.check(None)?;
+            return Ok(None);
+        };
+        let (found, stamp) = self.adopted(&key, found).await?;
+        conditions.check(Some(&stamp))?;
+        self.settle(&found, &stamp, &Channel::Listing).await?;
+        let this = Arc::clone(&self);
+        let (found, stamp, removal) = blocking(move || this.unlink(found, stamp, scope)).await?;
+        self.record_removal(&found.file, &stamp, removal, Channel::Gateway)
+            .await?;
+        Ok(Some(stamp))
+    }
+
+    /// Has the ledger told of a removal.
+    pub(crate) async fn record_removal(
+        &self,
+        file: &fs::File,
+        stamp: &Stamp,
+        removal: Removal,
+        channel: Channel,
+    ) -> Result<(), StoreError> {
+        let removed = RecordRemoved {
+            bucket: self.name.clone(),
+            key: ObjectKey::parse(stamp.key.clone()).map_err(io::Error::other)?,
+            version: stamp.version(),
+            channel,
+            event_name: removal.event_name,
+            order: Some(stamp::order_mark(removal.sequence)),
+            removed_by: removal.removed_by,
+        };
+        let recorded = self
+            .ledger
+            .record(ObjectCommand::RecordRemoved(removed))
+            .await;
+        if recorded.is_err() {
+            self.removals_open.store(true, Ordering::Release);
+        }
+        recorded?;
+        Ok(stamp::mark_removal_recorded(&self.root, file, stamp)?)
+    }
+
+    fn unlink(
+        &self,
+        found: Found,
+        stamp: Stamp,
+        scope: Option<Arc<Scope>>,
+    ) -> Result<(Found, Stamp, Removal), StoreError> {
+        let removal = Removal {
+            sequence: self.sequence.next()?,
+            event_name: "ObjectRemoved:Delete".to_owned(),
+            removed_by: scope.as_ref().map(|scope| scope.produced_by()),
+        };
+        let kept = self.keep(&found.path, &stamp)?;
+        stamp::write_removal(&self.root, &found.file, &stamp, &removal)?;
+        found.file.sync_all()?;
+        durable::sync_parent(&kept.path)?;
+        {
+            let pass = scope
+                .as_ref()
+                .map(|scope| scope.pass().ok_or(StoreError::Fenced));
+            let removed = match pass.transpose() {
+                Ok(_pass) => fs::remove_file(&found.path).map_err(StoreError::from),
+                Err(fenced) => Err(fenced),
+            };
+            if let Err(error) = removed {
+                stamp::clear_removal(&self.root, &found.file, &stamp);
+                if kept.new {
+                    let _ = fs::remove_file(&kept.path);
+                }
+                return Err(error);
+            }
+        }
+        durable::sync_parent(&found.path)?;
+        self.hidden().remove(&stamp.key);
+        Ok((found, stamp, removal))
+    }
+
+    /// A kept version, if it is still there.
+    pub(crate) fn open_kept(
+        &self,
+        key: &ObjectKey,
+        version_id: &str,
+    ) -> io::Result<Option<Opened>> {
+        // The id comes from the client and becomes a file name.
+        let plain = version_id.len() <= 64 && version_id.chars().all(|c| c.is_ascii_alphanumeric());
+        if version_id.is_empty() || !plain {
+            return Ok(None);
+        }
+        let path = self.root.join(versions_path(key.as_str())).join(version_id);
+        let found = self.open_file(&digest(key.as_str()), path)?;
+        Ok(found.and_then(|Found { file, stamp, .. }| stamp.map(|stamp| Opened { file, stamp })))
+    }
+
+    /// Removes kept versions that have been superseded for longer than `retain`. Returns how many.
+    pub(crate) fn sweep_versions(&self, now: SystemTime) -> io::Result<usize> {
+        let mut swept = 0;
+        for folder in fs::read_dir(self.private("versions"))? {
+            let folder = folder?;
+            let digest = folder.file_name().to_string_lossy().into_owned();
+            for entry in fs::read_dir(folder.path())? {
+                swept += usize::from(self.sweep_version(&digest, &entry?.path(), now)?);
+            }
+            // Fails while there is something in it.
+            let _ = fs::remove_dir(folder.path());
+        }
+        Ok(swept)
+    }
+
+    fn sweep_version(&self, digest: &str, path: &Path, now: SystemTime) -> io::Result<bool> {
+        let Some(found) = self.open_file(digest, path.to_owned())? else {
+            return Ok(false);
+        };
+        // Linking and unlinking change the inode's own time: the moment it was superseded.
+        let seconds = u64::try_from(found.meta.ctime()).unwrap_or(0);
+        let superseded = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        if now.duration_since(superseded).unwrap_or_default() < self.retain {
+            return Ok(false);
+        }
+        if let Some(stamp) = &found.stamp
+            && stamp::pending_removal(&self.root, &found.file, &found.meta, stamp).is_some()
+            && found.meta.nlink() == 1
+        {
+            return Ok(false);
+        }
+        if found.meta.nlink() == 1 {
+            stamp::remove_sidecars(&self.root, digest, &found.meta);
+        }
+        fs::remove_file(path)?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,143 @@
+//! What a key may touch: patterns over `bucket/key`, as they stand in the configuration.
+
+use daybook_domain::{BucketName, ObjectKey};
+
+/// Read and write patterns such as `inbox/*`. A `*` stands for any text, slashes included;
+/// nothing else is special.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// What may be read and listed.
+    pub read: Vec<String>,
+    /// What may be written and deleted.
+    pub write: Vec<String>,
+}
+
+/// What a request wants to do with an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
+}
+
+impl Access {
+    /// The word, which is also the name of the policy's line.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Access::Read => "read",
+            Access::Write => "write",
+        }
+    }
+}
+
+impl Policy {
+    /// Whether the policy allows the access to the object.
+    pub(crate) fn allows(&self, access: Access, bucket: &str, key: &str) -> bool {
+        let path = format!("{bucket}/{key}");
+        self.patterns(access).iter().any(|p| matches(p, &path))
+    }
+
+    /// Whether the policy may allow the access to some object of the bucket.
+    pub(crate) fn touches(&self, access: Access, bucket: &str) -> bool {
+        let path = format!("{bucket}/");
+        self.patterns(access).iter().any(|pattern| {
+            match pattern.split_once('*') {
+                // The text before the first star is either within the bucket or still open.
+                Some((fixed, _)) => fixed.starts_with(&path) || path.starts_with(fixed),
+                None => pattern.starts_with(&path),
+            }
+        })
+    }
+
+    /// What a refusal says: who may not do what, and the line that would allow it.
+    pub(crate) fn refusal(
+        who: &str,
+        access: Access,
+        bucket: &BucketName,
+        key: Option<&ObjectKey>,
+    ) -> String {
+        let verb = access.as_str();
+        match key {
+            Some(key) => {
+                format!("{who} may not {verb} {bucket}/{key}: add {verb} = [\"{bucket}/*\"]")
+            }
+            None => format!("{who} may not {verb} {bucket}: add {verb} = [\"{bucket}/*\"]"),
+        }
+    }
+
+    fn patterns(&self, access: Access) -> &[String] {
+        match access {
+            Access::Read => &self.read,
+            Access::Write => &self.write,
+        }
+    }
+}
+
+/// Whether the text matches the pattern. Linear: a later star makes earlier ones final.
+fn matches(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else {
+        return false;
+    };
+    let mut parts = parts.peekable();
+    if parts.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_match_any_text() {
+        let check = |pattern: &str, text: &str, expect: bool| {
+            assert_eq!(matches(pattern, text), expect, "{pattern} on {text}");
+        };
+        check("inbox/*", "inbox/a", true);
+        check("inbox/*", "inbox/a/b.csv", true);
+        check("inbox/*", "inbox2/a", false);
+        check("inbox/*.csv", "inbox/a.csv", true);
+        check("inbox/*.csv", "inbox/a.csv.gz", false);
+        check("inbox/a*b*c", "inbox/aXbYbZc", true);
+        check("inbox/a*b*c", "inbox/aXc", false);
+        check("inbox/a*a", "inbox/a", false);
+        check("*", "inbox/a", true);
+        check("inbox/[a]?", "inbox/a1", false);
+        check("inbox/a", "inbox/a", true);
+        check("inbox/a", "inbox/ab", false);
+    }
+
+    #[test]
+    fn a_policy_touches_the_buckets_of_its_patterns() {
+        let policy = |pattern: &str| Policy {
+            read: vec![pattern.to_owned()],
+            write: vec![],
+        };
+        let check = |pattern: &str, bucket: &str, expect: bool| {
+            assert_eq!(
+                policy(pattern).touches(Access::Read, bucket),
+                expect,
+                "{pattern} on {bucket}"
+            );
+        };
+        check("inbox/*", "inbox", true);
+        check("inbox/2026/*", "inbox", true);
+        check("inbox/a", "inbox", true);
+        check("inbox/*", "inbo", false);
+        check("in*", "inbox", true);
+        check("*", "inbox", true);
+        check("results/*", "inbox", false);
+        assert!(!policy("inbox/*").touches(Access::Write, "inbox"));
+    }
+}

@@ -1,0 +1,275 @@
+//! The S3 operations, as crate `s3s` calls them.
+//!
+//! Here: who asks, for which bucket. The work itself is in `objects`, `listing` and `multipart`.
+
+mod body;
+mod listing;
+mod multipart;
+mod objects;
+
+use std::sync::Arc;
+
+use daybook_domain::{BucketName, ObjectKey};
+use s3s::auth::{S3Auth, SecretKey};
+use s3s::config::{S3Config, StaticConfigProvider};
+use s3s::dto::*;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::validation::NameValidation;
+use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
+
+use crate::gateway::Gateway;
+use crate::grants::{Grants, Principal};
+use crate::local::store::Bucket;
+use crate::policy::Access;
+
+/// The largest XML document of a request: a `DeleteObjects` of 1,000 keys, each of 1,024 bytes
+/// that may all be escaped.
+const MAX_XML_BYTES: usize = 8 << 20;
+
+/// Browser uploads by form are read into memory before the gateway sees them.
+const MAX_FORM_BYTES: u64 = 16 << 20;
+
+pub(crate) fn build(gateway: Arc<Gateway>) -> S3Service {
+    let mut config = S3Config::default();
+    config.xml_max_body_size = MAX_XML_BYTES;
+    config.post_object_max_file_size = MAX_FORM_BYTES;
+    // `a//b` and `/a` are keys like any other.
+    config.normalize_forward_slash_path = false;
+    let grants = gateway.grants();
+    let mut builder = S3ServiceBuilder::new(Operations { gateway });
+    builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+    builder.set_auth(Keys { grants });
+    builder.set_validation(AnyName);
+    builder.build()
+}
+
+pub(super) struct Operations {
+    gateway: Arc<Gateway>,
+}
+
+impl Operations {
+    /// Who sent the request. `s3s` has checked the signature.
+    fn principal<T>(&self, request: &S3Request<T>) -> S3Result<Principal> {
+        let credentials = request.credentials.as_ref();
+        let credentials =
+            credentials.ok_or_else(|| s3_error!(AccessDenied, "the request is not signed"))?;
+        self.gateway
+            .grants
+            .principal(&credentials.access_key)
+            .ok_or_else(|| {
+                s3_error!(
+                    AccessDenied,
+                    "this key is void: it serves one function process, while an invocation runs"
+                )
+            })
+    }
+
+    fn bucket(&self, name: &str) -> S3Result<&Arc<Bucket>> {
+        let missing = || s3_error!(NoSuchBucket, "the bucket is not configured");
+        let name = BucketName::parse(name).map_err(|_| missing())?;
+        self.gateway.buckets.get(&name).ok_or_else(missing)
+    }
+
+    /// The bucket and key of a request, if the sender may do this to it.
+    fn object(
+        &self,
+        who: &Principal,
+        access: Access,
+        bucket: &str,
+        key: &str,
+    ) -> S3Result<(&Arc<Bucket>, ObjectKey)> {
+        let bucket = self.bucket(bucket)?;
+        let key = object_key(key)?;
+        who.check(access, &bucket.name, &key).map_err(denied)?;
+        Ok((bucket, key))
+    }
+}
+
+fn object_key(key: &str) -> S3Result<ObjectKey> {
+    ObjectKey::parse(key).map_err(|_| {
+        if key.is_empty() {
+            s3_error!(InvalidArgument, "the key is empty")
+        } else {
+            s3_error!(KeyTooLongError, "the key is longer than 1024 bytes")
+        }
+    })
+}
+
+fn denied(message: String) -> s3s::S3Error {
+    s3s::S3Error::with_message(s3s::S3ErrorCode::AccessDenied, message)
+}
+
+#[async_trait::async_trait]
+impl S3 for Operations {
+    async fn put_object(
+        &self,
+        req: S3Request<PutObjectInput>,
+    ) -> S3Result<S3Response<PutObjectOutput>> {
+        self.put(req).await.map(S3Response::new)
+    }
+
+    async fn get_object(
+        &self,
+        req: S3Request<GetObjectInput>,
+    ) -> S3Result<S3Response<GetObjectOutput>> {
+        self.get(req).await
+    }
+
+    async fn head_object(
+        &self,
+        req: S3Request<HeadObjectInput>,
+    ) -> S3Result<S3Response<HeadObjectOutput>> {
+        self.head(req).await
+    }
+
+    async fn copy_object(
+        &self,
+        req: S3Request<CopyObjectInput>,
+    ) -> S3Result<S3Response<CopyObjectOutput>> {
+        self.copy(req).await.map(S3Response::new)
+    }
+
+    async fn delete_object(
+        &self,
+        req: S3Request<DeleteObjectInput>,
+    ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        self.delete(req).await
+    }
+
+    async fn delete_objects(
+        &self,
+        req: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        self.delete_many(req).await.map(S3Response::new)
+    }
+
+    async fn list_objects(
+        &self,
+        req: S3Request<ListObjectsInput>,
+    ) -> S3Result<S3Response<ListObjectsOutput>> {
+        self.list_v1(req).await.map(S3Response::new)
+    }
+
+    async fn list_objects_v2(
+        &self,
+        req: S3Request<ListObjectsV2Input>,
+    ) -> S3Result<S3Response<ListObjectsV2Output>> {
+        self.list_v2(req).await.map(S3Response::new)
+    }
+
+    async fn list_buckets(
+        &self,
+        req: S3Request<ListBucketsInput>,
+    ) -> S3Result<S3Response<ListBucketsOutput>> {
+        self.buckets(&req).map(S3Response::new)
+    }
+
+    async fn head_bucket(
+        &self,
+        req: S3Request<HeadBucketInput>,
+    ) -> S3Result<S3Response<HeadBucketOutput>> {
+        self.seen_bucket(&req, &req.input.bucket)?;
+        Ok(S3Response::new(HeadBucketOutput {
+            bucket_region: Some(self.gateway.region.clone()),
+            ..Default::default()
+        }))
+    }
+
+    async fn get_bucket_location(
+        &self,
+        req: S3Request<GetBucketLocationInput>,
+    ) -> S3Result<S3Response<GetBucketLocationOutput>> {
+        self.seen_bucket(&req, &req.input.bucket)?;
+        // S3 says nothing for us-east-1.
+        let region = Some(self.gateway.region.clone()).filter(|region| region != "us-east-1");
+        Ok(S3Response::new(GetBucketLocationOutput {
+            location_constraint: region.map(BucketLocationConstraint::from),
+        }))
+    }
+
+    async fn get_bucket_versioning(
+        &self,
+        req: S3Request<GetBucketVersioningInput>,
+    ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
+        self.seen_bucket(&req, &req.input.bucket)?;
+        Ok(S3Response::new(GetBucketVersioningOutput::default()))
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        req: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        self.create_upload(req).await.map(S3Response::new)
+    }
+
+    async fn upload_part(
+        &self,
+        req: S3Request<UploadPartInput>,
+    ) -> S3Result<S3Response<UploadPartOutput>> {
+        self.put_part(req).await.map(S3Response::new)
+    }
+
+    async fn upload_part_copy(
+        &self,
+        req: S3Request<UploadPartCopyInput>,
+    ) -> S3Result<S3Response<UploadPartCopyOutput>> {
+        self.copy_part(req).await.map(S3Response::new)
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        req: S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        self.complete_upload(req).await.map(S3Response::new)
+    }
+
+    async fn abort_multipart_upload(
+        &self,
+        req: S3Request<AbortMultipartUploadInput>,
+    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        self.abort_upload(req).await.map(S3Response::new)
+    }
+
+    async fn list_parts(
+        &self,
+        req: S3Request<ListPartsInput>,
+    ) -> S3Result<S3Response<ListPartsOutput>> {
+        self.parts(req).await.map(S3Response::new)
+    }
+}
+
+impl Operations {
+    /// Refuses unless the sender may touch something in the bucket.
+    fn seen_bucket<T>(&self, req: &S3Request<T>, bucket: &str) -> S3Result<&Arc<Bucket>> {
+        let who = self.principal(req)?;
+        let bucket = self.bucket(bucket)?;
+        if who.policy.touches(Access::Write, bucket.name.as_str()) {
+            return Ok(bucket);
+        }
+        who.check_bucket(Access::Read, &bucket.name)
+            .map_err(denied)?;
+        Ok(bucket)
+    }
+}
+
+struct Keys {
+    grants: Arc<Grants>,
+}
+
+#[async_trait::async_trait]
+impl S3Auth for Keys {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        let secret = self.grants.secret(access_key);
+        let unknown = || s3_error!(InvalidAccessKeyId, "the access key id does not exist");
+        secret.map(SecretKey::from).ok_or_else(unknown)
+    }
+}
+
+/// A bucket that is not configured is `NoSuchBucket`, whatever its name looks like.
+struct AnyName;
+
+impl NameValidation for AnyName {
+    fn validate_bucket_name(&self, name: &str) -> bool {
+        !name.is_empty()
+    }
+}
