@@ -9,7 +9,10 @@
 //! Each case gets an empty log of its own. Where a case waits, it waits for a condition, and gives
 //! up only after [`fixture::PATIENCE`].
 
-#![allow(clippy::unwrap_used, reason = "the cases are tests, a panic is how they fail")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "the cases are tests, a panic is how they fail"
+)]
 
 pub mod appending;
 pub mod fixture;

@@ -1,11 +1,12 @@
 //! The append-only event log: the port [`EventLog`], what it stores ([`RecordedEvent`]) and its
-//! adapters.
+//! adapters; beside it the [`blobs`], where bodies too big for the log are kept.
 //!
 //! This crate knows streams, bytes and positions. It does not know what an event means; that is
 //! the business of the crate `daybook-domain`. Data comes in through [`EventLog::append`] and
 //! leaves through reads and catch-up subscriptions.
 
 mod admission;
+pub mod blobs;
 mod clock;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;

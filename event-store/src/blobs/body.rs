@@ -1,0 +1,70 @@
+//! Moving the big fields of an event's body into the blob store and back.
+//!
+//! A field that was moved is replaced by `{"$blob": {"sha256": …, "size": …}}`. A field that came
+//! looking like that is moved, too, whatever its size; so every reference in a stored body was
+//! written here, and nobody can have the store read for him by sending one.
+
+use serde_json::{Map, Value};
+
+use super::{BlobError, BlobRef, BlobStore};
+
+/// Fields whose JSON is longer than this go to the blob store.
+pub const INLINE_LIMIT_BYTES: usize = 16 * 1024;
+
+/// The only key of a reference.
+const BLOB: &str = "$blob";
+
+impl BlobStore {
+    /// The body with its big fields (of the top level) moved into the store. When it returns, they
+    /// are on disk. A body that is not an object is left as it is.
+    pub async fn offload(&self, body: Value) -> Result<Value, BlobError> {
+        let Value::Object(mut fields) = body else {
+            return Ok(body);
+        };
+        for field in fields.values_mut() {
+            let json = json(field)?;
+            if json.len() > INLINE_LIMIT_BYTES || referred(field).is_some() {
+                let blob = self.put(json).await?;
+                *field = reference(&blob)?;
+            }
+        }
+        Ok(Value::Object(fields))
+    }
+
+    /// The inverse of [`offload`](Self::offload): the body with its references resolved.
+    pub async fn hydrate(&self, body: Value) -> Result<Value, BlobError> {
+        let Value::Object(mut fields) = body else {
+            return Ok(body);
+        };
+        for field in fields.values_mut() {
+            let Some(blob) = referred(field) else {
+                continue;
+            };
+            let blob: BlobRef = serde_json::from_value(blob.clone())
+                .map_err(|error| BlobError::Reference(error.to_string()))?;
+            let json = self.get(&blob).await?;
+            *field = serde_json::from_slice(&json).map_err(|error| BlobError::Damaged {
+                sha256: blob.sha256,
+                why: format!("it is not the JSON of a field: {error}"),
+            })?;
+        }
+        Ok(Value::Object(fields))
+    }
+}
+
+/// What the field refers to, if it looks like a reference.
+fn referred(field: &Value) -> Option<&Value> {
+    let fields = field.as_object().filter(|fields| fields.len() == 1)?;
+    fields.get(BLOB)
+}
+
+fn reference(blob: &BlobRef) -> Result<Value, BlobError> {
+    let blob =
+        serde_json::to_value(blob).map_err(|error| BlobError::Reference(error.to_string()))?;
+    Ok(Value::Object(Map::from_iter([(BLOB.to_owned(), blob)])))
+}
+
+fn json(field: &Value) -> Result<Vec<u8>, BlobError> {
+    // A value always has JSON; the library does not know it.
+    serde_json::to_vec(field).map_err(|error| BlobError::Unavailable(error.to_string()))
+}
