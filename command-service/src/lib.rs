@@ -1,1 +1,26 @@
-//! Placeholder.
+//! The command side: takes in what happens, decides, and records it.
+//!
+//! Data comes in from the S3 gateway (through the port [`daybook_s3_gateway::ObjectLedger`]), from
+//! `POST /v1/…` and from the log itself; it goes out as events into the log, and as invocations to
+//! the function host. What is due is found through a disposable [`worklist`]; what is decided is
+//! decided by the aggregates alone.
+
+mod clock;
+mod commands;
+mod conductor;
+mod export;
+mod gateway;
+mod http;
+mod notification;
+mod publish;
+mod redrive;
+mod replay;
+mod service;
+mod shim;
+mod worklist;
+
+pub use commands::{CommandError, Executed, Ledger, Origin};
+pub use gateway::GatewayStorage;
+pub use publish::{PipelineConfig, PublishError};
+pub use replay::Preview;
+pub use service::{CommandService, CommandServiceConfig, StartError};

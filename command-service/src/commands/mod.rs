@@ -1,0 +1,186 @@
+//! Executes commands: loads the aggregate from its stream, lets it decide, appends what it
+//! decided, and decides anew when another writer was faster.
+//!
+//! ```text
+//!  command ─> CqrsFramework ─ load_aggregate ─> cache | EventLog::read_stream (+ blobs)
+//!                 │ decide
+//!                 └─ commit ─> blobs (what is big) ─> EventLog::append
+//! ```
+
+mod cache;
+mod error;
+mod store;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cqrs_es::{AggregateError, CqrsFramework};
+use daybook_domain::execution::Execution;
+use daybook_domain::export::Export;
+use daybook_domain::function::Function;
+use daybook_domain::pipeline::Pipeline;
+use daybook_domain::replay::Replay;
+use daybook_domain::stored_object::StoredObject;
+use daybook_domain::worker::Worker;
+use daybook_domain::{Aggregate, CommandId};
+use daybook_event_store::blobs::BlobStore;
+use daybook_event_store::{EventLog, EventMetadata, Position, StreamName};
+
+use crate::clock;
+use crate::shim::Root;
+use cache::Cache;
+pub use error::CommandError;
+use store::LogStore;
+
+/// How often a command decides anew after a conflict before it gives up. Each conflict means that
+/// somebody else got further, so that this is only reached on a stream that is fought over.
+const MAX_CONFLICTS: u32 = 32;
+
+/// The aggregates of the ledger, ready to be commanded. Cheap to clone.
+#[derive(Clone)]
+pub struct Ledger(Arc<Rooms>);
+
+struct Rooms {
+    log: Arc<dyn EventLog>,
+    blobs: BlobStore,
+    objects: Cache<StoredObject>,
+    executions: Cache<Execution>,
+    pipelines: Cache<Pipeline>,
+    functions: Cache<Function>,
+    replays: Cache<Replay>,
+    exports: Cache<Export>,
+    workers: Cache<Worker>,
+}
+
+/// Where a command comes from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// Its id: sending it again under the same id records nothing twice.
+    pub command: CommandId,
+    /// What belongs together.
+    pub correlation: String,
+    /// The event or command that caused it.
+    pub causation: Option<String>,
+    /// Who acts.
+    pub actor: String,
+}
+
+/// What came of a command.
+#[derive(Clone, Debug)]
+pub struct Executed<A: Aggregate> {
+    /// What was recorded; empty when it decided nothing new.
+    pub events: Vec<A::Event>,
+    /// The state afterwards.
+    pub state: A,
+    /// The position of the last recorded event; `None` when there was none.
+    pub position: Option<Position>,
+}
+
+/// An aggregate that the ledger keeps a cache for.
+pub trait Kept: Aggregate {
+    #[doc(hidden)]
+    fn cache(ledger: &Ledger) -> &Cache<Self>;
+}
+
+macro_rules! kept {
+    ($($aggregate:ty => $field:ident),+ $(,)?) => {
+        $(impl Kept for $aggregate {
+            fn cache(ledger: &Ledger) -> &Cache<Self> {
+                &ledger.0.$field
+            }
+        })+
+    };
+}
+kept!(
+    StoredObject => objects,
+    Execution => executions,
+    Pipeline => pipelines,
+    Function => functions,
+    Replay => replays,
+    Export => exports,
+    Worker => workers,
+);
+
+impl Ledger {
+    /// A ledger over a log and a blob store.
+    pub fn new(log: Arc<dyn EventLog>, blobs: BlobStore) -> Self {
+        Self(Arc::new(Rooms {
+            log,
+            blobs,
+            objects: Cache::default(),
+            executions: Cache::default(),
+            pipelines: Cache::default(),
+            functions: Cache::default(),
+            replays: Cache::default(),
+            exports: Cache::default(),
+            workers: Cache::default(),
+        }))
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Arc<dyn EventLog> {
+        &self.0.log
+    }
+
+    /// The blob store.
+    pub fn blobs(&self) -> &BlobStore {
+        &self.0.blobs
+    }
+
+    /// Executes a command on the aggregate of a stream. When it returns `Ok`, what was decided is
+    /// on disk.
+    pub async fn execute<A: Kept>(
+        &self,
+        stream: &str,
+        command: A::Command,
+        origin: &Origin,
+    ) -> Result<Executed<A>, CommandError<A::Error>> {
+        for _ in 0..MAX_CONFLICTS {
+            let store = LogStore::<A>::new(self, StreamName::new(stream), origin);
+            let committed = store.committed();
+            let framework = CqrsFramework::new(store, Vec::new(), ());
+            let command = (command.clone(), clock::context());
+            match framework
+                .execute_with_metadata(stream, command, HashMap::new())
+                .await
+            {
+                Ok(()) => return committed.take().ok_or_else(CommandError::incomplete),
+                Err(AggregateError::AggregateConflict) => A::cache(self).forget(stream),
+                Err(error) => {
+                    A::cache(self).forget(stream);
+                    return Err(error.into());
+                }
+            }
+        }
+        Err(CommandError::Contended(stream.to_owned()))
+    }
+
+    /// Drops the fold of an execution that will hardly be needed again.
+    pub(crate) fn settled(&self, stream: &str) {
+        self.0.executions.forget(stream);
+    }
+
+    /// The state of an aggregate, and whether it exists.
+    pub async fn load<A: Kept>(&self, stream: &str) -> Result<Option<A>, CommandError<A::Error>> {
+        let (Root(state), version) = store::load::<A>(self, &StreamName::new(stream))
+            .await
+            .map_err(CommandError::<A::Error>::from)?;
+        Ok(version.map(|_| state))
+    }
+}
+
+impl Origin {
+    /// The metadata of the events that a command leads to.
+    fn metadata(&self) -> EventMetadata {
+        EventMetadata {
+            correlation_id: Some(self.correlation.clone()),
+            causation_id: Some(
+                self.causation
+                    .clone()
+                    .unwrap_or_else(|| self.command.to_string()),
+            ),
+            actor: Some(self.actor.clone()),
+            traceparent: None,
+        }
+    }
+}

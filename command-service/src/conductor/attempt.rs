@@ -1,0 +1,320 @@
+//! One execution's next steps, beside the conductor: start it, claim its task, run the function,
+//! record the outcome.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use daybook_domain::asl::{Machine, State};
+use daybook_domain::execution::{
+    Cause, CodeRevision, Execution, ExecutionCommand, ExecutionError, ExecutionEvent, Phase,
+    StartExecution, TaskOutcome, stream_of,
+};
+use daybook_domain::pipeline::Revision;
+use daybook_domain::{CommandId, ExecutionId, FunctionName, WorkerId};
+use daybook_event_store::Position;
+use daybook_functions::{FunctionHost, Invocation, Outcome, OutcomeResult, Slot};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::Done;
+use crate::clock;
+use crate::commands::{CommandError, Executed, Ledger, Origin};
+use crate::gateway::Stories;
+use crate::notification;
+use crate::worklist::OwedStart;
+
+/// The first and the longest pause before an outcome is offered to the log again.
+const RECORD_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// What all steps share.
+pub(super) struct Tools {
+    pub ledger: Ledger,
+    pub host: Arc<FunctionHost>,
+    pub worker: WorkerId,
+    pub region: String,
+    pub stories: Stories,
+    pub done: mpsc::UnboundedSender<Done>,
+}
+
+/// An execution to start.
+pub(super) struct Start {
+    pub id: ExecutionId,
+    pub owed: OwedStart,
+    pub revision: Revision,
+    pub cancel: CancellationToken,
+}
+
+/// A due attempt.
+pub(super) struct Attempt {
+    pub id: ExecutionId,
+    pub task: u32,
+    pub function: FunctionName,
+    pub code: CodeRevision,
+    pub supersede: Option<WorkerId>,
+    pub correlation: String,
+    pub cancel: CancellationToken,
+}
+
+/// The function that a pipeline's first state calls.
+pub(super) fn first_function(revision: &Revision) -> Option<FunctionName> {
+    let machine = Machine::parse(&revision.definition).ok()?;
+    let State::Task(task) = machine.states.get(&machine.start_at)?;
+    Some(task.function.clone())
+}
+
+impl Start {
+    /// Starts the execution and, where its function has a slot, runs its first attempt at once.
+    pub(super) async fn run(self, tools: Tools, slot: Option<(Slot, FunctionName, CodeRevision)>) {
+        let (id, correlation) = (self.id, self.owed.correlation.clone());
+        let counted = slot.is_none();
+        let started = self.record(&tools).await;
+        match (started, slot) {
+            (Ok(executed), Some((slot, function, code))) if executed.position.is_some() => {
+                let task = executed.state.task().map_or(1, |task| task.task);
+                let (supersede, cancel) = (None, self.cancel);
+                let attempt = Attempt {
+                    id,
+                    task,
+                    function,
+                    code,
+                    supersede,
+                    correlation,
+                    cancel,
+                };
+                attempt.run(tools, slot, counted).await;
+            }
+            (Ok(executed), _) => tools.done(id, executed.position, counted).await,
+            (Err(error), _) => {
+                tracing::error!(execution = %id, %error, "the execution could not be started");
+                tools.pause(&self.cancel).await;
+                tools.done(id, None, counted).await;
+            }
+        }
+    }
+
+    async fn record(
+        &self,
+        tools: &Tools,
+    ) -> Result<Executed<Execution>, CommandError<ExecutionError>> {
+        let owed = &self.owed;
+        let start = StartExecution {
+            execution: self.id,
+            pipeline: owed.pipeline.clone(),
+            pipeline_revision: self.revision.revision,
+            definition: self.revision.definition.clone(),
+            object: owed.object.clone(),
+            cause: Cause::Trigger,
+            input: notification::s3_event(
+                &owed.object,
+                &owed.event_name,
+                owed.event_time,
+                owed.sequencer.as_deref(),
+                &tools.region,
+            ),
+            actor: format!("pipeline:{}", owed.pipeline),
+        };
+        let origin = Origin {
+            command: command_id(self.id, "start"),
+            correlation: owed.correlation.clone(),
+            causation: Some(owed.causation.clone()),
+            actor: start.actor.clone(),
+        };
+        let command = ExecutionCommand::Start(start);
+        tools
+            .ledger
+            .execute(&stream_of(self.id), command, &origin)
+            .await
+    }
+}
+
+impl Attempt {
+    /// Claims the attempt, runs the function and records the outcome.
+    pub(super) async fn run(self, tools: Tools, slot: Slot, counted: bool) {
+        let position = match self.claim(&tools).await {
+            Ok(claimed) if self.holds(&claimed, tools.worker) => {
+                let invocation = self.invocation(&claimed.state);
+                let attempt = invocation.attempt;
+                tools.stories.begin(self.id, &self.correlation);
+                let outcome = tools.host.invoke(slot, invocation).await;
+                tools.stories.end(self.id);
+                self.record(&tools, attempt, outcome)
+                    .await
+                    .max(claimed.position)
+            }
+            Ok(claimed) => claimed.position,
+            Err(CommandError::Refused(error)) => {
+                tracing::debug!(execution = %self.id, %error, "the attempt is not to be had");
+                None
+            }
+            Err(error) => {
+                tracing::error!(execution = %self.id, %error, "the attempt could not be claimed");
+                tools.pause(&self.cancel).await;
+                None
+            }
+        };
+        if position.is_some() {
+            tools.ledger.settled(&stream_of(self.id));
+        }
+        tools.done(self.id, position, counted).await;
+    }
+
+    async fn claim(
+        &self,
+        tools: &Tools,
+    ) -> Result<Executed<Execution>, CommandError<ExecutionError>> {
+        let command = ExecutionCommand::ClaimTask {
+            task: self.task,
+            worker: tools.worker,
+            code: self.code.clone(),
+            supersede: self.supersede,
+        };
+        // A claim is a command of its own each time: which attempt it got is for the stream to say.
+        let origin = self.origin(tools, CommandId(clock::random_id()));
+        tools
+            .ledger
+            .execute(&stream_of(self.id), command, &origin)
+            .await
+    }
+
+    /// Whether this claim, and not an earlier one, got the attempt.
+    fn holds(&self, claimed: &Executed<Execution>, worker: WorkerId) -> bool {
+        let started = claimed
+            .events
+            .iter()
+            .any(|event| matches!(event, ExecutionEvent::TaskStarted(_)));
+        let phase = claimed.state.task().map(|task| task.phase);
+        started && phase == Some(Phase::Running { worker })
+    }
+
+    fn invocation(&self, execution: &Execution) -> Invocation {
+        let task = execution.task();
+        let input = task.map(|task| task.input.to_string()).unwrap_or_default();
+        Invocation {
+            request_id: clock::random_id(),
+            execution: self.id,
+            attempt: task.map_or(1, |task| task.attempt),
+            trigger: execution.object().cloned(),
+            payload: Bytes::from(input),
+            timeout: task
+                .and_then(|task| task.timeout_seconds)
+                .map(Duration::from_secs),
+            traceparent: None,
+            cancel: self.cancel.clone(),
+        }
+    }
+
+    /// Offers the outcome to the log until it is recorded or refused: the function has run, and
+    /// what came of it must not be lost for want of patience.
+    async fn record(&self, tools: &Tools, attempt: u32, outcome: Outcome) -> Option<Position> {
+        let command = ExecutionCommand::RecordOutcome {
+            task: self.task,
+            attempt,
+            worker: tools.worker,
+            outcome: outcome_of(outcome.result),
+            report: outcome.report,
+            logs: outcome.logs,
+        };
+        let id = command_id(
+            self.id,
+            &format!("outcome:{}:{attempt}:{}", self.task, tools.worker),
+        );
+        let origin = self.origin(tools, id);
+        let (mut pause, longest) = RECORD_PAUSES;
+        loop {
+            let stream = stream_of(self.id);
+            match tools
+                .ledger
+                .execute::<Execution>(&stream, command.clone(), &origin)
+                .await
+            {
+                Ok(executed) => return executed.position,
+                Err(CommandError::Refused(error)) => {
+                    tracing::info!(execution = %self.id, attempt, %error, "outcome dropped");
+                    return None;
+                }
+                Err(error) => {
+                    tracing::error!(execution = %self.id, attempt, %error, "outcome not yet recorded");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(longest);
+                }
+            }
+        }
+    }
+
+    fn origin(&self, tools: &Tools, command: CommandId) -> Origin {
+        Origin {
+            command,
+            correlation: self.correlation.clone(),
+            causation: None,
+            actor: format!("worker:{}", tools.worker),
+        }
+    }
+}
+
+/// Records that the execution as a whole took too long, and stops its attempt.
+pub(super) async fn time_out(
+    ledger: Ledger,
+    id: ExecutionId,
+    correlation: String,
+    running: Option<CancellationToken>,
+) {
+    let origin = Origin {
+        command: command_id(id, "time-out"),
+        correlation,
+        causation: None,
+        actor: "timer".to_owned(),
+    };
+    let command = ExecutionCommand::TimeOut;
+    match ledger
+        .execute::<Execution>(&stream_of(id), command, &origin)
+        .await
+    {
+        Ok(_) => {
+            if let Some(running) = running {
+                running.cancel();
+            }
+        }
+        Err(error) => tracing::error!(execution = %id, %error, "time-out not recorded"),
+    }
+}
+
+impl Tools {
+    /// Tells the conductor. Where nothing was recorded, the worklist was behind the log: it has to
+    /// fold what is there before it proposes this execution again.
+    async fn done(&self, id: ExecutionId, position: Option<Position>, counted: bool) {
+        let position = match position {
+            Some(position) => position,
+            None => self.ledger.log().head().await.unwrap_or_default(),
+        };
+        // The conductor is gone only when the process ends.
+        let _ = self.done.send(Done::Execution {
+            id,
+            position,
+            counted,
+        });
+    }
+
+    /// Gives an unavailable log time, so that the next try is not at once.
+    async fn pause(&self, cancel: &CancellationToken) {
+        tokio::select! {
+            () = tokio::time::sleep(RECORD_PAUSES.1) => {}
+            () = cancel.cancelled() => {}
+        }
+    }
+}
+
+fn outcome_of(result: OutcomeResult) -> TaskOutcome {
+    match result {
+        OutcomeResult::Succeeded(output) => TaskOutcome::Succeeded { output },
+        OutcomeResult::Failed { error, cause } => TaskOutcome::Failed { error, cause },
+        OutcomeResult::TimedOut { cause } => TaskOutcome::TimedOut { cause },
+        OutcomeResult::Interrupted { why } => TaskOutcome::Interrupted { why },
+    }
+}
+
+/// The id of a command that follows from an execution: the same each time it is sent.
+fn command_id(execution: ExecutionId, purpose: &str) -> CommandId {
+    CommandId(Uuid::new_v5(&execution.0, purpose.as_bytes()))
+}

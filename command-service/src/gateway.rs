@@ -1,0 +1,175 @@
+//! What the S3 gateway and the function host need from each other and from the ledger: the two
+//! ports, implemented here.
+//!
+//! Writes come in through [`ObjectLedger`] and become events; the host gets credentials for its
+//! processes from the gateway's grants.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use daybook_domain::stored_object::{Channel, ObjectCommand, StoredObject, stream_of};
+use daybook_domain::{CommandId, ExecutionId, FunctionName};
+use daybook_functions::{InvocationScope, StorageAccess, StorageActivity, StorageCredentials};
+use daybook_s3_gateway::{Grants, LedgerError, ObjectLedger, Policy};
+use uuid::Uuid;
+
+use crate::clock;
+use crate::commands::{CommandError, Ledger, Origin};
+
+/// The stories (correlation ids) of the executions that run at this moment: what their functions
+/// write belongs to the same story.
+#[derive(Clone, Debug, Default)]
+pub struct Stories(Arc<Mutex<HashMap<ExecutionId, String>>>);
+
+impl Stories {
+    pub(crate) fn begin(&self, execution: ExecutionId, correlation: &str) {
+        self.lock().insert(execution, correlation.to_owned());
+    }
+
+    pub(crate) fn end(&self, execution: ExecutionId) {
+        self.lock().remove(&execution);
+    }
+
+    fn of(&self, execution: ExecutionId) -> Option<String> {
+        self.lock().get(&execution).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ExecutionId, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The gateway's ledger.
+pub(crate) struct RecordedObjects {
+    pub ledger: Ledger,
+    pub stories: Stories,
+}
+
+#[async_trait]
+impl ObjectLedger for RecordedObjects {
+    async fn record(&self, command: ObjectCommand) -> Result<(), LedgerError> {
+        let (stream, origin) = self.address(&command);
+        match self
+            .ledger
+            .execute::<StoredObject>(&stream, command, &origin)
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(error @ CommandError::Refused(_)) => Err(LedgerError::Refused(Box::new(error))),
+            Err(error) => Err(LedgerError::Unavailable(Box::new(error))),
+        }
+    }
+}
+
+impl RecordedObjects {
+    fn address(&self, command: &ObjectCommand) -> (String, Origin) {
+        let (bucket, key, version, channel, by, what) = match command {
+            ObjectCommand::RecordCreated(it) => (
+                &it.bucket,
+                &it.key,
+                &it.version,
+                &it.channel,
+                it.produced_by.as_ref(),
+                "created",
+            ),
+            ObjectCommand::RecordRemoved(it) => (
+                &it.bucket,
+                &it.key,
+                &it.version,
+                &it.channel,
+                it.removed_by.as_ref(),
+                "removed",
+            ),
+            ObjectCommand::RecordIgnored {
+                bucket,
+                key,
+                version,
+                channel,
+                ..
+            } => (bucket, key, version, channel, None, "ignored"),
+        };
+        // A stamp is drawn once a write, so that proposing the same write again after a crash is
+        // the same command.
+        let command = match version.stamp {
+            Some(stamp) => Uuid::new_v5(&stamp, what.as_bytes()),
+            None => clock::random_id(),
+        };
+        let actor = match (by, channel) {
+            (Some(by), _) => format!("function:{}", by.function),
+            (None, Channel::Gateway) => "gateway".to_owned(),
+            (None, Channel::Watcher) => "watcher".to_owned(),
+            (None, Channel::Listing) => "listing".to_owned(),
+            (None, Channel::Notification(source)) => format!("notification:{source}"),
+        };
+        let story = by.and_then(|by| self.stories.of(by.execution));
+        let origin = Origin {
+            command: CommandId(command),
+            correlation: story.unwrap_or_else(|| command.to_string()),
+            causation: by.map(|by| by.execution.to_string()),
+            actor,
+        };
+        (stream_of(bucket, key), origin)
+    }
+}
+
+/// The storage that functions see: the gateway, with credentials made for each process.
+pub struct GatewayStorage {
+    grants: Arc<Grants>,
+    endpoint: String,
+    region: String,
+    policies: BTreeMap<FunctionName, Policy>,
+}
+
+impl GatewayStorage {
+    /// `endpoint` is the gateway's address by IP; a function without a policy may touch nothing.
+    pub fn new(
+        grants: Arc<Grants>,
+        endpoint: String,
+        region: String,
+        policies: BTreeMap<FunctionName, Policy>,
+    ) -> Self {
+        Self {
+            grants,
+            endpoint,
+            region,
+            policies,
+        }
+    }
+}
+
+impl StorageAccess for GatewayStorage {
+    fn issue(&self, function: &FunctionName) -> StorageCredentials {
+        let policy = self.policies.get(function).cloned().unwrap_or_default();
+        let credentials = self.grants.issue(function, policy);
+        StorageCredentials {
+            access_key: credentials.access_key,
+            secret_key: credentials.secret_key,
+            endpoint: self.endpoint.clone(),
+            region: self.region.clone(),
+        }
+    }
+
+    fn begin(&self, access_key: &str, scope: InvocationScope) {
+        let scope = daybook_s3_gateway::InvocationScope {
+            execution: scope.execution,
+            attempt: scope.attempt,
+            function: scope.function,
+            trigger: scope.trigger,
+        };
+        self.grants.begin(access_key, scope);
+    }
+
+    fn end(&self, access_key: &str) -> StorageActivity {
+        let activity = self.grants.end(access_key);
+        StorageActivity {
+            read: activity.read,
+            written: activity.written,
+            refused: activity.refused,
+        }
+    }
+
+    fn revoke(&self, access_key: &str) {
+        self.grants.revoke(access_key);
+    }
+}

@@ -1,0 +1,169 @@
+//! Makes the config known to the ledger: each function's and pipeline's revision, and the end of
+//! those that are in the config no more.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use daybook_domain::function::{self, Function, FunctionCommand, FunctionError, FunctionSettings};
+use daybook_domain::pipeline::{self, Pipeline, PipelineCommand, PipelineError, Trigger};
+use daybook_domain::{CommandId, PipelineName};
+use daybook_event_store::blobs::BlobError;
+use daybook_functions::{FunctionHost, FunctionSpec, LoadError, Package};
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::clock;
+use crate::commands::{CommandError, Ledger, Origin};
+use crate::worklist::Worklist;
+
+/// A pipeline as the config has it.
+#[derive(Clone, Debug)]
+pub struct PipelineConfig {
+    /// Its name.
+    pub name: PipelineName,
+    /// Its state machine.
+    pub definition: Value,
+    /// Which objects it wants.
+    pub triggers: Vec<Trigger>,
+}
+
+/// Why the config could not be made known.
+#[derive(Debug, Error)]
+pub enum PublishError {
+    /// A function cannot run here. Do what the message says.
+    #[error(transparent)]
+    Function(#[from] LoadError),
+    /// A function's package could not be kept. See to the blob store.
+    #[error("the package of function {function} could not be kept")]
+    Package {
+        /// The function.
+        function: String,
+        /// Why.
+        #[source]
+        source: PackageError,
+    },
+    /// The ledger did not take a function.
+    #[error("function {0} could not be recorded")]
+    FunctionRefused(String, #[source] CommandError<FunctionError>),
+    /// The ledger did not take a pipeline: its definition cannot run, or the ledger is unavailable.
+    #[error("pipeline {0} could not be recorded")]
+    PipelineRefused(String, #[source] CommandError<PipelineError>),
+}
+
+/// Why a package could not be kept.
+#[derive(Debug, Error)]
+pub enum PackageError {
+    /// It could not be read.
+    #[error("it could not be read")]
+    Read(#[from] std::io::Error),
+    /// It could not be stored.
+    #[error("it could not be stored")]
+    Store(#[from] BlobError),
+}
+
+/// Makes functions and pipelines known, and retires the pipelines that are not among them.
+pub(crate) async fn publish(
+    ledger: &Ledger,
+    host: &FunctionHost,
+    functions: Vec<FunctionSpec>,
+    pipelines: Vec<PipelineConfig>,
+    known: &Worklist,
+    actor: &str,
+) -> Result<(), PublishError> {
+    for spec in functions {
+        publish_function(ledger, host, spec, actor).await?;
+    }
+    let names: BTreeSet<_> = pipelines
+        .iter()
+        .map(|pipeline| pipeline.name.clone())
+        .collect();
+    for PipelineConfig {
+        name,
+        definition,
+        triggers,
+    } in pipelines
+    {
+        let actor_name = actor.to_owned();
+        let command = PipelineCommand::Revise {
+            pipeline: name.clone(),
+            definition,
+            triggers,
+            actor: actor_name,
+        };
+        command_pipeline(ledger, &name, command, actor).await?;
+    }
+    for (name, pipeline) in &known.pipelines {
+        if !names.contains(name) && !pipeline.retired {
+            let command = PipelineCommand::Retire {
+                actor: actor.to_owned(),
+            };
+            command_pipeline(ledger, name, command, actor).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn publish_function(
+    ledger: &Ledger,
+    host: &FunctionHost,
+    spec: FunctionSpec,
+    actor: &str,
+) -> Result<(), PublishError> {
+    let name = spec.name.clone();
+    let settings = FunctionSettings {
+        runtime: spec.runtime.as_str().to_owned(),
+        handler: spec.handler.clone(),
+        timeout_ms: u64::try_from(spec.timeout.as_millis()).unwrap_or(u64::MAX),
+        memory_bytes: spec.memory_bytes,
+    };
+    let loaded = host.load(spec).await?;
+    keep(ledger, loaded.package)
+        .await
+        .map_err(|source| PublishError::Package {
+            function: name.to_string(),
+            source,
+        })?;
+    let command = FunctionCommand::Revise {
+        function: name.clone(),
+        sha256: loaded.sha256,
+        package_bytes: loaded.size,
+        settings,
+        actor: actor.to_owned(),
+    };
+    ledger
+        .execute::<Function>(&function::stream_of(&name), command, &origin(actor))
+        .await
+        .map(|_| ())
+        .map_err(|error| PublishError::FunctionRefused(name.to_string(), error))
+}
+
+async fn keep(ledger: &Ledger, package: Package) -> Result<(), PackageError> {
+    if let Package::Archive(archive) = package {
+        let bytes = tokio::fs::read(archive.path()).await?;
+        ledger.blobs().put(Bytes::from(bytes)).await?;
+    }
+    Ok(())
+}
+
+async fn command_pipeline(
+    ledger: &Ledger,
+    name: &PipelineName,
+    command: PipelineCommand,
+    actor: &str,
+) -> Result<(), PublishError> {
+    ledger
+        .execute::<Pipeline>(&pipeline::stream_of(name), command, &origin(actor))
+        .await
+        .map(|_| ())
+        .map_err(|error| PublishError::PipelineRefused(name.to_string(), error))
+}
+
+fn origin(actor: &str) -> Origin {
+    let command = clock::random_id();
+    Origin {
+        command: CommandId(command),
+        correlation: command.to_string(),
+        causation: None,
+        actor: actor.to_owned(),
+    }
+}

@@ -1,0 +1,263 @@
+//! The command service as a whole: what it is started with, and how it comes to its end.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use daybook_domain::worker::{Worker, WorkerCommand, WorkerError, stream_of};
+use daybook_domain::{CommandId, FunctionName, WorkerId};
+use daybook_event_store::blobs::BlobStore;
+use daybook_event_store::{EventLog, ReadError};
+use daybook_functions::{FunctionHost, FunctionSpec, HostOptions};
+use daybook_s3_gateway::{Gateway, GatewayConfig, ObjectLedger, Policy};
+use thiserror::Error;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::clock;
+use crate::commands::{CommandError, Ledger, Origin};
+use crate::conductor::{Conductor, ConductorConfig};
+use crate::gateway::{GatewayStorage, RecordedObjects, Stories};
+use crate::http;
+use crate::publish::{PipelineConfig, PublishError, publish};
+use crate::worklist::{FoldError, Worklist};
+
+/// How many events are read at once while catching up.
+const CATCH_UP_PAGE: usize = 2_000;
+
+/// How much longer than the grace of the running invocations the end may take.
+const STOP_SLACK: Duration = Duration::from_secs(10);
+
+/// What a command service is started with.
+pub struct CommandServiceConfig {
+    /// The gateway's buckets, keys and limits.
+    pub gateway: GatewayConfig,
+    /// The address under which function processes reach the gateway, by IP.
+    pub gateway_endpoint: String,
+    /// The functions.
+    pub functions: Vec<FunctionSpec>,
+    /// What each function may touch through the gateway.
+    pub policies: BTreeMap<FunctionName, Policy>,
+    /// The function host.
+    pub host: HostOptions,
+    /// The pipelines.
+    pub pipelines: Vec<PipelineConfig>,
+    /// Where the worklist keeps its checkpoint.
+    pub worklist_path: PathBuf,
+    /// Who publishes the config.
+    pub actor: String,
+    /// The machine's name.
+    pub host_name: String,
+    /// The program's version.
+    pub version: String,
+    /// Whether this is the only process on the log: then every other worker is known to be gone.
+    pub exclusive: bool,
+    /// How long running invocations have to finish at the end.
+    pub grace: Duration,
+}
+
+/// Why a command service does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The gateway cannot open its buckets. Do what the message says.
+    #[error("the S3 gateway does not start")]
+    Gateway(#[source] daybook_s3_gateway::OpenError),
+    /// The config cannot be made known. Do what the message says.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The log cannot be read. See to it.
+    #[error("the event log cannot be read")]
+    Log(#[from] ReadError),
+    /// The log holds what this version cannot read. Use a newer version.
+    #[error("the event log cannot be followed")]
+    Fold(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The ledger did not take this process as a worker.
+    #[error("this process could not join as a worker")]
+    Join(#[source] CommandError<WorkerError>),
+}
+
+/// A running command service.
+pub struct CommandService {
+    ledger: Ledger,
+    gateway: Arc<Gateway>,
+    host: Arc<FunctionHost>,
+    worker: WorkerId,
+    grace: Duration,
+    shutdown: CancellationToken,
+    conductor: JoinHandle<Result<(), FoldError>>,
+}
+
+impl CommandService {
+    /// Catches up with the log, makes the config known, joins as a worker and begins to work.
+    /// Writes that had not been acknowledged are made good by the gateway's own scan, see
+    /// [`Gateway::rescan`].
+    pub async fn start(
+        log: Arc<dyn EventLog>,
+        blobs: BlobStore,
+        config: CommandServiceConfig,
+    ) -> Result<Self, StartError> {
+        let ledger = Ledger::new(log, blobs);
+        let stories = Stories::default();
+        let objects: Arc<dyn ObjectLedger> = Arc::new(RecordedObjects {
+            ledger: ledger.clone(),
+            stories: stories.clone(),
+        });
+        let region = config.gateway.region.clone();
+        let gateway = Gateway::open(config.gateway, objects).map_err(StartError::Gateway)?;
+        let storage = Arc::new(GatewayStorage::new(
+            gateway.grants(),
+            config.gateway_endpoint,
+            region.clone(),
+            config.policies,
+        ));
+        let host = FunctionHost::new(storage, config.host);
+        let worklist = catch_up(&ledger, &config.worklist_path).await?;
+        let (functions, pipelines) = (config.functions, config.pipelines);
+        publish(
+            &ledger,
+            &host,
+            functions,
+            pipelines,
+            &worklist,
+            &config.actor,
+        )
+        .await?;
+        let worker = WorkerId(clock::random_id());
+        if config.exclusive {
+            declare_gone(&ledger, &worklist, worker).await?;
+        }
+        let join = WorkerCommand::Join {
+            worker,
+            host: config.host_name,
+            version: config.version,
+        };
+        command_worker(&ledger, worker, worker, join).await?;
+        let shutdown = CancellationToken::new();
+        let conductor = Conductor::new(ConductorConfig {
+            ledger: ledger.clone(),
+            host: host.clone(),
+            worker,
+            region,
+            stories,
+            checkpoint: config.worklist_path,
+            worklist,
+        });
+        let conductor = tokio::spawn(conductor.run(shutdown.clone()));
+        Ok(Self {
+            ledger,
+            gateway,
+            host,
+            worker,
+            grace: config.grace,
+            shutdown,
+            conductor,
+        })
+    }
+
+    /// The S3 gateway, to be served on its own listener.
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
+    /// The function host.
+    pub fn host(&self) -> &Arc<FunctionHost> {
+        &self.host
+    }
+
+    /// The command API (`/v1/…`).
+    pub fn router(&self) -> Router {
+        http::router(self.ledger.clone())
+    }
+
+    /// Waits until the service ends by itself, which it does only when the log holds what it
+    /// cannot read.
+    pub async fn failed(&mut self) -> Box<dyn std::error::Error + Send + Sync> {
+        match (&mut self.conductor).await {
+            Ok(Ok(())) => "the command service ended".into(),
+            Ok(Err(error)) => Box::new(error),
+            Err(error) => Box::new(error),
+        }
+    }
+
+    /// Takes no new work, lets running invocations finish within the grace, records the others as
+    /// interrupted, and leaves.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        self.host.shutdown(self.grace).await;
+        if !self.conductor.is_finished()
+            && tokio::time::timeout(self.grace + STOP_SLACK, self.conductor)
+                .await
+                .is_err()
+        {
+            tracing::error!("outcomes could not be recorded; the next start takes them up again");
+        }
+        let leave = WorkerCommand::Leave {
+            worker: self.worker,
+            why: "stopped".to_owned(),
+        };
+        if let Err(error) = command_worker(&self.ledger, self.worker, self.worker, leave).await {
+            tracing::warn!(%error, "leaving could not be recorded");
+        }
+    }
+}
+
+async fn catch_up(ledger: &Ledger, path: &std::path::Path) -> Result<Worklist, StartError> {
+    let head = ledger.log().head().await?;
+    let mut worklist = Worklist::restore(path, head).await.unwrap_or_default();
+    while worklist.position < head {
+        let page = ledger
+            .log()
+            .read_all(worklist.position, CATCH_UP_PAGE)
+            .await?;
+        if page.is_empty() {
+            break;
+        }
+        for event in &page {
+            worklist
+                .fold(event, ledger.blobs())
+                .await
+                .map_err(|error| StartError::Fold(Box::new(error)))?;
+        }
+    }
+    Ok(worklist)
+}
+
+/// The log has one process at a time, so that whoever had joined and not left is gone.
+async fn declare_gone(
+    ledger: &Ledger,
+    worklist: &Worklist,
+    successor: WorkerId,
+) -> Result<(), StartError> {
+    for gone in &worklist.workers {
+        let why = "its process ended without a word".to_owned();
+        let leave = WorkerCommand::Leave { worker: *gone, why };
+        command_worker(ledger, *gone, successor, leave).await?;
+    }
+    Ok(())
+}
+
+async fn command_worker(
+    ledger: &Ledger,
+    worker: WorkerId,
+    actor: WorkerId,
+    command: WorkerCommand,
+) -> Result<(), StartError> {
+    let purpose: &[u8] = match command {
+        WorkerCommand::Join { .. } => b"join",
+        WorkerCommand::Leave { .. } => b"leave",
+    };
+    let origin = Origin {
+        command: CommandId(Uuid::new_v5(&worker.0, purpose)),
+        correlation: worker.to_string(),
+        causation: None,
+        actor: format!("worker:{actor}"),
+    };
+    ledger
+        .execute::<Worker>(&stream_of(worker), command, &origin)
+        .await
+        .map(|_| ())
+        .map_err(StartError::Join)
+}

@@ -1,0 +1,257 @@
+//! How events change the worklist.
+
+use daybook_domain::execution::{Cause, ExecutionEvent, TriggerObject, id_of};
+use daybook_domain::function::FunctionEvent;
+use daybook_domain::pipeline::PipelineEvent;
+use daybook_domain::replay::ReplayEvent;
+use daybook_domain::stored_object::{ObjectCreated, ObjectEvent};
+use daybook_domain::worker::WorkerEvent;
+use daybook_domain::{Aggregate, DecodeError, Event, ExecutionId, ReplayId, WorkerId};
+use daybook_event_store::blobs::{BlobError, BlobStore};
+use daybook_event_store::{Position, RecordedEvent};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use thiserror::Error;
+
+use super::{OpenPhase, OpenTask, OwedStart, Worklist};
+
+/// What an event made due, or ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Something about this execution.
+    Execution(ExecutionId),
+    /// A worker is gone: what it had claimed is free.
+    WorkerLeft(WorkerId),
+    /// A replay has work to do.
+    Replay(ReplayId),
+}
+
+/// An event that cannot be folded. The command service stops: what it cannot read it must not skip.
+#[derive(Debug, Error)]
+#[error("event at position {position} of stream {stream} cannot be read")]
+pub(crate) struct FoldError {
+    position: Position,
+    stream: String,
+    #[source]
+    source: FoldCause,
+}
+
+#[derive(Debug, Error)]
+enum FoldCause {
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    #[error("the name of the stream has no valid id")]
+    Stream,
+}
+
+impl Worklist {
+    /// Folds the next event of the log.
+    pub(crate) async fn fold(
+        &mut self,
+        event: &RecordedEvent,
+        blobs: &BlobStore,
+    ) -> Result<Vec<Change>, FoldError> {
+        let changes = self
+            .fold_stream(event, blobs)
+            .await
+            .map_err(|source| FoldError {
+                position: event.position,
+                stream: event.stream.to_string(),
+                source,
+            })?;
+        self.position = event.position;
+        Ok(changes)
+    }
+
+    async fn fold_stream(
+        &mut self,
+        event: &RecordedEvent,
+        blobs: &BlobStore,
+    ) -> Result<Vec<Change>, FoldCause> {
+        let stream = event.stream.as_str();
+        let (kind, name) = stream.split_once('-').ok_or(FoldCause::Stream)?;
+        Ok(match kind {
+            "object" => match decode(event, blobs).await? {
+                ObjectEvent::ObjectCreated(created) => self.created(created, event),
+                ObjectEvent::ObjectRemoved(_) | ObjectEvent::NotificationDisregarded(_) => {
+                    Vec::new()
+                }
+            },
+            "execution" => {
+                let id: ExecutionId = name.parse().map_err(|_| FoldCause::Stream)?;
+                self.executed(id, &decode(event, blobs).await?, event);
+                vec![Change::Execution(id)]
+            }
+            "pipeline" => self.piped(decode(event, blobs).await?, name)?,
+            "function" => {
+                let decoded: FunctionEvent = decode(event, blobs).await?;
+                let name = name.parse().map_err(|_| FoldCause::Stream)?;
+                let function = self.functions.entry(name).or_default();
+                *function = std::mem::take(function).evolve(&decoded);
+                Vec::new()
+            }
+            "worker" => match decode(event, blobs).await? {
+                WorkerEvent::WorkerJoined(joined) => {
+                    self.workers.insert(joined.worker);
+                    Vec::new()
+                }
+                WorkerEvent::WorkerLeft(left) => {
+                    self.workers.remove(&left.worker);
+                    vec![Change::WorkerLeft(left.worker)]
+                }
+            },
+            "replay" => {
+                let id: ReplayId = name.parse().map_err(|_| FoldCause::Stream)?;
+                self.replayed(id, &decode(event, blobs).await?)
+            }
+            // Exports and deliveries without a key give no work.
+            _ => Vec::new(),
+        })
+    }
+
+    fn created(&mut self, created: ObjectCreated, event: &RecordedEvent) -> Vec<Change> {
+        if created.repeated {
+            return Vec::new();
+        }
+        let object = TriggerObject {
+            bucket: created.bucket,
+            key: created.key,
+            version: created.version,
+        };
+        let mut changes = Vec::new();
+        for (name, pipeline) in &self.pipelines {
+            if pipeline.wants(&object.bucket, &object.key).is_none() {
+                continue;
+            }
+            let id = id_of(name, &object, &Cause::Trigger);
+            let owed = OwedStart {
+                pipeline: name.clone(),
+                object: object.clone(),
+                event_name: created.event_name.clone(),
+                event_time: event.recorded_at,
+                sequencer: created.order.as_ref().map(|order| order.sequencer.clone()),
+                correlation: correlation_of(event),
+                causation: event.event_id.to_string(),
+            };
+            self.owed.insert(id, owed);
+            changes.push(Change::Execution(id));
+        }
+        changes
+    }
+
+    fn executed(&mut self, id: ExecutionId, event: &ExecutionEvent, recorded: &RecordedEvent) {
+        match event {
+            ExecutionEvent::ExecutionStarted(started) => {
+                self.owed.remove(&id);
+                let deadline = started.timeout_seconds.and_then(|seconds| {
+                    let span = SignedDuration::from_secs(i64::try_from(seconds).ok()?);
+                    started.started_at.checked_add(span).ok()
+                });
+                self.entering(id, deadline, correlation_of(recorded));
+            }
+            ExecutionEvent::TaskScheduled(scheduled) => {
+                if let Some(open) = self.tasks.get_mut(&id) {
+                    open.task = scheduled.task;
+                    open.attempt = scheduled.attempt;
+                    open.function = scheduled.function.clone();
+                    open.phase = OpenPhase::Due;
+                }
+            }
+            ExecutionEvent::TaskStateEntered(entered) => {
+                if let Some(open) = self.tasks.get_mut(&id) {
+                    open.function = entered.function.clone();
+                }
+            }
+            ExecutionEvent::TaskStarted(started) => {
+                self.in_phase(id, OpenPhase::Claimed(started.worker));
+            }
+            ExecutionEvent::RetryScheduled(retry) => {
+                self.in_phase(id, OpenPhase::At(retry.due));
+                if let Some(open) = self.tasks.get_mut(&id) {
+                    open.attempt = retry.attempt;
+                }
+            }
+            ExecutionEvent::TaskSucceeded(_)
+            | ExecutionEvent::TaskFailed(_)
+            | ExecutionEvent::TaskTimedOut(_)
+            | ExecutionEvent::TaskInterrupted(_)
+            | ExecutionEvent::TaskStateExited(_) => self.in_phase(id, OpenPhase::Entering),
+            ExecutionEvent::ExecutionSucceeded(_)
+            | ExecutionEvent::ExecutionFailed(_)
+            | ExecutionEvent::ExecutionTimedOut(_)
+            | ExecutionEvent::ExecutionAborted(_) => {
+                self.tasks.remove(&id);
+            }
+        }
+    }
+
+    fn entering(&mut self, id: ExecutionId, deadline: Option<Timestamp>, correlation: String) {
+        // The function is filled in by the events that follow in the same append.
+        if let Ok(function) = "unknown".parse() {
+            let phase = OpenPhase::Entering;
+            let open = OpenTask {
+                task: 0,
+                attempt: 0,
+                function,
+                phase,
+                deadline,
+                correlation,
+            };
+            self.tasks.insert(id, open);
+        }
+    }
+
+    fn in_phase(&mut self, id: ExecutionId, phase: OpenPhase) {
+        if let Some(open) = self.tasks.get_mut(&id) {
+            open.phase = phase;
+        }
+    }
+
+    fn piped(&mut self, event: PipelineEvent, name: &str) -> Result<Vec<Change>, FoldCause> {
+        let name = name.parse().map_err(|_| FoldCause::Stream)?;
+        let resumed = matches!(event, PipelineEvent::PipelineResumed(_));
+        let waiting: Vec<Change> = if resumed {
+            let owed = self.owed.iter().filter(|(_, owed)| owed.pipeline == name);
+            owed.map(|(id, _)| Change::Execution(*id)).collect()
+        } else {
+            Vec::new()
+        };
+        let pipeline = self.pipelines.entry(name).or_default();
+        *pipeline = std::mem::take(pipeline).evolve(&event);
+        Ok(waiting)
+    }
+
+    fn replayed(&mut self, id: ReplayId, event: &ReplayEvent) -> Vec<Change> {
+        match event {
+            ReplayEvent::ReplayStarted(_) => {
+                self.replays.insert(id, 0);
+            }
+            ReplayEvent::ReplayProgressed(progressed) => {
+                self.replays.insert(id, progressed.done);
+            }
+            ReplayEvent::ReplayCompleted(_) | ReplayEvent::ReplayCancelled(_) => {
+                self.replays.remove(&id);
+            }
+        }
+        vec![Change::Replay(id)]
+    }
+}
+
+async fn decode<E: Event>(event: &RecordedEvent, blobs: &BlobStore) -> Result<E, FoldCause> {
+    let body: Value = serde_json::from_slice(&event.data)?;
+    let body = blobs.hydrate(body).await?;
+    Ok(E::from_json(&event.event_type, event.schema_version, body)?)
+}
+
+/// What an event belongs to; an event that does not say so begins a story of its own.
+fn correlation_of(event: &RecordedEvent) -> String {
+    event
+        .metadata
+        .correlation_id
+        .clone()
+        .unwrap_or_else(|| event.event_id.to_string())
+}

@@ -1,0 +1,99 @@
+//! What is due: a small fold of the log, disposable and checkpointed.
+//!
+//! It only proposes. Whether an execution starts and who gets an attempt is decided by the
+//! aggregates; a worklist that is behind or wrong costs a refused command, never a wrong event.
+
+mod checkpoint;
+mod fold;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use daybook_domain::execution::TriggerObject;
+use daybook_domain::function::Function;
+use daybook_domain::pipeline::Pipeline;
+use daybook_domain::{ExecutionId, FunctionName, PipelineName, ReplayId, WorkerId};
+use daybook_event_store::Position;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use fold::{Change, FoldError};
+
+/// The fold.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Worklist {
+    /// Up to where the log is folded.
+    pub position: Position,
+    /// The pipelines.
+    pub pipelines: BTreeMap<PipelineName, Pipeline>,
+    /// The functions.
+    pub functions: BTreeMap<FunctionName, Function>,
+    /// The workers that have joined and not left.
+    pub workers: BTreeSet<WorkerId>,
+    /// Executions that are owed: the object is there, the start is not.
+    pub owed: BTreeMap<ExecutionId, OwedStart>,
+    /// The tasks of executions that are not over.
+    pub tasks: HashMap<ExecutionId, OpenTask>,
+    /// Replays that are not over: how many of their plan are started.
+    pub replays: BTreeMap<ReplayId, u64>,
+}
+
+/// An execution that is owed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct OwedStart {
+    /// The pipeline that wants the object.
+    pub pipeline: PipelineName,
+    /// The object version.
+    pub object: TriggerObject,
+    /// The S3 event name.
+    pub event_name: String,
+    /// When its arrival was recorded.
+    pub event_time: Timestamp,
+    /// Its place in the order of the key's writes.
+    pub sequencer: Option<String>,
+    /// What belongs together.
+    pub correlation: String,
+    /// The id of the event that tells of its arrival.
+    pub causation: String,
+}
+
+/// The task of an execution that is not over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct OpenTask {
+    /// The task within the execution.
+    pub task: u32,
+    /// The current or coming attempt.
+    pub attempt: u32,
+    /// The function.
+    pub function: FunctionName,
+    /// Where the attempt stands.
+    pub phase: OpenPhase,
+    /// When the execution as a whole times out.
+    pub deadline: Option<Timestamp>,
+    /// What belongs together.
+    pub correlation: String,
+}
+
+/// Where an attempt stands, as far as the worklist cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum OpenPhase {
+    /// Not yet scheduled.
+    Entering,
+    /// Due now.
+    Due,
+    /// Due at a later time.
+    At(Timestamp),
+    /// Claimed.
+    Claimed(WorkerId),
+}
+
+impl Worklist {
+    /// The worker whose claim on an execution may be superseded, because it is gone.
+    pub(crate) fn abandoned_by(&self, task: &OpenTask) -> Option<WorkerId> {
+        match task.phase {
+            OpenPhase::Claimed(worker) if !self.workers.contains(&worker) => Some(worker),
+            _ => None,
+        }
+    }
+}
