@@ -126,4 +126,6 @@ impl EventLog for SqliteEventLog {
 }
 
 #[cfg(test)]
+mod model_tests;
+#[cfg(test)]
 mod tests;
