@@ -7,20 +7,21 @@ const Module = require('module');
 const endpoint = process.env.AWS_ENDPOINT_URL_S3 || process.env.AWS_ENDPOINT_URL;
 
 if (endpoint) {
+  // By configuration, not by SDK: while it loads, the SDK replaces its first one.
   const seen = new WeakSet();
   const load = Module._load;
-  Module._load = function (request, ...rest) {
-    const loaded = load.call(this, request, ...rest);
-    // The SDK's core is what `aws-sdk`, `aws-sdk/clients/s3` and bundles of it have in common.
-    if (/(^|[\\/])(aws-sdk|core)([\\/.]|$)/.test(request) && isCore(loaded) && !seen.has(loaded)) {
-      seen.add(loaded);
-      loaded.config.update({ s3: { endpoint, s3ForcePathStyle: true, ...loaded.config.s3 } }, true);
+  Module._load = function (request, parent, isMain) {
+    const loaded = load.call(this, request, parent, isMain);
+    // What `aws-sdk` and `aws-sdk/clients/s3` have in common.
+    if (/[\\/]core(\.js)?$/.test(request)) {
+      const file = Module._resolveFilename(request, parent, isMain);
+      if (/[\\/]aws-sdk[\\/]lib[\\/]core\.js$/.test(file) && Module._cache[file]?.loaded &&
+          !seen.has(loaded.config)) {
+        seen.add(loaded.config);
+        const s3 = { endpoint, s3ForcePathStyle: true, ...loaded.config.s3 };
+        loaded.config.update({ s3 }, true);
+      }
     }
     return loaded;
   };
-}
-
-function isCore(loaded) {
-  return loaded !== null && typeof loaded === 'object' && typeof loaded.VERSION === 'string' &&
-    typeof loaded.Service === 'function' && typeof loaded.config?.update === 'function';
 }

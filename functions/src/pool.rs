@@ -187,7 +187,11 @@ impl Pool {
         let state = self.lock();
         PoolStatus {
             busy: state.in_use,
-            idle: state.idle.len(),
+            idle: state
+                .idle
+                .iter()
+                .filter(|idle| !idle.process.is_gone())
+                .count(),
             failed_starts: state.failures,
             backing_off: state
                 .not_before

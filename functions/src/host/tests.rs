@@ -1,1 +1,6 @@
+//! The host with real processes.
 
+mod clients;
+mod lifecycle;
+mod outcomes;
+mod protocol;

@@ -1,0 +1,232 @@
+//! What comes of invocations that go well, and of those that go wrong in any way.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::testing::*;
+use crate::*;
+
+#[tokio::test]
+async fn success_carries_answer_report_and_logs() {
+    let fixture = Fixture::new().await;
+    let code = "print('hello'); print('beware', file=sys.stderr); sys.stdout.flush(); \
+                respond(json.dumps({'n': 1}))";
+    let outcome = fixture.run(code).await;
+    assert_eq!(answer(&outcome), json!({ "n": 1 }));
+    assert!(outcome.logs.contains("hello\n") && outcome.logs.contains("beware\n"));
+    let report = &outcome.report;
+    assert_eq!(report.written, [FakeStorage::written()]);
+    assert!(report.lineage_known);
+    assert!(report.duration_ms.is_some() && report.init_ms.is_some());
+    assert!(report.max_memory_bytes.unwrap() > 1 << 20);
+    assert_eq!(
+        fixture.storage.calls(),
+        ["issue AK1", "begin AK1", "end AK1"]
+    );
+}
+
+#[tokio::test]
+async fn an_error_is_reported_as_the_function_gave_it() {
+    let fixture = Fixture::new().await;
+    let code = "fail(json.dumps({'errorType': 'ValueError', 'errorMessage': 'bad row 7', \
+                'stackTrace': ['a', 'b']}))";
+    let outcome = fixture.run(code).await;
+    let OutcomeResult::Failed { error, cause } = &outcome.result else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(error, "ValueError");
+    let cause: serde_json::Value = serde_json::from_str(cause).unwrap();
+    assert_eq!(cause["stackTrace"], json!(["a", "b"]));
+    // The process is still good.
+    let again = fixture.slot().await;
+    let outcome = fixture.host.invoke(again, invocation("respond('1')")).await;
+    assert_eq!((answer(&outcome), outcome.report.init_ms), (json!(1), None));
+}
+
+#[tokio::test]
+async fn an_unnamed_error_takes_its_name_from_the_header_or_is_unknown() {
+    let fixture = Fixture::new().await;
+    let header = "fail('oops', {'Lambda-Runtime-Function-Error-Type': 'Custom.Oops'})";
+    assert_eq!(
+        failure(&fixture.run(header).await),
+        ("Custom.Oops".into(), "oops".into())
+    );
+    let slot = fixture.slot().await;
+    let outcome = fixture.host.invoke(slot, invocation("fail('')")).await;
+    assert_eq!(failure(&outcome).0, FUNCTION_UNKNOWN);
+}
+
+#[tokio::test]
+async fn a_huge_error_document_is_shortened_but_stays_json() {
+    let fixture = Fixture::new().await;
+    let code = "fail(json.dumps({'errorType': 'Big', 'errorMessage': 'x' * 1000000}))";
+    let (error, message) = failure(&fixture.run(code).await);
+    assert_eq!(error, "Big");
+    assert!(message.starts_with("xxx") && message.len() < 10_000);
+}
+
+#[tokio::test]
+async fn an_exit_fails_the_invocation_at_once() {
+    let fixture = Fixture::new().await;
+    let outcome = fixture.run("print('last words'); sys.exit(1)").await;
+    let (error, message) = failure(&outcome);
+    assert_eq!(error, RUNTIME_EXIT);
+    assert!(
+        message.ends_with(" Error: Runtime exited with error: exit status 1"),
+        "{message}"
+    );
+    assert!(message.starts_with("RequestId: "));
+    assert_eq!(outcome.logs, "last words\n");
+    assert_eq!(
+        fixture.storage.calls(),
+        ["issue AK1", "begin AK1", "end AK1", "revoke AK1"]
+    );
+
+    let (_, message) = failure(&fixture.run("os._exit(0)").await);
+    assert!(
+        message.ends_with("Runtime exited without providing a reason"),
+        "{message}"
+    );
+    let (_, message) = failure(&fixture.run("os.kill(os.getpid(), 11)").await);
+    assert!(message.ends_with("signal: segmentation fault"), "{message}");
+}
+
+#[tokio::test]
+async fn a_time_out_fences_first_and_then_kills_the_whole_group() {
+    let fixture = Fixture::with(|spec| spec.timeout = Duration::from_millis(700)).await;
+    let pid_file = fixture.folder.path().join("grandchild");
+    *fixture.storage.watch.lock().unwrap() = Some(pid_file.clone());
+    let code = format!(
+        "child = subprocess.Popen(['sleep', '600']); \
+         open({pid_file:?}, 'w').write(str(child.pid)); print('waiting', flush=True); \
+         time.sleep(600)"
+    );
+    let outcome = fixture.run(&code).await;
+    let OutcomeResult::TimedOut { cause } = &outcome.result else {
+        panic!("{outcome:?}")
+    };
+    assert!(
+        message(cause).ends_with("Task timed out after 0.70 seconds"),
+        "{cause}"
+    );
+    assert_eq!(outcome.logs, "waiting\n");
+    assert!(outcome.report.duration_ms.unwrap() >= 700);
+    assert_eq!(
+        fixture.storage.calls(),
+        [
+            "issue AK1",
+            "begin AK1",
+            "end AK1 alive",
+            "revoke AK1 alive"
+        ]
+    );
+    until("the grandchild is gone", || !is_alive(&pid_file)).await;
+    // And it goes on with a new process.
+    assert_eq!(answer(&fixture.run("respond('2')").await), json!(2));
+}
+
+#[tokio::test]
+async fn an_invocation_may_have_its_own_time_out() {
+    let fixture = Fixture::new().await;
+    let slot = fixture.slot().await;
+    let mut short = invocation("time.sleep(600)");
+    short.timeout = Some(Duration::from_millis(50));
+    let outcome = fixture.host.invoke(slot, short).await;
+    assert!(
+        matches!(outcome.result, OutcomeResult::TimedOut { .. }),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
+async fn output_of_any_size_neither_blocks_nor_grows() {
+    let fixture = Fixture::new().await;
+    let code = "sys.stdout.write('a' * 5000000); sys.stdout.write('the end'); \
+                sys.stdout.flush(); respond('null')";
+    let outcome = fixture.run(code).await;
+    assert_eq!(answer(&outcome), json!(null));
+    assert!(outcome.logs.starts_with("aaa") && outcome.logs.ends_with("the end"));
+    assert!(outcome.logs.contains(" bytes dropped "));
+    assert!(outcome.logs.len() < LOG_LIMIT_BYTES + 100);
+}
+
+#[tokio::test]
+async fn a_response_that_is_not_json_has_its_own_error() {
+    let fixture = Fixture::new().await;
+    let outcome = fixture.run("assert respond('<html>')[0] == 202").await;
+    assert_eq!(failure(&outcome).0, INVALID_RESPONSE);
+    let slot = fixture.slot().await;
+    let empty = fixture.host.invoke(slot, invocation("respond('')")).await;
+    assert_eq!(answer(&empty), json!(null));
+}
+
+#[tokio::test]
+async fn a_response_of_seven_megabytes_is_refused() {
+    let fixture = Fixture::new().await;
+    let code = "status, body, _ = respond('\"' + 'a' * 7000000 + '\"'); \
+                print(status, body['errorType'], flush=True)";
+    let outcome = fixture.run(code).await;
+    let (error, message) = failure(&outcome);
+    assert_eq!(error, RESPONSE_TOO_LARGE);
+    assert!(message.contains("6291556 bytes"));
+    // It is told so, and goes on.
+    let slot = fixture.slot().await;
+    let most = "respond('\"' + 'a' * (6291556 - 2) + '\"')";
+    let outcome = fixture.host.invoke(slot, invocation(most)).await;
+    assert_eq!(answer(&outcome).as_str().unwrap().len(), 6_291_554);
+    assert_eq!(outcome.report.init_ms, None);
+}
+
+#[tokio::test]
+async fn an_event_of_seven_megabytes_is_refused() {
+    let fixture = Fixture::new().await;
+    let outcome = fixture.run(&"#".repeat(7_000_000)).await;
+    assert_eq!(failure(&outcome).0, PAYLOAD_TOO_LARGE);
+    assert!(fixture.storage.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_start_that_fails_says_how() {
+    let init = |code: &'static str| {
+        Fixture::with(move |spec| {
+            spec.environment = environment(&[("INIT", code)]);
+            spec.init_timeout = Duration::from_secs(2);
+        })
+    };
+    let reported = init(
+        "call('POST', 'init/error', json.dumps({'errorType': 'Runtime.ImportModuleError', \
+         'errorMessage': 'no such module'})); sys.exit(1)",
+    )
+    .await;
+    let outcome = reported.run("").await;
+    assert_eq!(
+        failure(&outcome),
+        ("Runtime.ImportModuleError".into(), "no such module".into())
+    );
+
+    let exits = init("print('no config', flush=True); sys.exit(3)").await;
+    let outcome = exits.run("").await;
+    let (error, message) = failure(&outcome);
+    assert_eq!(error, INIT_ERROR);
+    assert!(message.ends_with("exit status 3"), "{message}");
+    assert_eq!(outcome.logs, "no config\n");
+    assert_eq!(exits.storage.calls(), ["issue AK1", "revoke AK1"]);
+
+    let hangs = init("time.sleep(600)").await;
+    let outcome = hangs.run("").await;
+    assert_eq!(failure(&outcome).0, INIT_TIMEOUT);
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_be_started_says_so() {
+    let fixture = Fixture::new().await;
+    std::fs::write(
+        fixture.folder.path().join("code/bootstrap"),
+        "#!/no/such/program\n",
+    )
+    .unwrap();
+    assert_eq!(failure(&fixture.run("").await).0, INVALID_ENTRYPOINT);
+    let calls = fixture.storage.calls();
+    assert_eq!(calls, ["issue AK1", "revoke AK1"]);
+}
