@@ -142,6 +142,7 @@ pub(super) fn open_writer(path: &Path, page_size_bytes: u32) -> Result<Connectio
         create(&mut connection, page_size_bytes).map_err(database)?;
     }
     use_wal(&connection).map_err(database)?;
+    settle(&connection).map_err(database)?;
     sync_folder(path)?;
     Ok(connection)
 }
@@ -215,6 +216,13 @@ fn create(connection: &mut Connection, page_size_bytes: u32) -> rusqlite::Result
 
 fn use_wal(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
+}
+
+/// Brings what was recovered onto the disk. A process that was killed may have written a commit
+/// and not yet synced it: it can be read, so it may be acted upon and acknowledged as a repeat, and
+/// a power failure must not take it back.
+fn settle(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
 fn sync_folder(path: &Path) -> Result<(), OpenError> {

@@ -134,6 +134,12 @@ async fn what_was_acknowledged_is_there_after_a_kill() {
     let wal = std::fs::metadata(harness.folder.path().join("killed.sqlite-wal")).unwrap();
     assert!(wal.len() > 0, "there is nothing to recover");
     let again = open(&killed);
+    let wal = std::fs::metadata(harness.folder.path().join("killed.sqlite-wal")).unwrap();
+    assert_eq!(
+        wal.len(),
+        0,
+        "what was recovered is in the database and synced"
+    );
     assert_eq!(all(&*again).await, all(&*log).await);
     given(&*again, "a", exact(49), 50..51).await;
 }
@@ -308,6 +314,27 @@ async fn the_smallest_bounds_still_hold_the_contract() {
         expected = Expected::Exact(results[0].as_ref().unwrap().version);
     }
     assert_eq!(ids(&all(&*log).await), (0..50).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn the_write_ahead_log_is_moved_when_it_is_long() {
+    let mut lengths = Vec::new();
+    for checkpoint_pages in [10, u32::MAX] {
+        let harness = SqliteHarness::new();
+        let options = SqliteOptions {
+            checkpoint_pages,
+            ..SqliteOptions::default()
+        };
+        let log = SqliteEventLog::open(&harness.path(), options).unwrap();
+        let mut expected = Expected::NoStream;
+        for id in 0..100 {
+            expected = Expected::Exact(given(&*log, "a", expected, id..id + 1).await.version);
+        }
+        let wal = std::fs::metadata(harness.folder.path().join("events.sqlite-wal")).unwrap();
+        lengths.push(wal.len() / 8192);
+    }
+    assert!(lengths[0] < 40, "{lengths:?} pages");
+    assert!(lengths[1] >= 100, "{lengths:?} pages");
 }
 
 #[tokio::test]

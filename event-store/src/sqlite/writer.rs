@@ -7,7 +7,8 @@
 //!
 //! Invariants: nobody gets an `Ok` before `COMMIT` has returned. A commit or checkpoint that failed
 //! is not tried again, since after a failed sync nobody knows what the disk holds: the writer
-//! stops, and only a restart, which reads what is really there, goes on.
+//! stops, and only a restart, which reads what is really there, goes on. What the writer remembers
+//! of the tables is forgotten whenever a transaction is rolled back.
 
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -105,8 +106,8 @@ impl Writer {
                 tracing::error!(%error, "appends failed and were rolled back");
                 let why = format!("nothing was written: {error}");
                 fail(jobs, &AppendError::Unavailable(why));
-                if !self.connection.is_autocommit() {
-                    return Err("a rollback failed".into());
+                if is_fatal(&error) || !self.connection.is_autocommit() {
+                    return Err(format!("an append failed: {error}"));
                 }
                 self.tables
                     .reload(&self.connection)
@@ -198,6 +199,16 @@ enum Failure {
     Insert(rusqlite::Error),
     /// In the commit: unknown.
     Commit(rusqlite::Error),
+}
+
+/// Whether the disk or the file is at fault. It must not be touched again then; anything else,
+/// such as a lack of space, may pass.
+fn is_fatal(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, SystemIoFailure};
+    matches!(
+        error.sqlite_error_code(),
+        Some(DatabaseCorrupt | NotADatabase | SystemIoFailure)
+    )
 }
 
 #[derive(Default)]
