@@ -1,0 +1,162 @@
+//! From recorded bytes to domain events, fit to be folded.
+//!
+//! Big top-level fields of a body may be references into the blob store (`{"$blob": …}`). Payloads
+//! and texts stay references: rows only point to them. What the fold itself has to look into
+//! (reports, plans, settings) is fetched before the fold begins.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use daybook_domain::execution::ExecutionEvent;
+use daybook_domain::export::ExportEvent;
+use daybook_domain::function::FunctionEvent;
+use daybook_domain::pipeline::PipelineEvent;
+use daybook_domain::replay::ReplayEvent;
+use daybook_domain::stored_object::ObjectEvent;
+use daybook_domain::worker::WorkerEvent;
+use daybook_domain::{DecodeError, Event};
+use daybook_event_store::blobs::{BlobError, BlobStore};
+use daybook_event_store::{Position, RecordedEvent, StreamName};
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+/// An event that cannot be read. Projections stop before it rather than show what is not so.
+#[derive(Clone, Debug, Error)]
+#[error("event {event_type} at position {position} in stream {stream} cannot be read: {why}")]
+pub struct DecodeFault {
+    /// Where it is.
+    pub position: Position,
+    /// Its stream.
+    pub stream: StreamName,
+    /// Its type.
+    pub event_type: String,
+    /// What is wrong with it.
+    pub why: String,
+    /// Whether it may be readable later: the blob store does not answer now.
+    pub transient: bool,
+}
+
+/// A recorded event with what it says.
+#[derive(Clone, Debug)]
+pub(crate) struct Prepared {
+    pub(crate) recorded: Arc<RecordedEvent>,
+    pub(crate) event: DomainEvent,
+    /// Texts that are references, by field.
+    references: BTreeMap<String, Value>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum DomainEvent {
+    Object(ObjectEvent),
+    Execution(ExecutionEvent),
+    Pipeline(PipelineEvent),
+    Function(FunctionEvent),
+    Replay(ReplayEvent),
+    Export(ExportEvent),
+    /// Of an aggregate about which there is no table but that of all events.
+    Other,
+}
+
+/// Payloads of any shape: a reference decodes as well as the payload.
+const PAYLOADS: [&str; 3] = ["input", "output", "definition"];
+/// Texts: a reference is taken out before decoding and kept beside the event.
+const TEXTS: [&str; 5] = ["logs", "cause", "why", "reason", "error"];
+const REFERENCE: &str = "$blob";
+
+/// Reads an event, and from the blob store what the fold has to see of it.
+pub(crate) async fn prepare(
+    recorded: Arc<RecordedEvent>,
+    blobs: &BlobStore,
+) -> Result<Prepared, DecodeFault> {
+    let fault = |why: String, transient: bool| DecodeFault {
+        position: recorded.position,
+        stream: recorded.stream.clone(),
+        event_type: recorded.event_type.to_string(),
+        why,
+        transient,
+    };
+    let mut body: Value =
+        serde_json::from_slice(&recorded.data).map_err(|error| fault(error.to_string(), false))?;
+    let mut references = BTreeMap::new();
+    if let Value::Object(fields) = &mut body {
+        references = take_texts(fields);
+        hydrate_structures(fields, blobs).await.map_err(|error| {
+            let transient = matches!(error, BlobError::Unavailable(_));
+            fault(error.to_string(), transient)
+        })?;
+    }
+    let event = decode(&recorded, body).map_err(|error| fault(with_sources(&error), false))?;
+    Ok(Prepared {
+        recorded,
+        event,
+        references,
+    })
+}
+
+impl Prepared {
+    /// A text field as JSON: the text, or the reference to it.
+    pub(crate) fn text(&self, field: &str, inline: &str) -> String {
+        match self.references.get(field) {
+            Some(reference) => reference.to_string(),
+            None => Value::from(inline).to_string(),
+        }
+    }
+}
+
+pub(crate) fn is_reference(value: &Value) -> bool {
+    let fields = value.as_object().filter(|fields| fields.len() == 1);
+    fields.is_some_and(|fields| fields.contains_key(REFERENCE))
+}
+
+fn take_texts(fields: &mut Map<String, Value>) -> BTreeMap<String, Value> {
+    TEXTS
+        .iter()
+        .filter_map(|name| {
+            let field = fields.get_mut(*name).filter(|value| is_reference(value))?;
+            let reference = std::mem::replace(field, Value::from(""));
+            Some(((*name).to_owned(), reference))
+        })
+        .collect()
+}
+
+async fn hydrate_structures(
+    fields: &mut Map<String, Value>,
+    blobs: &BlobStore,
+) -> Result<(), BlobError> {
+    for (name, value) in fields.iter_mut() {
+        if PAYLOADS.contains(&name.as_str()) || !is_reference(value) {
+            continue;
+        }
+        let alone = Value::Object(Map::from_iter([(name.clone(), value.take())]));
+        let mut whole = blobs.hydrate(alone).await?;
+        *value = whole[name.as_str()].take();
+    }
+    Ok(())
+}
+
+fn decode(recorded: &RecordedEvent, body: Value) -> Result<DomainEvent, DecodeError> {
+    let (name, version) = (&*recorded.event_type, recorded.schema_version);
+    let stream = recorded.stream.as_str();
+    Ok(
+        match stream.split_once('-').map_or("", |(prefix, _)| prefix) {
+            "object" => DomainEvent::Object(ObjectEvent::from_json(name, version, body)?),
+            "execution" => DomainEvent::Execution(ExecutionEvent::from_json(name, version, body)?),
+            "pipeline" => DomainEvent::Pipeline(PipelineEvent::from_json(name, version, body)?),
+            "function" => DomainEvent::Function(FunctionEvent::from_json(name, version, body)?),
+            "replay" => DomainEvent::Replay(ReplayEvent::from_json(name, version, body)?),
+            "export" => DomainEvent::Export(ExportEvent::from_json(name, version, body)?),
+            "worker" => {
+                WorkerEvent::from_json(name, version, body)?;
+                DomainEvent::Other
+            }
+            _ => DomainEvent::Other,
+        },
+    )
+}
+
+fn with_sources(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", with_sources(source)),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,188 @@
+//! Objects, their versions and the deliveries that led to nothing.
+
+use std::collections::BTreeMap;
+
+use daybook_domain::stored_object::{
+    Channel, NotificationDisregarded, ObjectCreated, ObjectEvent, ObjectRemoved, Verdict,
+};
+use daybook_event_store::RecordedEvent;
+use rusqlite::{OptionalExtension, params};
+
+use super::{Fold, Folded, at, int, pos};
+use crate::status::{ObjectStatus, execution_status};
+
+impl Fold<'_> {
+    pub(super) fn object(&mut self, recorded: &RecordedEvent, event: &ObjectEvent) -> Folded<()> {
+        match event {
+            ObjectEvent::ObjectCreated(event) => self.object_created(recorded, event),
+            ObjectEvent::ObjectRemoved(event) => self.object_removed(recorded, event),
+            ObjectEvent::NotificationDisregarded(event) => self.disregarded(recorded, event),
+        }
+    }
+
+    fn object_created(&mut self, recorded: &RecordedEvent, event: &ObjectCreated) -> Folded<()> {
+        let wanted = self.wanters.of(&event.bucket, &event.key);
+        let status = ObjectStatus::of([], !wanted.is_empty());
+        let version = &event.version;
+        let size = version.size.map(int);
+        let (bucket, key) = (event.bucket.as_str(), event.key.as_str());
+        let by = event.produced_by.as_ref();
+        self.run(
+            "INSERT INTO object_versions VALUES
+               (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+            params![
+                pos(recorded),
+                bucket,
+                key,
+                version.identity(),
+                version.version_id,
+                version.etag,
+                size,
+                version.modified_at.map(|time| time.as_microsecond()),
+                at(recorded),
+                channel_name(&event.channel),
+                event.event_name,
+                by.map(|by| by.execution.to_string()),
+                by.map(|by| by.function.as_str()),
+                by.map(|by| by.attempt),
+                serde_json::Value::from(wanted).to_string(),
+                status.as_str(),
+            ],
+        )?;
+        if let Some((_, before, true)) = self.current(bucket, key)? {
+            self.tally.count("object_status", &before, -1);
+        }
+        self.run(
+            "INSERT INTO objects VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6)
+             ON CONFLICT (bucket, key) DO UPDATE SET
+               version = ?3, status = ?4, present = 1, etag = ?5, size = ?6",
+            params![
+                bucket,
+                key,
+                pos(recorded),
+                status.as_str(),
+                version.etag,
+                size
+            ],
+        )?;
+        self.tally.count("object_status", status.as_str(), 1);
+        self.tally.happened(recorded, "", "objects_created", 1);
+        Ok(())
+    }
+
+    fn object_removed(&mut self, recorded: &RecordedEvent, event: &ObjectRemoved) -> Folded<()> {
+        let (bucket, key) = (event.bucket.as_str(), event.key.as_str());
+        let Some((version, status, present)) = self.current(bucket, key)? else {
+            // It was gone before it was ever seen: there is nothing to show but the event.
+            return Ok(());
+        };
+        if present {
+            self.tally.count("object_status", &status, -1);
+        }
+        self.run(
+            "UPDATE objects SET present = 0 WHERE bucket = ?1 AND key = ?2",
+            params![bucket, key],
+        )?;
+        self.run(
+            "UPDATE object_versions SET removed_at = ?2 WHERE position = ?1",
+            params![version, at(recorded)],
+        )?;
+        self.tally.happened(recorded, "", "objects_removed", 1);
+        Ok(())
+    }
+
+    fn disregarded(
+        &mut self,
+        recorded: &RecordedEvent,
+        event: &NotificationDisregarded,
+    ) -> Folded<()> {
+        let verdict = match event.verdict {
+            Verdict::Duplicate => "DUPLICATE",
+            Verdict::Stale => "STALE",
+            Verdict::Ignored => "IGNORED",
+        };
+        self.run(
+            "INSERT INTO notifications VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            params![
+                pos(recorded),
+                event.bucket.as_str(),
+                event.key.as_str(),
+                verdict,
+                event.why,
+                event.version.version_id,
+                event.version.etag,
+                channel_name(&event.channel),
+                at(recorded),
+            ],
+        )?;
+        self.tally.count("notifications", verdict, 1);
+        Ok(())
+    }
+
+    /// Derives the status of an object version again, after one of its runs changed.
+    pub(super) fn refresh_object(&mut self, version: i64) -> Folded<()> {
+        let (wanted, before): (String, String) = self
+            .tx
+            .prepare_cached("SELECT wanted, status FROM object_versions WHERE position = ?1")?
+            .query_row([version], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let wanted: Vec<String> = serde_json::from_str(&wanted).unwrap_or_default();
+        let newest = self.newest_runs(version)?;
+        let waiting = wanted.iter().any(|pipeline| !newest.contains_key(pipeline));
+        let runs = newest.values().filter_map(|name| execution_status(name));
+        let status = ObjectStatus::of(runs, waiting).as_str();
+        if status == before {
+            return Ok(());
+        }
+        self.run(
+            "UPDATE object_versions SET status = ?2 WHERE position = ?1",
+            params![version, status],
+        )?;
+        let present: Option<bool> = self
+            .tx
+            .prepare_cached("SELECT present FROM objects WHERE version = ?1")?
+            .query_row([version], |row| row.get(0))
+            .optional()?;
+        if let Some(present) = present {
+            self.run(
+                "UPDATE objects SET status = ?2 WHERE version = ?1",
+                params![version, status],
+            )?;
+            if present {
+                self.tally.count("object_status", &before, -1);
+                self.tally.count("object_status", status, 1);
+            }
+        }
+        Ok(())
+    }
+
+    /// The status of each pipeline's newest run for an object version.
+    fn newest_runs(&self, version: i64) -> Folded<BTreeMap<String, String>> {
+        let mut statement = self.tx.prepare_cached(
+            "SELECT pipeline, status FROM executions WHERE object_version = ?1 ORDER BY position",
+        )?;
+        let rows = statement.query_map([version], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        // A later row of the same pipeline takes the place of the earlier one.
+        rows.collect()
+    }
+
+    /// Version, status and presence of the object under a key.
+    fn current(&self, bucket: &str, key: &str) -> Folded<Option<(i64, String, bool)>> {
+        self.tx
+            .prepare_cached(
+                "SELECT version, status, present FROM objects WHERE bucket = ?1 AND key = ?2",
+            )?
+            .query_row([bucket, key], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .optional()
+    }
+}
+
+fn channel_name(channel: &Channel) -> &str {
+    match channel {
+        Channel::Gateway => "gateway",
+        Channel::Watcher => "watcher",
+        Channel::Listing => "listing",
+        Channel::Notification(source) => source,
+    }
+}

@@ -1,0 +1,1 @@
+//! What the projections must hold.
