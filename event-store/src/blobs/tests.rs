@@ -158,18 +158,18 @@ async fn a_reference_that_cannot_be_resolved_is_an_error() {
     assert!(matches!(error, BlobError::Damaged { .. }), "{error:?}");
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
-
-    #[test]
-    fn hydrate_undoes_offload(body in body()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let (_folder, store) = store();
+#[test]
+fn hydrate_undoes_offload() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let (_folder, store) = store();
+    proptest!(ProptestConfig::with_cases(64), |(body in body())| {
         runtime.block_on(async {
             let stored = store.offload(body.clone()).await.unwrap();
             assert_eq!(store.hydrate(stored).await.unwrap(), body);
         });
-    }
+    });
 }
 
 /// Bodies whose fields are small, big, or look like references at several depths.
