@@ -1,1 +1,341 @@
-//! Multipart uploads on disk.
+//! Multipart uploads on disk: `.daybook/uploads/<id>/` holds `upload.json` and, for each part,
+//! its bytes and a small file that names them. They survive a restart.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use daybook_domain::ObjectKey;
+use md5::{Digest, Md5};
+use s3s::S3ErrorCode;
+use s3s::checksum::ChecksumHasher;
+use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::durable;
+use super::receive::{Received, Sink};
+use super::stamp::{Checksums, Headers};
+use super::store::{Bucket, blocking};
+use crate::error::StoreError;
+
+/// The highest part number (S3 user guide, "Multipart upload limits").
+pub(crate) const MAX_PARTS: u32 = 10_000;
+
+/// An upload. Storage format.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Upload {
+    pub(crate) key: String,
+    pub(crate) headers: Headers,
+    pub(crate) metadata: BTreeMap<String, String>,
+    /// The checksum that the client wants for the object, as S3 names it.
+    pub(crate) algorithm: Option<String>,
+    /// Whether it is over the object's bytes, not over the parts' checksums.
+    pub(crate) full_object: bool,
+}
+
+/// A part. Storage format.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Part {
+    pub(crate) number: u32,
+    pub(crate) etag: String,
+    pub(crate) size: u64,
+    pub(crate) modified_at: SystemTime,
+    pub(crate) checksums: Checksums,
+    /// The name of the file that holds the bytes.
+    file: String,
+}
+
+/// The parts of an upload put together, not yet visible.
+#[derive(Debug)]
+pub(crate) struct Assembled {
+    pub(crate) upload: Upload,
+    pub(crate) received: Received,
+    pub(crate) etag: String,
+    pub(crate) checksums: Checksums,
+}
+
+/// A part as the client names it on completion.
+#[derive(Clone, Debug)]
+pub(crate) struct Chosen {
+    pub(crate) number: u32,
+    pub(crate) etag: Option<String>,
+    pub(crate) checksums: Checksums,
+}
+
+impl Bucket {
+    /// Begins an upload.
+    pub(crate) async fn create_upload(
+        self: &Arc<Self>,
+        upload: Upload,
+    ) -> Result<String, StoreError> {
+        let this = Arc::clone(self);
+        blocking(move || {
+            let id = Uuid::now_v7().simple().to_string();
+            let dir = this.private("uploads").join(&id);
+            durable::create_dirs(&this.root, &dir)?;
+            let bytes = serde_json::to_vec(&upload).map_err(io::Error::other)?;
+            durable::write_file(&this.root, &dir.join("upload.json"), &bytes)?;
+            Ok(id)
+        })
+        .await
+    }
+
+    /// The upload, if it is one of this key.
+    pub(crate) async fn upload(
+        self: &Arc<Self>,
+        key: &ObjectKey,
+        id: &str,
+    ) -> Result<Upload, StoreError> {
+        let dir = self.upload_dir(id)?;
+        let upload = blocking(move || match fs::read(dir.join("upload.json")) {
+            Ok(bytes) => Ok(serde_json::from_slice::<Upload>(&bytes).map_err(io::Error::other)?),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(StoreError::NoSuchUpload),
+            Err(e) => Err(e.into()),
+        })
+        .await?;
+        (upload.key == key.as_str())
+            .then_some(upload)
+            .ok_or(StoreError::NoSuchUpload)
+    }
+
+    /// Keeps a part, replacing an earlier one of its number.
+    pub(crate) async fn put_part(
+        self: &Arc<Self>,
+        id: &str,
+        number: u32,
+        received: Received,
+        checksums: Checksums,
+    ) -> Result<Part, StoreError> {
+        let dir = self.upload_dir(id)?;
+        let root = self.root.clone();
+        blocking(move || {
+            let part = Part {
+                number,
+                etag: hex::encode(received.md5),
+                size: received.size,
+                modified_at: SystemTime::now(),
+                checksums,
+                file: format!("{number:05}-{}", Uuid::new_v4().simple()),
+            };
+            received.file.sync_all()?;
+            let replaced = read_part(&dir, number)?;
+            let gone = |e: io::Error| match e.kind() {
+                // The upload was completed or aborted meanwhile.
+                io::ErrorKind::NotFound => StoreError::NoSuchUpload,
+                _ => e.into(),
+            };
+            fs::rename(&received.temporary.0, dir.join(&part.file)).map_err(gone)?;
+            let bytes = serde_json::to_vec(&part).map_err(io::Error::other)?;
+            durable::write_file(&root, &part_path(&dir, number), &bytes).map_err(gone)?;
+            if let Some(replaced) = replaced {
+                fs::remove_file(dir.join(replaced.file))?;
+            }
+            Ok(part)
+        })
+        .await
+    }
+
+    /// The parts of an upload by number.
+    pub(crate) async fn parts(self: &Arc<Self>, id: &str) -> Result<Vec<Part>, StoreError> {
+        let dir = self.upload_dir(id)?;
+        blocking(move || {
+            let mut parts = Vec::new();
+            for entry in fs::read_dir(&dir)? {
+                let path = entry?.path();
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                if name.starts_with("part-") {
+                    parts.push(
+                        serde_json::from_slice::<Part>(&fs::read(&path)?)
+                            .map_err(io::Error::other)?,
+                    );
+                }
+            }
+            parts.sort_unstable_by_key(|part| part.number);
+            Ok(parts)
+        })
+        .await
+    }
+
+    /// Puts the chosen parts together into one temporary file.
+    pub(crate) async fn assemble(
+        self: &Arc<Self>,
+        id: &str,
+        upload: Upload,
+        chosen: Vec<Chosen>,
+        min_part_bytes: u64,
+    ) -> Result<Assembled, StoreError> {
+        let dir = self.upload_dir(id)?;
+        let root = self.root.clone();
+        blocking(move || {
+            let parts = choose(&dir, &chosen, min_part_bytes)?;
+            let hasher = if upload.full_object {
+                hasher(upload.algorithm.as_deref())
+            } else {
+                Default::default()
+            };
+            let mut sink = Sink::new(&root, hasher);
+            for part in &parts {
+                sink.copy(File::open(dir.join(&part.file))?)?;
+            }
+            let received = sink.finish()?;
+            let mut md5 = Md5::new();
+            for part in &parts {
+                md5.update(hex::decode(&part.etag).map_err(io::Error::other)?);
+            }
+            let etag = format!("{}-{}", hex::encode(md5.finalize()), parts.len());
+            let checksums = if upload.full_object {
+                of_object(&received.checksums)
+            } else {
+                of_parts(upload.algorithm.as_deref(), &parts)
+            };
+            Ok(Assembled {
+                upload,
+                received,
+                etag,
+                checksums,
+            })
+        })
+        .await
+    }
+
+    /// Forgets an upload and its parts.
+    pub(crate) async fn remove_upload(self: &Arc<Self>, id: &str) -> Result<(), StoreError> {
+        let dir = self.upload_dir(id)?;
+        blocking(move || match fs::remove_dir_all(dir) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e.into()),
+            _ => Ok(()),
+        })
+        .await
+    }
+
+    fn upload_dir(&self, id: &str) -> Result<PathBuf, StoreError> {
+        // The id comes from the client and becomes a file name.
+        let id: Uuid = id.parse().map_err(|_| StoreError::NoSuchUpload)?;
+        Ok(self.private("uploads").join(id.simple().to_string()))
+    }
+}
+
+/// A hasher for an algorithm as S3 names it.
+pub(crate) fn hasher(algorithm: Option<&str>) -> ChecksumHasher {
+    let is = |name| algorithm == Some(name);
+    ChecksumHasher {
+        crc32: is("CRC32").then(Crc32::new),
+        crc32c: is("CRC32C").then(Crc32c::new),
+        crc64nvme: is("CRC64NVME").then(Crc64Nvme::new),
+        sha1: is("SHA1").then(Sha1::new),
+        sha256: is("SHA256").then(Sha256::new),
+    }
+}
+
+fn part_path(dir: &std::path::Path, number: u32) -> PathBuf {
+    dir.join(format!("part-{number:05}.json"))
+}
+
+fn read_part(dir: &std::path::Path, number: u32) -> io::Result<Option<Part>> {
+    match fs::read(part_path(dir, number)) {
+        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// The chosen parts, if they are there, as named, in order and large enough.
+fn choose(
+    dir: &std::path::Path,
+    chosen: &[Chosen],
+    min_part_bytes: u64,
+) -> Result<Vec<Part>, StoreError> {
+    fn refused(code: S3ErrorCode, message: impl Into<String>) -> StoreError {
+        StoreError::refused(code, message)
+    }
+    if chosen.is_empty() {
+        return Err(refused(S3ErrorCode::MalformedXML, "no part is named"));
+    }
+    if !chosen.is_sorted_by(|a, b| a.number < b.number) {
+        return Err(refused(
+            S3ErrorCode::InvalidPartOrder,
+            "the parts are not in ascending order",
+        ));
+    }
+    let mut parts = Vec::with_capacity(chosen.len());
+    for want in chosen {
+        let part = read_part(dir, want.number)?.filter(|part| {
+            want.etag.as_ref().is_none_or(|etag| *etag == part.etag)
+                && agrees(&want.checksums, &part.checksums)
+        });
+        let missing = || {
+            refused(
+                S3ErrorCode::InvalidPart,
+                format!("part {} is not there as named", want.number),
+            )
+        };
+        parts.push(part.ok_or_else(missing)?);
+    }
+    let all_but_last = &parts[..parts.len() - 1];
+    if let Some(small) = all_but_last.iter().find(|part| part.size < min_part_bytes) {
+        let message = format!(
+            "part {} is smaller than the allowed {min_part_bytes} bytes",
+            small.number
+        );
+        return Err(refused(S3ErrorCode::EntityTooSmall, message));
+    }
+    Ok(parts)
+}
+
+fn agrees(wanted: &Checksums, kept: &Checksums) -> bool {
+    let agree = |wanted: &Option<String>, kept: &Option<String>| {
+        wanted.is_none() || kept.is_none() || wanted == kept
+    };
+    agree(&wanted.crc32, &kept.crc32)
+        && agree(&wanted.crc32c, &kept.crc32c)
+        && agree(&wanted.crc64nvme, &kept.crc64nvme)
+        && agree(&wanted.sha1, &kept.sha1)
+        && agree(&wanted.sha256, &kept.sha256)
+}
+
+fn of_object(sums: &s3s::dto::Checksum) -> Checksums {
+    Checksums {
+        crc32: sums.checksum_crc32.clone(),
+        crc32c: sums.checksum_crc32c.clone(),
+        crc64nvme: sums.checksum_crc64nvme.clone(),
+        sha1: sums.checksum_sha1.clone(),
+        sha256: sums.checksum_sha256.clone(),
+        composite: false,
+    }
+}
+
+/// The checksum of the parts' checksums, with the number of parts (S3 user guide, "Checking
+/// object integrity"); nothing if a part came without one.
+fn of_parts(algorithm: Option<&str>, parts: &[Part]) -> Checksums {
+    let mut hasher = hasher(algorithm);
+    for part in parts {
+        let c = &part.checksums;
+        let sum = match algorithm {
+            Some("CRC32") => &c.crc32,
+            Some("CRC32C") => &c.crc32c,
+            Some("SHA1") => &c.sha1,
+            Some("SHA256") => &c.sha256,
+            _ => return Checksums::default(),
+        };
+        match sum.as_ref().and_then(|sum| STANDARD.decode(sum).ok()) {
+            Some(bytes) => hasher.update(&bytes),
+            None => return Checksums::default(),
+        }
+    }
+    let numbered = |sum: Option<String>| sum.map(|sum| format!("{sum}-{}", parts.len()));
+    let sums = of_object(&hasher.finalize());
+    Checksums {
+        crc32: numbered(sums.crc32),
+        crc32c: numbered(sums.crc32c),
+        crc64nvme: numbered(sums.crc64nvme),
+        sha1: numbered(sums.sha1),
+        sha256: numbered(sums.sha256),
+        composite: true,
+    }
+}
