@@ -20,6 +20,8 @@ use crate::storage::{InvocationScope, StorageActivity};
 /// How long a process may take after its answer until it asks for more; then it is replaced.
 const SETTLE_LIMIT: Duration = Duration::from_secs(10);
 
+const CANCELLED: &str = "the invocation was cancelled";
+
 /// Runs the invocation.
 pub(crate) async fn run(shared: &Arc<Shared>, slot: Slot, invocation: Invocation) -> Outcome {
     let mut outcome = Outcome {
@@ -31,6 +33,10 @@ pub(crate) async fn run(shared: &Arc<Shared>, slot: Slot, invocation: Invocation
         logs: String::new(),
     };
     if shared.closing.is_cancelled() {
+        return outcome;
+    }
+    if invocation.cancel.is_cancelled() {
+        outcome.result = OutcomeResult::interrupted(CANCELLED);
         return outcome;
     }
     if invocation.payload.len() > PAYLOAD_LIMIT_BYTES {
@@ -185,8 +191,15 @@ async fn hand_over(
 async fn settle(shared: Arc<Shared>, slot: Slot, process: Process) {
     tokio::select! {
         () = process.session.ready() => slot.pool().put_idle(process),
-        _ = process.exited() => {}
-        () = tokio::time::sleep(SETTLE_LIMIT) => {}
+        status = process.exited() => tracing::warn!(
+            function = %slot.pool().spec.name,
+            status,
+            "a function's process ended after its answer instead of asking for more"
+        ),
+        () = tokio::time::sleep(SETTLE_LIMIT) => tracing::warn!(
+            function = %slot.pool().spec.name,
+            "a function's process is replaced: after its answer it did not ask for more"
+        ),
         () = shared.closing.cancelled() => {}
     }
 }
@@ -221,7 +234,7 @@ fn answered(reply: Reply) -> OutcomeResult {
 /// Waits until somebody wants the invocation to end; why, in words.
 async fn stopped(shared: &Shared, invocation: &Invocation) -> &'static str {
     tokio::select! {
-        () = invocation.cancel.cancelled() => "the invocation was cancelled",
+        () = invocation.cancel.cancelled() => CANCELLED,
         () = shared.killing.cancelled() => "the host shut down",
     }
 }

@@ -203,3 +203,56 @@ async fn python_raises_exits_and_does_not_load() {
     let (error, message) = failure(&python("import no_such_module").await);
     assert_eq!(error, "Runtime.ImportModuleError", "{message}");
 }
+
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn invocations_per_second() {
+    for name in [
+        "node-sdk3/function/node_modules",
+        "python-boto3/function/.venv",
+    ] {
+        if !example("").join("..").join(name).is_dir() {
+            return not_run(name);
+        }
+    }
+    for (runtime, file, code) in [
+        (
+            Runtime::NodeJs,
+            "index.js",
+            "exports.handler = async (event) => event;",
+        ),
+        (
+            Runtime::Python,
+            "index.py",
+            "def handler(event, context): return event",
+        ),
+    ] {
+        let folder = TempDir::new().unwrap();
+        std::fs::write(folder.path().join(file), code).unwrap();
+        let options = HostOptions {
+            client_dirs: vec![example("node-sdk3")],
+            python: Some(example("python-boto3").join(".venv/bin/python")),
+            ..HostOptions::default()
+        };
+        let host = FunctionHost::new(Arc::new(FakeStorage::default()), options);
+        let function = daybook_domain::FunctionName::parse("echo").unwrap();
+        let mut spec = FunctionSpec::new(function.clone(), runtime, folder.path(), "index.handler");
+        spec.concurrency = 1;
+        host.load(spec).await.unwrap();
+        let begun = std::time::Instant::now();
+        let mut done = 0;
+        while done < 1000 {
+            let Some(slot) = host.reserve(&function) else {
+                host.slot_freed().await;
+                continue;
+            };
+            answer(&host.invoke(slot, invocation("")).await);
+            done += 1;
+        }
+        let rate = f64::from(done) / begun.elapsed().as_secs_f64();
+        std::io::stderr()
+            .write_all(format!("{file}: {rate:.0}/s\n").as_bytes())
+            .unwrap();
+        host.shutdown(std::time::Duration::ZERO).await;
+    }
+}
