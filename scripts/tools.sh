@@ -22,13 +22,11 @@ require_rust() {
     has cargo || give_up "cargo is missing. Install Rust as on https://rustup.rs, then run this again."
     cargo fmt --version >/dev/null 2>&1 || give_up "rustfmt is missing. Add it: rustup component add rustfmt"
     cargo clippy --version >/dev/null 2>&1 || give_up "clippy is missing. Add it: rustup component add clippy"
-    has cc || install_debian_packages gcc libc6-dev
     rustc --version
 }
 
 # cargo-nextest and cargo-deny from the PATH, or built once into $TOOLS/cargo.
 install_cargo_tools() {
-    mkdir -p "$TOOLS"
     export PATH="$TOOLS/cargo/bin:$PATH"
     install_cargo_tool cargo-nextest "$NEXTEST_VERSION" --no-default-features --features default-no-update
     install_cargo_tool cargo-deny "$DENY_VERSION"
@@ -49,51 +47,66 @@ install_cargo_tool() {
     rm -rf "$TOOLS/build"
 }
 
-# The Node and Python clients of tests/clients, in the versions pinned there.
-install_clients() {
-    install_interpreters
-    local node_wanted python_wanted
-    node_wanted="$(node --version) $(cat tests/clients/package.json tests/clients/package-lock.json | sha256sum)"
-    # A virtual environment knows its own place, so the folder is part of what it is.
-    python_wanted="$TOOLS $(python3 --version) $(sha256sum <tests/clients/requirements.txt)"
-    is_installed node "$node_wanted" || install_node_clients "$node_wanted"
-    is_installed python "$python_wanted" || install_python_clients "$python_wanted"
-    echo "node $(node --version), $(python3 --version)"
-}
-
-is_installed() {
-    [[ -f "$TOOLS/$1/.installed" && "$(cat "$TOOLS/$1/.installed")" == "$2" ]]
-}
-
-install_interpreters() {
-    local packages=()
+# All that has to come from Debian, in one go, so that it is asked for once.
+require_debian_packages() {
+    local packages=() prefix
+    has cc || packages+=(gcc libc6-dev)
     has node || packages+=(nodejs)
     has npm || packages+=(npm)
     has python3 || packages+=(python3)
     python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || packages+=(python3-venv)
+    if ! is_installed node "$(node_clients_wanted)"; then
+        # aws-lambda-ric has no prebuilt binary: it compiles a curl and a C++ client it brings along.
+        has cmake || packages+=(cmake)
+        has make || packages+=(make)
+        has g++ || packages+=(g++)
+        has autoconf || packages+=(autoconf)
+        has automake || packages+=(automake)
+        has libtoolize || packages+=(libtool)
+        # Debian keeps Node's headers in a package of their own.
+        prefix="$(node_prefix)"
+        [[ -f $prefix/include/node/node.h || $prefix != /usr ]] || packages+=(libnode-dev)
+    fi
     install_debian_packages "${packages[@]}"
+}
+
+# The Node and Python clients of tests/clients, in the versions pinned there.
+install_clients() {
     local major
     major="$(node --print 'process.versions.node.split(".")[0]')"
     if ((major < NODE_OLDEST)); then
         give_up "Node $NODE_OLDEST or later is needed, found $(node --version)"
     fi
+    is_installed node "$(node_clients_wanted)" || install_node_clients
+    is_installed python "$(python_clients_wanted)" || install_python_clients
+    echo "node $(node --version), $(python3 --version)"
 }
 
-# aws-lambda-ric has no prebuilt binary: it compiles a curl and a C++ client that it brings along.
+# What an installation of the Node clients has to match.
+node_clients_wanted() {
+    node --version 2>/dev/null || true
+    cat tests/clients/package.json tests/clients/package-lock.json
+}
+
+# A virtual environment knows its own place, so the folder is part of what it is.
+python_clients_wanted() {
+    echo "$TOOLS $(python3 --version)"
+    cat tests/clients/requirements.txt
+}
+
+is_installed() {
+    [[ -f $TOOLS/$1/.installed && $(<"$TOOLS/$1/.installed") == "$2" ]]
+}
+
+# Where Node is installed; /usr, where Debian puts it, when there is none yet.
+node_prefix() {
+    node --print 'require("path").resolve(process.execPath, "../..")' 2>/dev/null || echo /usr
+}
+
 install_node_clients() {
-    local packages=() prefix
-    has cmake || packages+=(cmake)
-    has make || packages+=(make)
-    has g++ || packages+=(g++)
-    has autoconf || packages+=(autoconf)
-    has automake || packages+=(automake)
-    has libtoolize || packages+=(libtool)
+    local prefix
+    prefix="$(node_prefix)"
     # With the headers at hand node-gyp need not fetch them from nodejs.org.
-    prefix="$(node --print 'require("path").resolve(process.execPath, "../..")')"
-    if [[ ! -f $prefix/include/node/node.h && $prefix == /usr ]]; then
-        packages+=(libnode-dev)
-    fi
-    install_debian_packages "${packages[@]}"
     if [[ -f $prefix/include/node/node.h ]]; then
         export npm_config_nodedir="$prefix"
     fi
@@ -106,7 +119,7 @@ install_node_clients() {
         give_up "the Node clients could not be installed (npm ci of tests/clients), see above"
     [[ -f "$TOOLS/node/node_modules/aws-lambda-ric/dist/rapid-client.node" ]] ||
         give_up "aws-lambda-ric was installed without its native part: npm must be allowed to run install scripts"
-    printf '%s' "$1" >"$TOOLS/node/.installed"
+    node_clients_wanted >"$TOOLS/node/.installed"
 }
 
 install_python_clients() {
@@ -116,7 +129,7 @@ install_python_clients() {
     "$TOOLS/python/bin/python" -m pip install --quiet --disable-pip-version-check \
         --requirement tests/clients/requirements.txt ||
         give_up "the Python clients could not be installed (pip, tests/clients/requirements.txt), see above"
-    printf '%s' "$1" >"$TOOLS/python/.installed"
+    python_clients_wanted >"$TOOLS/python/.installed"
 }
 
 # Installs the named Debian packages, or says how to.
