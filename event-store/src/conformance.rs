@@ -1,4 +1,4 @@
-//! The contract of [`EventLog`](crate::EventLog) as small named cases that every adapter runs.
+//! The contract of [`EventLog`] as small named cases that every adapter runs.
 //!
 //! An adapter's test file says how to open a log ([`Harness`]) and starts them all:
 //!

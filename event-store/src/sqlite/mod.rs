@@ -6,8 +6,8 @@
 //!                       └────────> events.sqlite (WAL) <── readers ─────┘
 //! ```
 //!
-//! Appends of many callers share a commit ([`writer`]); reads have connections of their own
-//! ([`reader`]) and never wait for the writer. A lock file beside the database keeps a second
+//! Appends of many callers share a commit (`writer.rs`); reads have connections of their own
+//! (`reader.rs`) and never wait for the writer. A lock file beside the database keeps a second
 //! process out.
 
 mod codec;
