@@ -257,7 +257,8 @@ impl Aggregate for Execution {
             | ExecutionEvent::TaskTimedOut(_) => self.end_attempt(),
             ExecutionEvent::TaskInterrupted(_) => {
                 self.interruptions += 1;
-                self.end_attempt();
+                // Not an outcome of its worker: whatever that one still reports comes too late.
+                self.with_task(|task| task.phase = Phase::Over);
             }
             ExecutionEvent::RetryScheduled(event) => self.with_task(|task| {
                 *task.retries.entry(event.retrier).or_default() += 1;

@@ -1,1 +1,389 @@
-//! Given / when / then.
+//! Given events, when a command, then events.
+
+use jiff::ToSpan;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::stored_object::ObjectVersion;
+use crate::{CommandId, Event};
+
+fn at(seconds: i64) -> Context {
+    let now = jiff::Timestamp::UNIX_EPOCH
+        .checked_add(seconds.seconds())
+        .unwrap();
+    Context {
+        now,
+        seed: u64::MAX,
+    }
+}
+
+fn worker(number: u128) -> WorkerId {
+    WorkerId(Uuid::from_u128(number))
+}
+
+fn object() -> TriggerObject {
+    TriggerObject {
+        bucket: "inbox".parse().unwrap(),
+        key: "a.txt".parse().unwrap(),
+        version: ObjectVersion {
+            version_id: Some("v1".to_owned()),
+            ..Default::default()
+        },
+    }
+}
+
+fn machine(extra: Value) -> Value {
+    let mut state = json!({
+        "Type": "Task",
+        "Resource": crate::asl::resource_of(&"upper".parse().unwrap()),
+        "End": true,
+    });
+    for (name, value) in extra.as_object().unwrap() {
+        state[name] = value.clone();
+    }
+    json!({ "StartAt": "Upper", "States": { "Upper": state } })
+}
+
+fn start(definition: Value) -> ExecutionCommand {
+    ExecutionCommand::Start(StartExecution {
+        execution: ExecutionId(Uuid::from_u128(1)),
+        pipeline: "upper".parse().unwrap(),
+        pipeline_revision: 1,
+        definition,
+        object: object(),
+        cause: Cause::Trigger,
+        input: json!({ "Records": [] }),
+        actor: "pipeline:upper".to_owned(),
+    })
+}
+
+fn claim(worker: WorkerId, supersede: Option<WorkerId>) -> ExecutionCommand {
+    let code = CodeRevision {
+        revision: 1,
+        sha256: "00".to_owned(),
+    };
+    ExecutionCommand::ClaimTask {
+        task: 1,
+        worker,
+        code,
+        supersede,
+    }
+}
+
+fn outcome(attempt: u32, worker: WorkerId, outcome: TaskOutcome) -> ExecutionCommand {
+    let (report, logs) = (AttemptReport::default(), String::new());
+    ExecutionCommand::RecordOutcome {
+        task: 1,
+        attempt,
+        worker,
+        outcome,
+        report,
+        logs,
+    }
+}
+
+fn failed(error: &str) -> TaskOutcome {
+    TaskOutcome::Failed {
+        error: error.to_owned(),
+        cause: "{}".to_owned(),
+    }
+}
+
+fn succeeded() -> TaskOutcome {
+    TaskOutcome::Succeeded {
+        output: json!("done"),
+    }
+}
+
+/// The state after commands that all must go through, each at its second.
+fn given(commands: Vec<(i64, ExecutionCommand)>) -> Execution {
+    let mut execution = Execution::default();
+    for (second, command) in commands {
+        let events = execution.decide(command, &at(second)).unwrap();
+        execution = events
+            .iter()
+            .fold(execution, |state, event| state.evolve(event));
+    }
+    execution
+}
+
+fn types(events: &[ExecutionEvent]) -> Vec<&'static str> {
+    events.iter().map(Event::event_type).collect()
+}
+
+#[test]
+fn one_attempt_that_succeeds() {
+    let begun = Execution::default()
+        .decide(start(machine(json!({}))), &at(0))
+        .unwrap();
+    assert_eq!(
+        types(&begun),
+        ["ExecutionStarted", "TaskStateEntered", "TaskScheduled"]
+    );
+    let running = given(vec![
+        (0, start(machine(json!({})))),
+        (1, claim(worker(1), None)),
+    ]);
+    assert_eq!(running.status(), Some(Status::Running));
+    let events = running
+        .decide(outcome(1, worker(1), succeeded()), &at(2))
+        .unwrap();
+    assert_eq!(
+        types(&events),
+        ["TaskSucceeded", "TaskStateExited", "ExecutionSucceeded"]
+    );
+}
+
+#[test]
+fn an_error_without_a_retrier_fails_the_execution() {
+    let running = given(vec![
+        (0, start(machine(json!({})))),
+        (1, claim(worker(1), None)),
+    ]);
+    let events = running
+        .decide(outcome(1, worker(1), failed("Boom")), &at(2))
+        .unwrap();
+    assert_eq!(types(&events), ["TaskFailed", "ExecutionFailed"]);
+}
+
+#[test]
+fn retries_follow_the_definition() {
+    let retry = json!({ "Retry": [
+        { "ErrorEquals": ["Boom"], "IntervalSeconds": 2, "MaxAttempts": 2, "BackoffRate": 3.0 },
+        { "ErrorEquals": ["States.ALL"], "MaxAttempts": 0 },
+    ]});
+    let mut execution = given(vec![
+        (0, start(machine(retry))),
+        (0, claim(worker(1), None)),
+    ]);
+    let mut dues = Vec::new();
+    for attempt in 1..=2 {
+        let command = outcome(attempt, worker(1), failed("Boom"));
+        let events = execution.decide(command, &at(10)).unwrap();
+        let ExecutionEvent::RetryScheduled(retry) = &events[1] else {
+            panic!("{events:?}")
+        };
+        dues.push(retry.due.duration_since(at(10).now).as_secs());
+        execution = events
+            .iter()
+            .fold(execution, |state, event| state.evolve(event));
+        let early = execution
+            .decide(claim(worker(1), None), &at(10))
+            .unwrap_err();
+        assert_eq!(early, ExecutionError::NotDue);
+        let events = execution.decide(claim(worker(1), None), &at(30)).unwrap();
+        assert_eq!(types(&events), ["TaskScheduled", "TaskStarted"]);
+        execution = events
+            .iter()
+            .fold(execution, |state, event| state.evolve(event));
+    }
+    assert_eq!(dues, [2, 6]);
+    let events = execution
+        .decide(outcome(3, worker(1), failed("Boom")), &at(40))
+        .unwrap();
+    assert_eq!(types(&events), ["TaskFailed", "ExecutionFailed"]);
+}
+
+#[test]
+fn a_time_out_is_an_error_like_others() {
+    let retry = json!({
+        "TimeoutSeconds": 5,
+        "Retry": [{ "ErrorEquals": ["States.Timeout"] }],
+    });
+    let running = given(vec![
+        (0, start(machine(retry))),
+        (0, claim(worker(1), None)),
+    ]);
+    assert_eq!(running.task().unwrap().timeout_seconds, Some(5));
+    let command = outcome(
+        1,
+        worker(1),
+        TaskOutcome::TimedOut {
+            cause: String::new(),
+        },
+    );
+    let events = running.decide(command, &at(6)).unwrap();
+    assert_eq!(types(&events), ["TaskTimedOut", "RetryScheduled"]);
+}
+
+#[test]
+fn only_one_worker_has_an_attempt() {
+    let running = given(vec![
+        (0, start(machine(json!({})))),
+        (1, claim(worker(1), None)),
+    ]);
+    let error = running.decide(claim(worker(2), None), &at(2)).unwrap_err();
+    assert_eq!(error, ExecutionError::Claimed(worker(1)));
+    let error = running
+        .decide(claim(worker(2), Some(worker(3))), &at(2))
+        .unwrap_err();
+    assert_eq!(error, ExecutionError::Claimed(worker(1)));
+    assert!(
+        running
+            .decide(claim(worker(1), None), &at(2))
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_superseded_attempt_comes_too_late() {
+    let taken_over = given(vec![
+        (0, start(machine(json!({})))),
+        (1, claim(worker(1), None)),
+        (2, claim(worker(2), Some(worker(1)))),
+    ]);
+    assert_eq!(taken_over.task().unwrap().attempt, 2);
+    let late = taken_over
+        .decide(outcome(1, worker(1), failed("Boom")), &at(3))
+        .unwrap_err();
+    assert_eq!(late, ExecutionError::Superseded);
+    let events = taken_over
+        .decide(outcome(2, worker(2), succeeded()), &at(3))
+        .unwrap();
+    assert_eq!(types(&events).last(), Some(&"ExecutionSucceeded"));
+}
+
+#[test]
+fn an_interruption_does_not_use_up_retries_but_has_an_end() {
+    let mut execution = given(vec![(0, start(machine(json!({}))))]);
+    for _ in 1..MAX_INTERRUPTIONS {
+        let attempt = execution.task().unwrap().attempt;
+        let stopped = TaskOutcome::Interrupted {
+            why: "stopped".to_owned(),
+        };
+        for command in [claim(worker(1), None), outcome(attempt, worker(1), stopped)] {
+            let events = execution.decide(command, &at(1)).unwrap();
+            execution = events
+                .iter()
+                .fold(execution, |state, event| state.evolve(event));
+        }
+        assert_eq!(execution.task().unwrap().phase, Phase::Scheduled);
+    }
+    let attempt = execution.task().unwrap().attempt;
+    let events = execution.decide(claim(worker(1), None), &at(1)).unwrap();
+    let execution = events
+        .iter()
+        .fold(execution, |state, event| state.evolve(event));
+    let stopped = TaskOutcome::Interrupted {
+        why: "stopped".to_owned(),
+    };
+    let events = execution
+        .decide(outcome(attempt, worker(1), stopped), &at(1))
+        .unwrap();
+    assert_eq!(types(&events), ["TaskInterrupted", "ExecutionFailed"]);
+}
+
+#[test]
+fn an_answer_over_the_limit_is_refused() {
+    let running = given(vec![
+        (0, start(machine(json!({})))),
+        (1, claim(worker(1), None)),
+    ]);
+    let output = json!("x".repeat(MAX_STATE_BYTES));
+    let events = running
+        .decide(
+            outcome(1, worker(1), TaskOutcome::Succeeded { output }),
+            &at(2),
+        )
+        .unwrap();
+    let ExecutionEvent::TaskFailed(event) = &events[0] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(event.error, "States.DataLimitExceeded");
+}
+
+#[test]
+fn the_whole_execution_may_time_out() {
+    let mut definition = machine(json!({}));
+    definition["TimeoutSeconds"] = json!(10);
+    let running = given(vec![(0, start(definition)), (1, claim(worker(1), None))]);
+    let early = running
+        .decide(ExecutionCommand::TimeOut, &at(9))
+        .unwrap_err();
+    assert_eq!(early, ExecutionError::NotDue);
+    let events = running.decide(ExecutionCommand::TimeOut, &at(10)).unwrap();
+    assert_eq!(types(&events), ["ExecutionTimedOut"]);
+}
+
+#[test]
+fn what_is_over_stays_over() {
+    let abort = ExecutionCommand::Abort {
+        actor: "cli:ada".to_owned(),
+        reason: None,
+    };
+    let aborted = given(vec![
+        (0, start(machine(json!({})))),
+        (1, claim(worker(1), None)),
+        (2, abort.clone()),
+    ]);
+    assert_eq!(aborted.status(), Some(Status::Aborted));
+    assert!(aborted.decide(abort, &at(3)).unwrap().is_empty());
+    let late = aborted
+        .decide(outcome(1, worker(1), succeeded()), &at(3))
+        .unwrap_err();
+    assert_eq!(late, ExecutionError::Superseded);
+    let claimed = aborted.decide(claim(worker(2), None), &at(3)).unwrap_err();
+    assert_eq!(claimed, ExecutionError::Over);
+}
+
+#[test]
+fn ids_follow_from_pipeline_object_and_cause() {
+    let pipeline: PipelineName = "upper".parse().unwrap();
+    let redrive = |command: u128| Cause::Redrive {
+        of: ExecutionId(Uuid::nil()),
+        command: CommandId(Uuid::from_u128(command)),
+        reason: None,
+    };
+    let id = |cause: &Cause| id_of(&pipeline, &object(), cause);
+    assert_eq!(id(&Cause::Trigger), id(&Cause::Trigger));
+    assert_ne!(id(&Cause::Trigger), id(&redrive(1)));
+    assert_ne!(id(&redrive(1)), id(&redrive(2)));
+    let mut other = object();
+    other.version.version_id = Some("v2".to_owned());
+    assert_ne!(
+        id(&Cause::Trigger),
+        id_of(&pipeline, &other, &Cause::Trigger)
+    );
+}
+
+proptest! {
+    /// A command handled twice decides nothing new, or is refused; and there is never more than
+    /// one terminal event, whatever two workers do.
+    #[test]
+    fn a_retry_decides_nothing_new(steps in prop::collection::vec((0..7_u8, 1..3_u128), 1..25)) {
+        let retry = json!({ "Retry": [{ "ErrorEquals": ["States.ALL"], "MaxAttempts": 2 }] });
+        let begin = start(machine(retry));
+        let mut execution = given(vec![(0, begin.clone())]);
+        let mut terminal = 0;
+        for (second, (step, by)) in steps.into_iter().enumerate() {
+            let attempt = execution.task().map_or(1, |task| task.attempt);
+            let other = worker(3 - by);
+            let command = match step {
+                0 => begin.clone(),
+                1 => claim(worker(by), None),
+                2 => claim(worker(by), Some(other)),
+                3 => outcome(attempt, worker(by), failed("Boom")),
+                4 => outcome(attempt, worker(by), succeeded()),
+                5 => {
+                    let why = "stopped".to_owned();
+                    outcome(attempt, worker(by), TaskOutcome::Interrupted { why })
+                }
+                _ => outcome(attempt, worker(by), TaskOutcome::TimedOut { cause: String::new() }),
+            };
+            let context = at(i64::try_from(second).unwrap() * 100);
+            let Ok(events) = execution.decide(command.clone(), &context) else { continue };
+            terminal += types(&events)
+                .iter()
+                .filter(|name| ["ExecutionSucceeded", "ExecutionFailed"].contains(name))
+                .count();
+            execution = events.iter().fold(execution, |state, event| state.evolve(event));
+            if let Ok(again) = execution.decide(command, &context) {
+                prop_assert!(again.is_empty(), "{again:?}");
+            }
+        }
+        prop_assert!(terminal <= 1);
+        prop_assert_eq!(terminal == 1, execution.status().unwrap().is_terminal());
+    }
+}

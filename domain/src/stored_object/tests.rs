@@ -1,1 +1,233 @@
-//! Given / when / then.
+//! Given events, when a command, then events.
+
+use std::cmp::Ordering;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::Event;
+
+fn context() -> Context {
+    Context {
+        now: jiff::Timestamp::UNIX_EPOCH,
+        seed: 7,
+    }
+}
+
+fn version(stamp: u128) -> ObjectVersion {
+    ObjectVersion {
+        version_id: Some(format!("v{stamp}")),
+        etag: Some(format!("etag{stamp}")),
+        size: Some(3),
+        modified_at: None,
+        stamp: Some(Uuid::from_u128(stamp)),
+    }
+}
+
+fn created(version: ObjectVersion, channel: Channel) -> RecordCreated {
+    RecordCreated {
+        bucket: BucketName::parse("inbox").unwrap(),
+        key: ObjectKey::parse("a.txt").unwrap(),
+        version,
+        channel,
+        event_name: "ObjectCreated:Put".to_owned(),
+        order: None,
+        produced_by: None,
+    }
+}
+
+fn notified(version: ObjectVersion, sequencer: &str) -> RecordCreated {
+    let order = Some(OrderMark {
+        authority: "aws:s3".to_owned(),
+        sequencer: sequencer.to_owned(),
+    });
+    RecordCreated {
+        order,
+        ..created(version, Channel::Notification("aws:s3".to_owned()))
+    }
+}
+
+fn removed(order: Option<OrderMark>) -> ObjectCommand {
+    ObjectCommand::RecordRemoved(RecordRemoved {
+        bucket: BucketName::parse("inbox").unwrap(),
+        key: ObjectKey::parse("a.txt").unwrap(),
+        version: version(99),
+        channel: Channel::Gateway,
+        event_name: "ObjectRemoved:Delete".to_owned(),
+        order,
+        removed_by: None,
+    })
+}
+
+/// Applies commands one after another; the events of the last one.
+fn after(commands: impl IntoIterator<Item = ObjectCommand>) -> (StoredObject, Vec<ObjectEvent>) {
+    let mut object = StoredObject::default();
+    let mut last = Vec::new();
+    for command in commands {
+        last = object.decide(command, &context()).unwrap();
+        object = last
+            .iter()
+            .fold(object, |object, event| object.evolve(event));
+    }
+    (object, last)
+}
+
+fn types(events: &[ObjectEvent]) -> Vec<&'static str> {
+    events.iter().map(Event::event_type).collect()
+}
+
+#[test]
+fn a_version_is_recorded_once_over_all_channels() {
+    let gateway = ObjectCommand::RecordCreated(created(version(1), Channel::Gateway));
+    for channel in [Channel::Gateway, Channel::Watcher, Channel::Listing] {
+        let again = ObjectCommand::RecordCreated(created(version(1), channel));
+        let (object, events) = after([gateway.clone(), again]);
+        assert!(events.is_empty(), "{events:?}");
+        assert_eq!(object.state.versions, 1);
+    }
+}
+
+#[test]
+fn a_repeated_notification_gets_one_verdict() {
+    let first = ObjectCommand::RecordCreated(notified(version(1), "10"));
+    let (_, second) = after([first.clone(), first.clone()]);
+    let ObjectEvent::NotificationDisregarded(event) = &second[0] else {
+        panic!("{second:?}");
+    };
+    assert_eq!(event.verdict, Verdict::Duplicate);
+    let (_, third) = after([first.clone(), first.clone(), first]);
+    assert!(third.is_empty(), "a flood must not grow the log: {third:?}");
+}
+
+#[test]
+fn an_older_write_is_stale() {
+    let newer = ObjectCommand::RecordCreated(notified(version(2), "0B"));
+    let older = ObjectCommand::RecordCreated(notified(version(1), "0A"));
+    let (object, events) = after([newer, older]);
+    let ObjectEvent::NotificationDisregarded(event) = &events[0] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(event.verdict, Verdict::Stale);
+    assert_eq!(object.state.versions, 1);
+}
+
+#[test]
+fn marks_of_different_authorities_are_not_compared() {
+    let mut other = created(version(1), Channel::Gateway);
+    other.order = Some(OrderMark {
+        authority: "gateway".to_owned(),
+        sequencer: "00".to_owned(),
+    });
+    let newer = ObjectCommand::RecordCreated(notified(version(2), "FF"));
+    let (_, events) = after([newer, ObjectCommand::RecordCreated(other)]);
+    assert_eq!(types(&events), ["ObjectCreated"]);
+}
+
+#[test]
+fn sequencers_compare_as_padded_hexadecimal() {
+    let mark = |text: &str| OrderMark {
+        authority: "s3".to_owned(),
+        sequencer: text.to_owned(),
+    };
+    let check = |a: &str, b: &str, expect: Ordering| {
+        assert_eq!(mark(a).compare(&mark(b)), Some(expect), "{a} and {b}");
+    };
+    check("0055", "0056", Ordering::Less);
+    check("0055AED6DCD90281E5", "0055aed6dcd90281e5", Ordering::Equal);
+    check("00", "0001", Ordering::Less);
+    check("1", "0FFF", Ordering::Greater);
+    check("10", "1", Ordering::Equal);
+}
+
+#[test]
+fn a_removed_object_may_come_again() {
+    let create = |stamp| ObjectCommand::RecordCreated(created(version(stamp), Channel::Gateway));
+    let (object, events) = after([create(1), removed(None)]);
+    assert_eq!(types(&events), ["ObjectRemoved"]);
+    assert!(!object.state.present);
+    let (object, events) = after([create(1), removed(None), create(2)]);
+    assert_eq!(types(&events), ["ObjectCreated"]);
+    assert!(object.state.present);
+}
+
+#[test]
+fn removing_what_is_not_there_is_nothing() {
+    assert!(after([removed(None)]).1.is_empty());
+}
+
+#[test]
+fn a_repeated_attempt_with_the_same_content_is_marked() {
+    let by = |execution: u128, attempt| ProducedBy {
+        execution: ExecutionId(Uuid::from_u128(execution)),
+        function: "upper".parse().unwrap(),
+        attempt,
+    };
+    let write = |stamp, etag: &str, by: ProducedBy| {
+        let mut version = version(stamp);
+        version.etag = Some(etag.to_owned());
+        let produced_by = Some(by);
+        ObjectCommand::RecordCreated(RecordCreated {
+            produced_by,
+            ..created(version, Channel::Gateway)
+        })
+    };
+    let repeated = |commands: [ObjectCommand; 2]| match &after(commands).1[0] {
+        ObjectEvent::ObjectCreated(event) => event.repeated,
+        other => panic!("{other:?}"),
+    };
+    assert!(repeated([write(1, "x", by(1, 1)), write(2, "x", by(1, 2))]));
+    assert!(!repeated([
+        write(1, "x", by(1, 1)),
+        write(2, "y", by(1, 2))
+    ]));
+    assert!(!repeated([
+        write(1, "x", by(1, 1)),
+        write(2, "x", by(2, 1))
+    ]));
+}
+
+#[test]
+fn the_state_stays_small() {
+    let commands = (0..1000)
+        .map(|stamp| ObjectCommand::RecordCreated(created(version(stamp), Channel::Gateway)));
+    let (object, _) = after(commands);
+    assert_eq!(object.state.recent.len(), REMEMBERED_VERSIONS);
+    assert_eq!(object.state.versions, 1000);
+}
+
+proptest! {
+    /// A delivery handled twice decides nothing new, whatever came before it.
+    #[test]
+    fn a_retry_decides_nothing_new(
+        deliveries in prop::collection::vec((0..6_u128, 0..3_u8, 0..40_u8), 1..12),
+    ) {
+        let command = |(stamp, channel, sequencer): (u128, u8, u8)| match channel {
+            0 => ObjectCommand::RecordCreated(created(version(stamp), Channel::Gateway)),
+            1 => ObjectCommand::RecordCreated(created(version(stamp), Channel::Listing)),
+            _ => {
+                ObjectCommand::RecordCreated(notified(version(stamp), &format!("{sequencer:02x}")))
+            }
+        };
+        let commands: Vec<_> = deliveries.into_iter().map(command).collect();
+        let last = commands.last().cloned().unwrap();
+        let (object, _) = after(commands);
+        let again = object.decide(last.clone(), &context()).unwrap();
+        let created = again.iter().any(|event| matches!(event, ObjectEvent::ObjectCreated(_)));
+        prop_assert!(!created, "{again:?}");
+        // At most the verdict on the repetition, and that once.
+        let object = again.iter().fold(object, |object, event| object.evolve(event));
+        let third = object.decide(last, &context()).unwrap();
+        prop_assert!(third.is_empty(), "{third:?}");
+    }
+
+    /// An event read back from its stored form is the event.
+    #[test]
+    fn events_survive_storage(stamp in any::<u128>()) {
+        let (_, events) =
+            after([ObjectCommand::RecordCreated(created(version(stamp), Channel::Watcher))]);
+        for event in events {
+            let back = ObjectEvent::from_json(event.event_type(), 1, event.to_json()).unwrap();
+            prop_assert_eq!(back, event);
+        }
+    }
+}
