@@ -31,7 +31,7 @@ const TIMED_OUT: &str = "Sandbox.Timedout";
 /// Error documents that are longer than this are replaced by a shorter one; 32,768 characters is
 /// what a Step Functions event keeps of a cause.
 const CAUSE_LIMIT_BYTES: usize = 32 << 10;
-/// How much of the message and how many lines of the trace such a shorter document keeps.
+/// How much of the message such a shorter document keeps.
 const SHORT_MESSAGE_CHARS: usize = 4 << 10;
 
 /// A failure that the host names.

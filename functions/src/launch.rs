@@ -80,6 +80,15 @@ pub(crate) async fn plan(
             ),
         )
     })?;
+    if run_dir.starts_with(&folder) {
+        let what = format!(
+            "its code folder {} contains the ledger's own files in {}: move the code into a folder \
+             of its own",
+            spec.code.display(),
+            run_dir.display()
+        );
+        return Err(missing(spec, what));
+    }
     let plan = match spec.runtime {
         Runtime::NodeJs => node(spec, options, folder, run_dir),
         Runtime::Python => python(spec, options, folder).await,

@@ -4,7 +4,8 @@
 //! The kernel's table of TCP connections gives the peer's socket, and `/proc/PID/fd` tells whether
 //! a process of the group holds it. This happens once a connection, and clients keep theirs. It
 //! does not cover a process that hands its socket to another, nor one of the same user that
-//! joins the group.
+//! joins the group. If the kernel hides what a process of the group holds (an interpreter with file
+//! capabilities), nobody can be told apart and the connection is let in.
 
 use rustix::process::Pid;
 use tokio::net::TcpStream;
@@ -64,13 +65,14 @@ mod linux {
             })
     }
 
+    /// Whether the process holds the socket, or will not be asked.
     fn has_open(process: i32, socket: &str) -> bool {
-        let Ok(descriptors) = fs::read_dir(format!("/proc/{process}/fd")) else {
-            return false;
-        };
-        descriptors.flatten().any(|descriptor| {
-            fs::read_link(descriptor.path()).is_ok_and(|link| link == Path::new(socket))
-        })
+        match fs::read_dir(format!("/proc/{process}/fd")) {
+            Ok(descriptors) => descriptors.flatten().any(|descriptor| {
+                fs::read_link(descriptor.path()).is_ok_and(|link| link == Path::new(socket))
+            }),
+            Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
+        }
     }
 
     fn members(group: Pid) -> impl Iterator<Item = i32> {

@@ -214,3 +214,6 @@ impl Session {
         result
     }
 }
+
+#[cfg(test)]
+mod tests;

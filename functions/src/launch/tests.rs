@@ -144,6 +144,22 @@ async fn provided_needs_an_executable() {
 }
 
 #[tokio::test]
+async fn a_code_folder_must_not_contain_what_changes() {
+    let place = Place::new();
+    place.file("code/bootstrap", "");
+    place.file("code/data/run/x", "");
+    let code = place.folder.path().join("code");
+    let name = FunctionName::parse("thumb").unwrap();
+    let spec = FunctionSpec::new(name, Runtime::Provided, &code, "");
+    let run_dir = code.canonicalize().unwrap().join("data/run");
+    let result = plan(&spec, &place.options, &run_dir).await;
+    says(
+        result.map_err(|error| error.to_string()),
+        &["contains the ledger's own files"],
+    );
+}
+
+#[tokio::test]
 async fn builtin_appends_the_handler() {
     let mut place = Place::new();
     says(

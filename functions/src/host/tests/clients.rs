@@ -147,10 +147,10 @@ async fn rust_with_lambda_runtime() {
 
 /// Runs a handler of its own with the clients of the examples.
 async fn outcome_of(runtime: Runtime, file: &str, code: &str) -> Outcome {
-    let folder = TempDir::new().unwrap();
+    let (folder, run) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     std::fs::write(folder.path().join(file), code).unwrap();
     let options = HostOptions {
-        run_dir: folder.path().join("run"),
+        run_dir: run.path().to_owned(),
         client_dirs: vec![example("node-sdk3")],
         python: Some(example("python-boto3").join(".venv/bin/python")),
         ..HostOptions::default()
@@ -184,6 +184,10 @@ async fn node_throws_exits_and_does_not_load() {
     let (error, message) = failure(&node(exits).await);
     assert_eq!(error, RUNTIME_EXIT);
     assert!(message.ends_with("exit status 7"), "{message}");
+    let rejects = "exports.handler = () => { Promise.reject(new Error('lost')); \
+                   return new Promise(() => setTimeout(() => {}, 60000)); };";
+    let (error, message) = failure(&node(rejects).await);
+    assert_eq!(error, "Runtime.UnhandledPromiseRejection", "{message}");
     let (error, message) = failure(&node("const x = require('no-such-module');").await);
     assert_eq!(error, "Runtime.ImportModuleError", "{message}");
 }
