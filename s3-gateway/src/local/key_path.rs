@@ -66,3 +66,6 @@ pub(crate) fn private(name: &str) -> PathBuf {
 pub(crate) fn digest(key: &str) -> String {
     hex::encode(Sha256::digest(key.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests;

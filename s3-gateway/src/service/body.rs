@@ -8,6 +8,7 @@ use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
 use s3s::dto::{Checksum, ChecksumAlgorithm, ChecksumType};
 use s3s::{S3Error, S3ErrorCode, S3Result, TrailingHeaders};
 
+use crate::error::StoreError;
 use crate::local::receive::Received;
 use crate::local::stamp::Checksums;
 
@@ -126,7 +127,7 @@ impl Announced {
             if self.trailers.iter().any(|trailer| trailer == name) {
                 let after = trailing(name).ok_or_else(|| {
                     let message = format!("the announced trailer {name} is missing");
-                    S3Error::with_message(
+                    StoreError::refused(
                         S3ErrorCode::Custom("MalformedTrailerError".into()),
                         message,
                     )

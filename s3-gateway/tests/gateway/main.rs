@@ -1,0 +1,13 @@
+//! The gateway over HTTP: a real server on a free port, a small client, a ledger in memory.
+
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+mod client;
+mod grants;
+mod keys;
+mod listing;
+mod multipart;
+mod objects;
+mod recovery;
+mod watch;
+mod world;

@@ -1,0 +1,167 @@
+//! A gateway with two buckets in a temporary folder, and the ledger that it records in.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use daybook_domain::BucketName;
+use daybook_domain::stored_object::{ObjectCommand, RecordCreated};
+use daybook_s3_gateway::{
+    Gateway, GatewayConfig, LedgerError, Limits, LocalBucket, ObjectLedger, OperatorKey,
+};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::client::Client;
+
+pub struct World {
+    pub folder: TempDir,
+    pub ledger: Arc<MemoryLedger>,
+    pub gateway: Arc<Gateway>,
+    pub client: Client,
+    pub shutdown: CancellationToken,
+    limits: Limits,
+    retain: Duration,
+}
+
+impl World {
+    pub async fn new() -> World {
+        World::with(Limits::default(), Duration::from_secs(3600)).await
+    }
+
+    pub async fn with(limits: Limits, retain: Duration) -> World {
+        let folder = TempDir::new().unwrap();
+        World::start(folder, Arc::new(MemoryLedger::default()), limits, retain).await
+    }
+
+    async fn start(
+        folder: TempDir,
+        ledger: Arc<MemoryLedger>,
+        limits: Limits,
+        retain: Duration,
+    ) -> World {
+        let mut buckets = BTreeMap::new();
+        for name in ["inbox", "results"] {
+            let root = folder.path().join("buckets").join(name);
+            buckets.insert(
+                BucketName::parse(name).unwrap(),
+                LocalBucket { root, retain },
+            );
+        }
+        let key = OperatorKey {
+            name: "tests".to_owned(),
+            access_key: "tests".to_owned(),
+            secret_key: "a-secret".to_owned(),
+            read: vec!["*".to_owned()],
+            write: vec!["*".to_owned()],
+        };
+        let config = GatewayConfig {
+            buckets,
+            keys: vec![key],
+            region: "us-east-1".to_owned(),
+            limits: limits.clone(),
+        };
+        let gateway = Gateway::open(config, Arc::clone(&ledger) as Arc<dyn ObjectLedger>).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = Client {
+            address: listener.local_addr().unwrap(),
+            access_key: "tests".to_owned(),
+            secret_key: "a-secret".to_owned(),
+        };
+        let shutdown = CancellationToken::new();
+        tokio::spawn(Arc::clone(&gateway).serve(listener, shutdown.clone()));
+        World {
+            folder,
+            ledger,
+            gateway,
+            client,
+            shutdown,
+            limits,
+            retain,
+        }
+    }
+
+    /// Opens the same folders anew, with whatever was planted in them meanwhile.
+    pub async fn reopen(self) -> World {
+        self.shutdown.cancel();
+        World::start(self.folder, self.ledger, self.limits, self.retain).await
+    }
+
+    pub fn path(&self, bucket: &str, relative: &str) -> PathBuf {
+        self.folder
+            .path()
+            .join("buckets")
+            .join(bucket)
+            .join(relative)
+    }
+
+    /// The files in one of the gateway's own folders, by name.
+    pub fn own_files(&self, bucket: &str, folder: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path(bucket, ".daybook").join(folder)).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect()
+    }
+}
+
+/// Keeps what it is told; can be made to fail.
+pub struct MemoryLedger {
+    commands: Mutex<Vec<ObjectCommand>>,
+    failing: AtomicBool,
+    count: watch::Sender<usize>,
+}
+
+impl Default for MemoryLedger {
+    fn default() -> Self {
+        Self {
+            commands: Mutex::default(),
+            failing: AtomicBool::new(false),
+            count: watch::channel(0).0,
+        }
+    }
+}
+
+#[async_trait]
+impl ObjectLedger for MemoryLedger {
+    async fn record(&self, command: ObjectCommand) -> Result<(), LedgerError> {
+        if self.failing.load(Ordering::SeqCst) {
+            return Err(LedgerError::Unavailable("told to fail".into()));
+        }
+        let mut commands = self.commands.lock().unwrap();
+        commands.push(command);
+        self.count.send_replace(commands.len());
+        Ok(())
+    }
+}
+
+impl MemoryLedger {
+    pub fn fail(&self, failing: bool) {
+        self.failing.store(failing, Ordering::SeqCst);
+    }
+
+    pub fn commands(&self) -> Vec<ObjectCommand> {
+        self.commands.lock().unwrap().clone()
+    }
+
+    pub fn created(&self) -> Vec<RecordCreated> {
+        let created = |command| match command {
+            ObjectCommand::RecordCreated(created) => Some(created),
+            _ => None,
+        };
+        self.commands().into_iter().filter_map(created).collect()
+    }
+
+    /// Waits until so many commands were recorded.
+    pub async fn until(&self, count: usize) {
+        let mut seen = self.count.subscribe();
+        let reached = seen.wait_for(|seen| *seen >= count);
+        tokio::time::timeout(Duration::from_secs(30), reached)
+            .await
+            .expect("recorded in time")
+            .unwrap();
+    }
+}
