@@ -1,0 +1,3 @@
+//! What the query side must hold.
+
+mod schema;
