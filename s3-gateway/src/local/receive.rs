@@ -160,6 +160,10 @@ impl Sink {
     }
 
     pub(crate) fn finish(mut self) -> io::Result<Received> {
+        if self.size > BATCH_BYTES as u64 {
+            // The bulk of it before the key is locked; the rest follows with the stamp.
+            self.file()?.sync_data()?;
+        }
         self.file()?;
         let (file, temporary) = self
             .file

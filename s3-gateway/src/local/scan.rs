@@ -128,6 +128,9 @@ impl Bucket {
                 };
                 let current = self.find_now(&key)?;
                 if current.is_some_and(|current| current.meta.ino() == found.meta.ino()) {
+                    if let Some(stamp) = &found.stamp {
+                        stamp::clear_removal(&self.root, &found.file, stamp);
+                    }
                     fs::remove_file(path)?;
                 }
             }
@@ -205,7 +208,12 @@ impl Bucket {
         let entries = match fs::read_dir(self.root.join(relative)) {
             Ok(entries) => entries,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(e.into()),
+            Err(e) if relative.as_os_str().is_empty() => return Err(e.into()),
+            // One folder that may not be read is no reason to stop at the others.
+            Err(error) => {
+                report.fail(format!("{}/{}: {error}", self.name, relative.display()));
+                return Ok(());
+            }
         };
         for entry in entries {
             let entry = entry?;

@@ -289,6 +289,10 @@ impl Bucket {
             ..
         } = write.received;
         let key = write.key.as_str();
+        // Before anything is touched; what counts is the check at the rename.
+        if write.scope.as_ref().is_some_and(|s| s.pass().is_none()) {
+            return Err(StoreError::Fenced);
+        }
         file.set_modified(SystemTime::now())?;
         let meta = file.metadata()?;
         let stamp = Stamp {
@@ -332,9 +336,9 @@ impl Bucket {
             // It lay at the key's other place; the kept version is all that should remain.
             fs::remove_file(&found.path)?;
             durable::sync_parent(&found.path)?;
-            if plain_path(key).is_none_or(|relative| self.root.join(relative) != found.path) {
-                self.hidden().remove(key);
-            }
+        }
+        if target != self.root.join(hidden_path(key)) {
+            self.retire_hidden(key)?;
         }
         if let Some(kept) = kept {
             durable::sync_parent(&kept.path)?;
@@ -402,6 +406,24 @@ impl Bucket {
         }
     }
 
+    /// Removes what a key has at its hidden place, where a plain file has taken over, so that it
+    /// does not come back when that one goes.
+    pub(crate) fn retire_hidden(&self, key: &str) -> io::Result<()> {
+        if !self.hidden().contains(key) {
+            return Ok(());
+        }
+        let path = self.root.join(hidden_path(key));
+        if let Some(found) = self.open_file(&digest(key), path)? {
+            if let Some(stamp) = &found.stamp {
+                self.keep(&found.path, stamp)?;
+            }
+            fs::remove_file(&found.path)?;
+            durable::sync_parent(&found.path)?;
+        }
+        self.hidden().remove(key);
+        Ok(())
+    }
+
     /// Whether every folder above the path is a real one of this bucket.
     fn reachable(&self, relative: &Path) -> bool {
         relative.ancestors().skip(1).all(|above| {
@@ -434,6 +456,8 @@ impl Bucket {
         passable
             && durable::create_dirs(&self.root, parent).is_ok()
             && match target.symlink_metadata() {
+                // An empty folder is no object; it only stands in the way.
+                Ok(meta) if meta.is_dir() => fs::remove_dir(target).is_ok(),
                 Ok(meta) => meta.is_file(),
                 Err(e) => e.kind() == io::ErrorKind::NotFound,
             }

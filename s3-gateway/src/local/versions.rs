@@ -115,7 +115,7 @@ impl Bucket {
             }
         }
         durable::sync_parent(&found.path)?;
-        self.hidden().remove(&stamp.key);
+        self.retire_hidden(&stamp.key)?;
         Ok((found, stamp, removal))
     }
 

@@ -15,7 +15,7 @@ use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::dto::*;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::validation::NameValidation;
-use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
+use s3s::{S3, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use crate::gateway::Gateway;
 use crate::grants::{Grants, Principal};
@@ -53,15 +53,21 @@ impl Operations {
         let credentials = request.credentials.as_ref();
         let credentials =
             credentials.ok_or_else(|| s3_error!(AccessDenied, "the request is not signed"))?;
-        self.gateway
-            .grants
-            .principal(&credentials.access_key)
-            .ok_or_else(|| {
-                s3_error!(
-                    AccessDenied,
-                    "this key is void: it serves one function process, while an invocation runs"
-                )
-            })
+        let who = self.gateway.grants.principal(&credentials.access_key);
+        let who = who.ok_or_else(|| {
+            s3_error!(
+                AccessDenied,
+                "this key is void: it serves one function process, while an invocation runs"
+            )
+        })?;
+        // People's tools still presign with version 2; functions have no use for it.
+        if who.scope.is_some() && is_version_2(request) {
+            return Err(s3_error!(
+                AccessDenied,
+                "this key takes Signature Version 4 only"
+            ));
+        }
+        Ok(who)
     }
 
     fn bucket(&self, name: &str) -> S3Result<&Arc<Bucket>> {
@@ -83,6 +89,14 @@ impl Operations {
         who.check(access, &bucket.name, &key).map_err(denied)?;
         Ok((bucket, key))
     }
+}
+
+/// Whether the request was signed with Signature Version 2, in its header or in its query.
+fn is_version_2<T>(request: &S3Request<T>) -> bool {
+    let header = request.headers.get(hyper::header::AUTHORIZATION);
+    let in_header = header.is_some_and(|value| value.as_bytes().starts_with(b"AWS "));
+    let query = request.uri.query().unwrap_or_default();
+    in_header || query.contains("AWSAccessKeyId=")
 }
 
 fn object_key(key: &str) -> S3Result<ObjectKey> {
@@ -162,6 +176,24 @@ impl S3 for Operations {
         req: S3Request<ListBucketsInput>,
     ) -> S3Result<S3Response<ListBucketsOutput>> {
         self.buckets(&req).map(S3Response::new)
+    }
+
+    async fn create_bucket(
+        &self,
+        req: S3Request<CreateBucketInput>,
+    ) -> S3Result<S3Response<CreateBucketOutput>> {
+        // Tools such as rclone create the bucket that they copy to and take this for a yes.
+        self.seen_bucket(&req, &req.input.bucket)
+            .map_err(|error| match error.code() {
+                S3ErrorCode::NoSuchBucket => {
+                    s3_error!(AccessDenied, "buckets are made in the configuration")
+                }
+                _ => error,
+            })?;
+        Err(s3_error!(
+            BucketAlreadyOwnedByYou,
+            "the bucket is configured"
+        ))
     }
 
     async fn head_bucket(

@@ -152,6 +152,43 @@ async fn a_file_and_a_folder_of_one_name() {
 }
 
 #[tokio::test]
+async fn a_file_put_by_hand_over_a_hidden_object_takes_its_place_for_good() {
+    let world = World::new().await;
+    world.client.put("inbox", "a/b", "x").await.expect(200);
+    let hidden = world.client.put("inbox", "a", "hidden").await.expect(200);
+    std::fs::remove_dir_all(world.path("inbox", "a")).unwrap();
+    std::fs::write(world.path("inbox", "a"), "by hand").unwrap();
+    assert_eq!(
+        world.client.get("inbox", "a").await.expect(200).text(),
+        "by hand"
+    );
+    world.client.delete("inbox", "a").await.expect(204);
+    world
+        .client
+        .get("inbox", "a")
+        .await
+        .refused(404, "NoSuchKey");
+    let world = world.reopen().await;
+    world
+        .client
+        .get("inbox", "a")
+        .await
+        .refused(404, "NoSuchKey");
+    let version = hidden.header("x-amz-version-id").unwrap();
+    let kept = world.client.get_version("inbox", "a", version).await;
+    assert_eq!(kept.expect(200).text(), "hidden");
+}
+
+#[tokio::test]
+async fn an_empty_folder_does_not_stand_in_the_way() {
+    let world = World::new().await;
+    world.client.put("inbox", "a/b", "x").await.expect(200);
+    world.client.delete("inbox", "a/b").await.expect(204);
+    world.client.put("inbox", "a", "plain").await.expect(200);
+    assert_eq!(std::fs::read(world.path("inbox", "a")).unwrap(), b"plain");
+}
+
+#[tokio::test]
 async fn symbolic_links_lead_nowhere() {
     let world = World::new().await;
     let outside = world.folder.path().join("secret");
