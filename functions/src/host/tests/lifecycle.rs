@@ -102,6 +102,60 @@ async fn a_process_that_dies_while_idle_costs_no_invocation() {
 }
 
 #[tokio::test]
+async fn work_that_a_dying_process_never_took_goes_to_another() {
+    let fixture = Fixture::new().await;
+    let folder = fixture.folder.path();
+    let (hung_up, end) = (folder.join("hung-up"), folder.join("end"));
+    // Answers, polls, hangs up, and ends when told to.
+    let code = format!(
+        "import socket\n\
+         respond('1')\n\
+         poll = socket.create_connection(os.environ['AWS_LAMBDA_RUNTIME_API'].split(':'))\n\
+         poll.sendall(b'GET /2018-06-01/runtime/invocation/next HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')\n\
+         while not os.path.exists({end:?}):\n    \
+             time.sleep(0.005)\n    \
+             if os.path.exists({end:?} + '.poll'): poll.close(); open({hung_up:?}, 'w').close()\n\
+         sys.exit(1)"
+    );
+    assert_eq!(answer(&fixture.run(&code).await), json!(1));
+    until("it is idle", || fixture.host.status()[0].idle == 1).await;
+    std::fs::write(folder.join("end.poll"), "").unwrap();
+    until("it hung up", || hung_up.exists()).await;
+    // Lets the connection's end, which is here already, be read.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let second = fixture.run("respond('2')");
+    let ending = async {
+        until("it was given work", || fixture.storage.calls().len() == 4).await;
+        std::fs::write(&end, "").unwrap();
+    };
+    let (second, ()) = tokio::join!(second, ending);
+    assert_eq!(answer(&second), json!(2));
+    assert_eq!(
+        fixture.storage.calls()[3..],
+        [
+            "begin AK1",
+            "end AK1",
+            "revoke AK1",
+            "issue AK2",
+            "begin AK2",
+            "end AK2"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_a_process_leaves_behind_ends_with_it() {
+    let fixture = Fixture::new().await;
+    let pid_file = fixture.folder.path().join("left-behind");
+    let code = format!(
+        "child = subprocess.Popen(['sleep', '600']); \
+         open({pid_file:?}, 'w').write(str(child.pid)); os._exit(1)"
+    );
+    assert_eq!(failure(&fixture.run(&code).await).0, RUNTIME_EXIT);
+    until("it is gone", || !is_alive(&pid_file)).await;
+}
+
+#[tokio::test]
 async fn a_start_that_keeps_failing_backs_off() {
     let fixture =
         Fixture::with(|spec| spec.environment = environment(&[("INIT", "sys.exit(1)")])).await;

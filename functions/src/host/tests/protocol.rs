@@ -1,5 +1,7 @@
 //! The Runtime API's corners, and what a process finds around itself.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -143,7 +145,10 @@ async fn nobody_else_reaches_a_process_own_port() {
         format!("GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: {address}\r\n\r\n");
     let _ = stranger.write_all(request.as_bytes()).await;
     let mut answered = Vec::new();
-    let _ = stranger.read_to_end(&mut answered).await;
+    let hung_up = stranger.read_to_end(&mut answered);
+    let _ = tokio::time::timeout(Duration::from_secs(10), hung_up)
+        .await
+        .expect("is hung up on");
     assert!(
         answered.is_empty(),
         "{}",
