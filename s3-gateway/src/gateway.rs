@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use daybook_domain::BucketName;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock;
 use crate::config::{GatewayConfig, Limits};
 use crate::grants::Grants;
 use crate::ledger::ObjectLedger;
@@ -91,7 +91,7 @@ impl Gateway {
             }
             let bucket = Bucket::new(name.clone(), root, local.retain, Arc::clone(&ledger))
                 .map_err(folder)?;
-            let now = SystemTime::now();
+            let now = clock::now();
             bucket
                 .recover(now, config.limits.upload_retain)
                 .map_err(folder)?;
@@ -144,7 +144,7 @@ impl Gateway {
     pub(crate) async fn sweep(&self) {
         for bucket in self.buckets.values() {
             let this = Arc::clone(bucket);
-            let swept = blocking(move || Ok(this.sweep_versions(SystemTime::now())?)).await;
+            let swept = blocking(move || Ok(this.sweep_versions(clock::now())?)).await;
             match swept {
                 Ok(swept) => tracing::debug!(bucket = %bucket.name, swept, "swept old versions"),
                 Err(error) => {

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use daybook_domain::execution::{ObjectAccess, TriggerObject};
 use daybook_domain::stored_object::ProducedBy;
 use daybook_domain::{BucketName, ExecutionId, FunctionName, ObjectKey};
-use uuid::Uuid;
 
+use crate::clock;
 use crate::config::OperatorKey;
 use crate::policy::{Access, Policy};
 
@@ -97,8 +97,15 @@ impl Grants {
 
     /// Makes a key for one process of the function. It is void until [`Grants::begin`].
     pub fn issue(&self, function: &FunctionName, policy: Policy) -> Credentials {
-        let access_key = format!("DBK{}", hex::encode_upper(&Uuid::new_v4().as_bytes()[..9]));
-        let secret_key = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+        let access_key = format!(
+            "DBK{}",
+            hex::encode_upper(&clock::random_id().as_bytes()[..9])
+        );
+        let secret_key = format!(
+            "{}{}",
+            clock::random_id().simple(),
+            clock::random_id().simple()
+        );
         let grant = Grant {
             who: format!("function {function}").into(),
             secret: secret_key.clone(),

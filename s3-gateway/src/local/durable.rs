@@ -5,9 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use uuid::Uuid;
-
 use super::key_path::private;
+use crate::clock;
 
 /// Flushes a folder's entries to disk.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
@@ -36,7 +35,9 @@ pub(crate) fn create_dirs(root: &Path, dir: &Path) -> io::Result<()> {
 
 /// Creates a new, empty file among the temporary ones of the bucket.
 pub(crate) fn create_temporary(root: &Path) -> io::Result<(File, std::path::PathBuf)> {
-    let path = root.join(private("tmp")).join(Uuid::new_v4().to_string());
+    let path = root
+        .join(private("tmp"))
+        .join(clock::random_id().to_string());
     let file = OpenOptions::new()
         .read(true)
         .write(true)

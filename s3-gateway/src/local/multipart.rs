@@ -22,6 +22,7 @@ use super::durable;
 use super::receive::{Received, Sink};
 use super::stamp::{Checksums, Headers};
 use super::store::{Bucket, blocking};
+use crate::clock;
 use crate::error::StoreError;
 
 /// The highest part number (S3 user guide, "Multipart upload limits").
@@ -76,7 +77,7 @@ impl Bucket {
     ) -> Result<String, StoreError> {
         let this = Arc::clone(self);
         blocking(move || {
-            let id = Uuid::now_v7().simple().to_string();
+            let id = clock::ordered_id().simple().to_string();
             let dir = this.private("uploads").join(&id);
             durable::create_dirs(&this.root, &dir)?;
             let bytes = serde_json::to_vec(&upload).map_err(io::Error::other)?;
@@ -119,9 +120,9 @@ impl Bucket {
                 number,
                 etag: hex::encode(received.md5),
                 size: received.size,
-                modified_at: SystemTime::now(),
+                modified_at: clock::now(),
                 checksums,
-                file: format!("{number:05}-{}", Uuid::new_v4().simple()),
+                file: format!("{number:05}-{}", clock::random_id().simple()),
             };
             received.file.sync_all()?;
             let replaced = read_part(&dir, number)?;

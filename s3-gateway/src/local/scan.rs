@@ -15,6 +15,7 @@ use super::durable;
 use super::key_path::{PRIVATE, key_of};
 use super::stamp;
 use super::store::{Bucket, Found, blocking};
+use crate::clock;
 use crate::error::StoreError;
 
 /// The gateway's own folders within a bucket's.
@@ -297,7 +298,7 @@ fn is_fresh(found: &Found, settle_after: Duration) -> bool {
         return false;
     };
     // A time in the future says nothing about whether it is stable; it counts as settled.
-    SystemTime::now()
+    clock::now()
         .duration_since(modified)
         .is_ok_and(|age| age < settle_after)
 }

@@ -8,10 +8,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use super::durable;
 use super::key_path::private;
+use crate::clock;
 
 /// How far the bound in the file is ahead: a minute, so that it is written once a minute at most.
 const RESERVE: u64 = 60_000_000;
@@ -65,8 +66,6 @@ fn path(root: &Path) -> PathBuf {
 }
 
 fn now_us() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }

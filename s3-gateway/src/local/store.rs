@@ -26,6 +26,7 @@ use super::locks::{KeyGuard, KeyLocks};
 use super::receive::Received;
 use super::sequence::Sequence;
 use super::stamp::{self, Checksums, Headers, Stamp};
+use crate::clock;
 use crate::error::StoreError;
 use crate::grants::Scope;
 use crate::ledger::ObjectLedger;
@@ -293,12 +294,12 @@ impl Bucket {
         if write.scope.as_ref().is_some_and(|s| s.pass().is_none()) {
             return Err(StoreError::Fenced);
         }
-        file.set_modified(SystemTime::now())?;
+        file.set_modified(clock::now())?;
         let meta = file.metadata()?;
         let stamp = Stamp {
             key: key.to_owned(),
-            version_id: Uuid::now_v7().simple().to_string(),
-            stamp: Uuid::new_v4(),
+            version_id: clock::ordered_id().simple().to_string(),
+            stamp: clock::random_id(),
             etag: write.etag,
             size,
             mtime_ns: stamp::mtime_ns(&meta),

@@ -521,6 +521,10 @@ async fn buckets_tell_about_themselves() {
         .send("HEAD", "absent", "", &[], &[], b"")
         .await
         .expect(404);
+    let create = world.client.send("PUT", "inbox", "", &[], &[], b"").await;
+    create.refused(409, "BucketAlreadyOwnedByYou");
+    let create = world.client.send("PUT", "absent", "", &[], &[], b"").await;
+    create.refused(403, "AccessDenied");
     world
         .client
         .list("inbox", &[("location", "")])
