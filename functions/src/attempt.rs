@@ -8,6 +8,7 @@ use daybook_domain::execution::AttemptReport;
 use tokio::sync::oneshot;
 
 use crate::builtin_errors::{self as errors, exited, failed, reported, timed_out};
+use crate::clock;
 use crate::environment::trace_id;
 use crate::host::Shared;
 use crate::invocation::{Invocation, Outcome, OutcomeResult};
@@ -253,9 +254,7 @@ fn millis(duration: Duration) -> u64 {
 /// What the function is told; the host itself goes by the monotonic clock.
 fn deadline_ms(timeout: Duration) -> i64 {
     let timeout_ms = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
-    jiff::Timestamp::now()
-        .as_millisecond()
-        .saturating_add(timeout_ms)
+    clock::now_ms().saturating_add(timeout_ms)
 }
 
 /// The time during which a process's credentials act for an attempt. Ends when it is dropped.

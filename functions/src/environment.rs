@@ -6,6 +6,7 @@ use std::path::Path;
 
 use uuid::Uuid;
 
+use crate::clock;
 use crate::launch::LaunchPlan;
 use crate::spec::{FunctionSpec, Runtime};
 use crate::storage::StorageCredentials;
@@ -25,7 +26,7 @@ pub(crate) fn variables(
     storage: &StorageCredentials,
 ) -> Vec<(OsString, OsString)> {
     let name = spec.name.as_str();
-    let stream = format!("[{VERSION}]{}", Uuid::new_v4().simple());
+    let stream = format!("[{VERSION}]{}", clock::new_id().simple());
     let mut variables: Vec<(OsString, OsString)> = Vec::new();
     let mut set = |name: &str, value: OsString| variables.push((name.into(), value));
 

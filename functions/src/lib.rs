@@ -22,6 +22,7 @@
 
 mod attempt;
 mod builtin_errors;
+mod clock;
 mod environment;
 mod host;
 mod invocation;

@@ -14,7 +14,6 @@ use daybook_domain::{BucketName, ExecutionId, FunctionName, ObjectKey};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::{
     FunctionHost, FunctionSpec, HostOptions, Invocation, InvocationScope, Outcome, OutcomeResult,
@@ -118,8 +117,8 @@ pub(crate) fn bootstrap(code: &Path) {
 
 pub(crate) fn invocation(code: &str) -> Invocation {
     Invocation {
-        request_id: Uuid::new_v4(),
-        execution: ExecutionId(Uuid::new_v4()),
+        request_id: crate::clock::new_id(),
+        execution: ExecutionId(crate::clock::new_id()),
         attempt: 1,
         trigger: None,
         payload: Bytes::from(json!({ "do": code }).to_string()),

@@ -7,7 +7,7 @@ use super::*;
 fn delivery() -> (Delivery, oneshot::Receiver<Reply>) {
     let (reply, replied) = oneshot::channel();
     let delivery = Delivery {
-        request_id: Uuid::new_v4(),
+        request_id: crate::clock::new_id(),
         deadline_ms: 0,
         trace_id: String::new(),
         payload: Bytes::new(),
@@ -86,7 +86,7 @@ async fn a_start_that_failed_stays_failed() {
     };
     assert_eq!(session.next().await.err(), Some(refusal));
     assert!(session.init_failed(report).is_err());
-    let id = Some(Uuid::new_v4());
+    let id = Some(crate::clock::new_id());
     assert!(
         session
             .answer(id, "InvocationResponse", response("1"))

@@ -14,7 +14,7 @@ async fn an_invocation_carries_every_header() {
     let mut traced = invocation("respond(json.dumps(dict(headers)))");
     traced.traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
     let id = traced.request_id.to_string();
-    let before = jiff::Timestamp::now().as_millisecond();
+    let before = crate::clock::now_ms();
     let slot = fixture.slot().await;
     let headers = answer(&fixture.host.invoke(slot, traced).await);
     let header = |name: &str| {
