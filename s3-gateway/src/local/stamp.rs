@@ -281,3 +281,6 @@ fn beside(root: &Path, attribute: &str, digest: &str, meta: &Metadata) -> PathBu
 fn is_false(value: &bool) -> bool {
     !*value
 }
+
+#[cfg(test)]
+mod tests;

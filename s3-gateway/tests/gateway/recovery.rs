@@ -220,3 +220,49 @@ async fn uploads_that_nobody_finishes_are_removed() {
     let world = world.reopen().await;
     assert_eq!(world.own_files("inbox", "uploads").len(), 0);
 }
+
+#[tokio::test]
+async fn metadata_too_large_for_an_attribute_lies_beside_and_goes_with_its_version() {
+    let limits = Limits {
+        max_metadata_bytes: 100_000,
+        max_header_bytes: 256 << 10,
+        ..Limits::default()
+    };
+    let world = World::with(limits, Duration::ZERO).await;
+    let large = "x".repeat(80_000);
+    let headers = [("x-amz-meta-large", large.as_str())];
+    let first = world
+        .client
+        .put_with("inbox", "k", &headers, "one")
+        .await
+        .expect(200);
+    let second = world
+        .client
+        .put_with("inbox", "k", &headers, "two")
+        .await
+        .expect(200);
+    assert_eq!(world.own_files("inbox", "meta").len(), 2);
+    for (put, expect) in [(&first, "one"), (&second, "two")] {
+        let version = put.header("x-amz-version-id").unwrap();
+        let got = world
+            .client
+            .get_version("inbox", "k", version)
+            .await
+            .expect(200);
+        assert_eq!(
+            (got.text().as_str(), got.header("x-amz-meta-large")),
+            (expect, Some(large.as_str()))
+        );
+    }
+    let world = world.reopen().await;
+    assert_eq!(world.own_files("inbox", "meta").len(), 1);
+    assert_eq!(world.gateway.rescan().await.unwrap().recorded, 0);
+    let got = world.client.get("inbox", "k").await.expect(200);
+    assert_eq!(
+        got.header("x-amz-version-id"),
+        second.header("x-amz-version-id")
+    );
+    world.client.delete("inbox", "k").await.expect(204);
+    let world = world.reopen().await;
+    assert_eq!(world.own_files("inbox", "meta").len(), 0);
+}

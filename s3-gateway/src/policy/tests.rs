@@ -1,0 +1,43 @@
+use super::*;
+
+#[test]
+fn stars_match_any_text() {
+    let check = |pattern: &str, text: &str, expect: bool| {
+        assert_eq!(matches(pattern, text), expect, "{pattern} on {text}");
+    };
+    check("inbox/*", "inbox/a", true);
+    check("inbox/*", "inbox/a/b.csv", true);
+    check("inbox/*", "inbox2/a", false);
+    check("inbox/*.csv", "inbox/a.csv", true);
+    check("inbox/*.csv", "inbox/a.csv.gz", false);
+    check("inbox/a*b*c", "inbox/aXbYbZc", true);
+    check("inbox/a*b*c", "inbox/aXc", false);
+    check("inbox/a*a", "inbox/a", false);
+    check("*", "inbox/a", true);
+    check("inbox/[a]?", "inbox/a1", false);
+    check("inbox/a", "inbox/a", true);
+    check("inbox/a", "inbox/ab", false);
+}
+
+#[test]
+fn a_policy_touches_the_buckets_of_its_patterns() {
+    let policy = |pattern: &str| Policy {
+        read: vec![pattern.to_owned()],
+        write: vec![],
+    };
+    let check = |pattern: &str, bucket: &str, expect: bool| {
+        assert_eq!(
+            policy(pattern).touches(Access::Read, bucket),
+            expect,
+            "{pattern} on {bucket}"
+        );
+    };
+    check("inbox/*", "inbox", true);
+    check("inbox/2026/*", "inbox", true);
+    check("inbox/a", "inbox", true);
+    check("inbox/*", "inbo", false);
+    check("in*", "inbox", true);
+    check("*", "inbox", true);
+    check("results/*", "inbox", false);
+    assert!(!policy("inbox/*").touches(Access::Write, "inbox"));
+}
