@@ -12,6 +12,7 @@
 //!     sequence                  a bound on the order of writes
 //! ```
 
+pub(crate) mod commit;
 pub(crate) mod conditions;
 pub(crate) mod durable;
 pub(crate) mod key_path;

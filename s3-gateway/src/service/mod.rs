@@ -1,11 +1,12 @@
 //! The S3 operations, as crate `s3s` calls them.
 //!
-//! Here: who asks, for which bucket. The work itself is in `objects`, `listing` and `multipart`.
+//! Here: who asks, for which bucket. The work itself is in `objects`, `reading`, `listing` and `multipart`.
 
 mod body;
 mod listing;
 mod multipart;
 mod objects;
+mod reading;
 
 use std::sync::Arc;
 

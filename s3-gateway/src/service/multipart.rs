@@ -8,13 +8,15 @@ use s3s::{Body, S3Request, S3Result, s3_error};
 
 use super::Operations;
 use super::body::{announced, bad_digest, checksum_type, kept};
-use super::objects::{http_date, note_read, open, signed, without_aws_chunked};
+use super::objects::{http_date, signed, without_aws_chunked};
+use super::reading::{note_read, open};
 use crate::error::StoreError;
+use crate::local::commit::Write;
 use crate::local::conditions::{ReadConditions, WriteConditions};
 use crate::local::multipart::{Chosen, MAX_PARTS, Upload, hasher};
 use crate::local::receive::{Sink, receive};
 use crate::local::stamp::{Checksums, Headers};
-use crate::local::store::{Write, blocking};
+use crate::local::store::blocking;
 use crate::policy::Access;
 
 impl Operations {

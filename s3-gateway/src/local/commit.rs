@@ -1,0 +1,241 @@
+//! Making a write visible.
+//!
+//! A write goes: temporary file, stamp, fsync; then, with the key locked, the old version is
+//! hard-linked among the kept ones, the new file renamed over it, the folder synced, the ledger
+//! told, and the file marked as recorded. Only then does the client hear of it. At every moment
+//! either the old or the new object is there; what the ledger was not told is unmarked, and a
+//! rescan proposes it.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use daybook_domain::ObjectKey;
+use daybook_domain::stored_object::Channel;
+
+use super::conditions::WriteConditions;
+use super::durable;
+use super::key_path::{digest, hidden_path, plain_path, versions_path};
+use super::receive::Received;
+use super::stamp::{self, Checksums, Headers, Stamp};
+use super::store::{Bucket, Found, blocking};
+use crate::clock;
+use crate::error::StoreError;
+use crate::grants::Scope;
+
+/// A write that only has to be made visible.
+pub(crate) struct Write {
+    pub(crate) key: ObjectKey,
+    pub(crate) received: Received,
+    pub(crate) etag: String,
+    pub(crate) headers: Headers,
+    pub(crate) metadata: std::collections::BTreeMap<String, String>,
+    pub(crate) checksums: Checksums,
+    pub(crate) conditions: WriteConditions,
+    pub(crate) event_name: &'static str,
+    pub(crate) scope: Option<Arc<Scope>>,
+}
+
+/// A version among the kept ones.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) path: PathBuf,
+    /// Whether it was not there before.
+    pub(crate) new: bool,
+}
+
+impl Bucket {
+    /// Makes a write visible and has it recorded. Runs to its end even if the caller is dropped.
+    pub(crate) async fn commit(self: &Arc<Self>, write: Write) -> Result<Stamp, StoreError> {
+        let this = Arc::clone(self);
+        let task = tokio::spawn(async move { this.commit_here(write).await });
+        task.await.map_err(io::Error::other)?
+    }
+
+    async fn commit_here(self: Arc<Self>, write: Write) -> Result<Stamp, StoreError> {
+        let key = write.key.clone();
+        let _guard = self.lock(&key).await;
+        let current = match self.find(&key).await? {
+            Some(found) => {
+                let (found, stamp) = self.adopted(&key, found).await?;
+                write.conditions.check(Some(&stamp))?;
+                // Before it is overwritten the ledger must know of it, or it never would.
+                self.settle(&found, &stamp, &Channel::Listing).await?;
+                Some((found, stamp))
+            }
+            None => {
+                write.conditions.check(None)?;
+                None
+            }
+        };
+        let this = Arc::clone(&self);
+        let (file, stamp) = blocking(move || this.install(write, current)).await?;
+        self.record(&file, &stamp, Channel::Gateway).await?;
+        Ok(stamp)
+    }
+
+    /// Stamps the file, keeps the old version, and renames. The key has to be locked.
+    fn install(
+        &self,
+        write: Write,
+        current: Option<(Found, Stamp)>,
+    ) -> Result<(File, Stamp), StoreError> {
+        let Received {
+            file,
+            temporary,
+            size,
+            ..
+        } = write.received;
+        let key = write.key.as_str();
+        // Before anything is touched; what counts is the check at the rename.
+        if write.scope.as_ref().is_some_and(|s| s.pass().is_none()) {
+            return Err(StoreError::Fenced);
+        }
+        file.set_modified(clock::now())?;
+        let meta = file.metadata()?;
+        let stamp = Stamp {
+            key: key.to_owned(),
+            version_id: clock::ordered_id().simple().to_string(),
+            stamp: clock::random_id(),
+            etag: write.etag,
+            size,
+            mtime_ns: stamp::mtime_ns(&meta),
+            sequence: self.sequence.next()?,
+            event_name: write.event_name.to_owned(),
+            found: false,
+            headers: write.headers,
+            metadata: write.metadata,
+            checksums: write.checksums,
+            produced_by: write.scope.as_ref().map(|scope| scope.produced_by()),
+        };
+        stamp::write(&self.root, &file, &stamp)?;
+        file.sync_all()?;
+        let plain = plain_path(key).map(|relative| self.root.join(relative));
+        let plain = plain.filter(|target| self.can_hold(target));
+        let kept = match &current {
+            Some((found, old)) => Some(self.keep(&found.path, old)?),
+            None => None,
+        };
+        let target = self.rename(&temporary.0, plain, key, &stamp, write.scope.as_deref());
+        let target = match target {
+            Ok(target) => target,
+            Err(error) => {
+                stamp::remove_sidecars(&self.root, &digest(key), &meta);
+                if let Some(Kept { path, new: true }) = &kept {
+                    let _ = fs::remove_file(path);
+                }
+                return Err(error);
+            }
+        };
+        durable::sync_parent(&target)?;
+        if let Some((found, _)) = current
+            && found.path != target
+        {
+            // It lay at the key's other place; the kept version is all that should remain.
+            fs::remove_file(&found.path)?;
+            durable::sync_parent(&found.path)?;
+        }
+        if target != self.root.join(hidden_path(key)) {
+            self.retire_hidden(key)?;
+        }
+        if let Some(kept) = kept {
+            durable::sync_parent(&kept.path)?;
+        }
+        Ok((file, stamp))
+    }
+
+    /// The moment in which a write becomes visible. Where the plain path turns out to be taken,
+    /// the object goes to the hidden one.
+    fn rename(
+        &self,
+        from: &Path,
+        plain: Option<PathBuf>,
+        key: &str,
+        stamp: &Stamp,
+        scope: Option<&Scope>,
+    ) -> Result<PathBuf, StoreError> {
+        let pass = match scope {
+            Some(scope) => Some(scope.pass().ok_or(StoreError::Fenced)?),
+            None => None,
+        };
+        let renamed = plain.and_then(|plain| fs::rename(from, &plain).is_ok().then_some(plain));
+        let target = match renamed {
+            Some(target) => target,
+            None => {
+                let hidden = self.root.join(hidden_path(key));
+                fs::rename(from, &hidden)?;
+                self.hidden().insert(key.to_owned());
+                hidden
+            }
+        };
+        if let Some(pass) = pass {
+            pass.note_written(self.access(stamp)?);
+        }
+        Ok(target)
+    }
+
+    /// Links a file among the kept versions of its key.
+    pub(crate) fn keep(&self, path: &Path, stamp: &Stamp) -> io::Result<Kept> {
+        let dir = self.root.join(versions_path(&stamp.key));
+        durable::create_dirs(&self.root, &dir)?;
+        let kept = dir.join(&stamp.version_id);
+        match fs::hard_link(path, &kept) {
+            Ok(()) => Ok(Kept {
+                path: kept,
+                new: true,
+            }),
+            // The same version, from a moment before a crash.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(Kept {
+                path: kept,
+                new: false,
+            }),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Removes what a key has at its hidden place, where a plain file has taken over, so that it
+    /// does not come back when that one goes.
+    pub(crate) fn retire_hidden(&self, key: &str) -> io::Result<()> {
+        if !self.hidden().contains(key) {
+            return Ok(());
+        }
+        let path = self.root.join(hidden_path(key));
+        if let Some(found) = self.open_file(&digest(key), path)? {
+            if let Some(stamp) = &found.stamp {
+                self.keep(&found.path, stamp)?;
+            }
+            fs::remove_file(&found.path)?;
+            durable::sync_parent(&found.path)?;
+        }
+        self.hidden().remove(key);
+        Ok(())
+    }
+
+    /// Whether a file can be renamed to the path. Creates the folders above it.
+    fn can_hold(&self, target: &Path) -> bool {
+        let Some(parent) = target.parent() else {
+            return false;
+        };
+        let relative = target.strip_prefix(&self.root).unwrap_or(target);
+        let above = relative
+            .ancestors()
+            .skip(1)
+            .filter(|a| !a.as_os_str().is_empty());
+        let passable =
+            above
+                .map(|a| self.root.join(a))
+                .all(|above| match above.symlink_metadata() {
+                    Ok(meta) => meta.is_dir(),
+                    Err(e) => e.kind() == io::ErrorKind::NotFound,
+                });
+        passable
+            && durable::create_dirs(&self.root, parent).is_ok()
+            && match target.symlink_metadata() {
+                // An empty folder is no object; it only stands in the way.
+                Ok(meta) if meta.is_dir() => fs::remove_dir(target).is_ok(),
+                Ok(meta) => meta.is_file(),
+                Err(e) => e.kind() == io::ErrorKind::NotFound,
+            }
+    }
+}
