@@ -151,7 +151,8 @@ fn node(
             format!(
                 "aws-lambda-ric is not installed in {}: run npm install \
                  aws-lambda-ric@{NODE_CLIENT_VERSION} there (it builds native code and needs \
-                 the Debian packages autoconf, automake, cmake, g++, libtool, make and python3)",
+                 the Debian packages autoconf, automake, cmake, g++, libtool, make, python3 and \
+                 python3-setuptools)",
                 spec.code.display()
             )
         })?;
