@@ -241,19 +241,35 @@ pub(crate) enum Fault {
 }
 
 async fn run(shared: Arc<Shared>, mut subscription: Subscription, shutdown: CancellationToken) {
-    let state = tokio::select! {
-        () = shutdown.cancelled() => ProjectorState::Stopped,
-        fault = follow(&shared, &mut subscription) => {
-            let why = in_full(&fault);
-            tracing::error!(error = why, "the read model stopped");
-            ProjectorState::Faulted(why)
+    let state = loop {
+        // Only waiting and reading are cut short: a transaction that was begun is ended, and the
+        // file is at rest when the state says so.
+        let step = shutdown.run_until_cancelled(next(&shared, &mut subscription));
+        let (batch, prepared, decode_fault) = match step.await {
+            None => break ProjectorState::Stopped,
+            Some(Err(fault)) => break faulted(&fault),
+            Some(Ok(next)) => next,
+        };
+        if let Err(fault) = take(&shared, batch, prepared).await {
+            break faulted(&fault);
+        }
+        if let Some(fault) = decode_fault {
+            break faulted(&fault.into());
         }
     };
     shared.status.send_modify(|status| status.state = state);
 }
 
-/// Folds what comes until something cannot be folded.
-async fn follow(shared: &Arc<Shared>, subscription: &mut Subscription) -> Fault {
+fn faulted(fault: &Fault) -> ProjectorState {
+    let why = in_full(fault);
+    tracing::error!(error = why, "the read model stopped");
+    ProjectorState::Faulted(why)
+}
+
+type Next = (Vec<Arc<RecordedEvent>>, Vec<Prepared>, Option<DecodeFault>);
+
+/// Waits for the next events and reads them, up to the first one that cannot be read.
+async fn next(shared: &Shared, subscription: &mut Subscription) -> Result<Next, Fault> {
     loop {
         let batch = match subscription.next_batch(shared.config.batch_events).await {
             Ok(batch) => batch,
@@ -262,18 +278,20 @@ async fn follow(shared: &Arc<Shared>, subscription: &mut Subscription) -> Fault 
                 tokio::time::sleep(RETRY_PAUSE).await;
                 continue;
             }
-            Err(damaged) => return Fault::Log(damaged),
+            Err(damaged) => return Err(Fault::Log(damaged)),
         };
         let batch: Vec<_> = batch.into_iter().map(Arc::new).collect();
-        if let Err(fault) = take(shared, batch).await {
-            return fault;
-        }
+        let (prepared, fault) = prepare_all(&batch, &shared.blobs).await;
+        return Ok((batch, prepared, fault));
     }
 }
 
-/// Folds a batch, up to the first event that cannot be read.
-async fn take(shared: &Arc<Shared>, batch: Vec<Arc<RecordedEvent>>) -> Result<(), Fault> {
-    let (prepared, fault) = prepare_all(&batch, &shared.blobs).await;
+/// Folds a batch, then tells who waits or watches.
+async fn take(
+    shared: &Arc<Shared>,
+    batch: Vec<Arc<RecordedEvent>>,
+    prepared: Vec<Prepared>,
+) -> Result<(), Fault> {
     let folded = prepared.len();
     let mut guard = shared.writer.lock().await;
     let mut conn = guard.take().ok_or(Fault::NotOpen)?;
@@ -295,7 +313,7 @@ async fn take(shared: &Arc<Shared>, batch: Vec<Arc<RecordedEvent>>) -> Result<()
         // It fails when nobody listens, which is no fault.
         let _ = shared.live.send(event);
     }
-    fault.map_or(Ok(()), |fault| Err(fault.into()))
+    Ok(())
 }
 
 /// Reads events until one cannot be read. While the blob store does not answer it waits.

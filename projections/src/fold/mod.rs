@@ -10,7 +10,7 @@ mod objects;
 mod statistics;
 
 use daybook_event_store::RecordedEvent;
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use thiserror::Error;
 
 use self::catalog::Wanters;
@@ -42,7 +42,7 @@ pub(crate) fn fold_batch(conn: &mut Connection, batch: &[Prepared]) -> Result<()
     let (Some(first), Some(last)) = (batch.first(), batch.last()) else {
         return Ok(());
     };
-    let tx = conn.transaction()?;
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let checkpoint: i64 = tx.query_row("SELECT position FROM checkpoint", [], |row| row.get(0))?;
     if pos(&first.recorded) <= checkpoint {
         return Err(FoldError::OutOfOrder {

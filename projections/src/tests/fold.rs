@@ -1,0 +1,312 @@
+//! Given events, these rows; and the same rows however the events are batched.
+
+use std::sync::Arc;
+
+use daybook_event_store::{EventLog, Position};
+use proptest::prelude::*;
+use rusqlite::Connection;
+
+use super::story::{Story, failed, succeeded};
+use crate::compare::{TableDigest, digests};
+use crate::fold::fold_batch;
+use crate::model;
+use crate::pool::Reader;
+use crate::projector::prepare_all;
+use crate::query::{ExecutionFilter, ExecutionOrder, ObjectFilter, ObjectOrder, Page, Touched};
+
+/// Folds the whole log, in batches of a size.
+async fn folded(story: &Story, batch: usize) -> Connection {
+    let mut conn = model::in_memory().unwrap();
+    let mut at = Position::START;
+    loop {
+        let events = story.log.read_all(at, batch).await.unwrap();
+        let Some(last) = events.last() else {
+            return conn;
+        };
+        at = last.position;
+        let events: Vec<_> = events.into_iter().map(Arc::new).collect();
+        let (prepared, fault) = prepare_all(&events, &story.blobs).await;
+        assert!(fault.is_none(), "{fault:?}");
+        fold_batch(&mut conn, &prepared).unwrap();
+    }
+}
+
+async fn reader(story: &Story) -> Reader {
+    Reader::over_memory(folded(story, 1000).await)
+}
+
+async fn status(story: &Story, key: &str) -> String {
+    let object = reader(story).await.object("inbox", key, None).await;
+    object.unwrap().unwrap().status
+}
+
+#[tokio::test]
+async fn an_object_goes_from_pending_to_succeeded() {
+    let story = Story::new();
+    story.pipeline("p").await;
+    story.put("a.txt", 1).await;
+    assert_eq!(status(&story, "a.txt").await, "PENDING");
+    let execution = story.start("p", "a.txt", 1).await;
+    assert_eq!(status(&story, "a.txt").await, "PENDING");
+    story.claim(execution).await;
+    assert_eq!(status(&story, "a.txt").await, "RUNNING");
+    story.end(execution, succeeded()).await;
+    assert_eq!(status(&story, "a.txt").await, "SUCCEEDED");
+}
+
+#[tokio::test]
+async fn an_object_that_no_pipeline_wants_is_unmatched() {
+    let story = Story::new();
+    story.put("before.txt", 1).await;
+    story.pipeline("p").await;
+    story.put("a.csv", 1).await;
+    assert_eq!(status(&story, "before.txt").await, "UNMATCHED");
+    assert_eq!(status(&story, "a.csv").await, "UNMATCHED");
+}
+
+#[tokio::test]
+async fn the_least_finished_of_several_pipelines_speaks() {
+    let story = Story::new();
+    story.pipeline("p").await;
+    story.pipeline("q").await;
+    story.put("a.txt", 1).await;
+    story.run("p", "a.txt", 1).await;
+    assert_eq!(status(&story, "a.txt").await, "PENDING");
+    story.run("q", "a.txt", 1).await;
+    assert_eq!(status(&story, "a.txt").await, "SUCCEEDED");
+}
+
+#[tokio::test]
+async fn a_redrive_makes_good_what_failed() {
+    let story = Story::new();
+    story.pipeline("p").await;
+    story.put("a.txt", 1).await;
+    let first = story.start("p", "a.txt", 1).await;
+    story.claim(first).await;
+    story.end(first, failed("no luck")).await;
+    assert_eq!(status(&story, "a.txt").await, "FAILED");
+    let second = story.redrive(first, "p", "a.txt", 1, 1).await;
+    assert_eq!(status(&story, "a.txt").await, "PENDING");
+    story.claim(second).await;
+    story.end(second, succeeded()).await;
+    assert_eq!(status(&story, "a.txt").await, "SUCCEEDED");
+
+    let reader = reader(&story).await;
+    let row = reader
+        .execution(&second.to_string())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((row.generation, row.cause.as_str()), (2, "REDRIVE"));
+    assert_eq!(row.redrive_of, Some(first.to_string()));
+    assert_eq!(row.reason.as_deref(), Some("fixed"));
+}
+
+#[tokio::test]
+async fn an_execution_has_its_steps_attempts_and_lineage() {
+    let story = Story::new();
+    story.pipeline("p").await;
+    story.put("a.txt", 1).await;
+    let id = story.run("p", "a.txt", 1).await;
+    let reader = reader(&story).await;
+    let row = reader.execution(&id.to_string()).await.unwrap().unwrap();
+    assert_eq!((row.status.as_str(), row.generation), ("SUCCEEDED", 1));
+    assert!(row.stopped_at_us > Some(row.started_at_us));
+
+    let attempts = reader.attempts(row.position).await.unwrap();
+    let [attempt] = attempts.as_slice() else {
+        panic!("{attempts:?}");
+    };
+    assert_eq!((attempt.task, attempt.attempt), (1, 1));
+    assert_eq!(attempt.status, "SUCCEEDED");
+    assert_eq!(attempt.code_revision, Some(3));
+    assert_eq!(attempt.code_sha256.as_deref(), Some("c0de"));
+    assert_eq!(attempt.duration_ms, Some(12));
+
+    let steps = reader.steps(row.position).await.unwrap();
+    assert_eq!(steps.len(), 1);
+    assert!(steps[0].exited_at_us.is_some());
+
+    let read = reader.objects_read(row.position).await.unwrap();
+    assert_eq!((read.len(), read[0].bucket.as_str()), (1, "inbox"));
+    let written = reader.objects_written(row.position).await.unwrap();
+    assert_eq!((written.len(), written[0].bucket.as_str()), (1, "results"));
+
+    let object = reader
+        .object("inbox", "a.txt", None)
+        .await
+        .unwrap()
+        .unwrap();
+    let readers = ExecutionFilter {
+        read: Some(Touched::from(&object)),
+        ..ExecutionFilter::default()
+    };
+    let found = reader
+        .executions(readers, ExecutionOrder::Started, false, Page::first(10))
+        .await
+        .unwrap();
+    assert_eq!(found.rows.len(), 1);
+}
+
+#[tokio::test]
+async fn a_removed_object_stays_listed_and_is_not_present() {
+    let story = Story::new();
+    story.put("a.txt", 1).await;
+    story.put("a.txt", 2).await;
+    story.remove("a.txt").await;
+    let reader = reader(&story).await;
+    let object = reader
+        .object("inbox", "a.txt", None)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(!object.present && object.newest && object.removed_at_us.is_some());
+    assert_eq!(object.version_id.as_deref(), Some("v2"));
+    let older = reader.object("inbox", "a.txt", Some("v1")).await;
+    assert!(!older.unwrap().unwrap().newest);
+    let present = ObjectFilter {
+        present: Some(true),
+        ..ObjectFilter::default()
+    };
+    let listed = reader.objects(present, ObjectOrder::Key, false, Page::first(5));
+    assert!(listed.await.unwrap().rows.is_empty());
+    let figures = reader.statistics(None, 0).await.unwrap();
+    assert_eq!(figures.objects["UNMATCHED"], 0);
+}
+
+#[tokio::test]
+async fn failures_of_one_kind_are_one_group() {
+    let story = Story::new();
+    story.pipeline("p").await;
+    for (index, name) in ["a.txt", "b.txt"].into_iter().enumerate() {
+        story.put(name, 1).await;
+        let execution = story.start("p", name, 1).await;
+        story.claim(execution).await;
+        let cause = format!(r#"{{"errorMessage":"bad row {index}"}}"#);
+        story.end(execution, failed(&cause)).await;
+    }
+    let reader = reader(&story).await;
+    let groups = reader.failures(None, true, Page::first(10)).await.unwrap();
+    assert_eq!(groups.rows.len(), 1);
+    let group = &groups.rows[0].1;
+    assert_eq!((group.count, group.message.as_str()), (2, "bad row #"));
+}
+
+#[tokio::test]
+async fn big_texts_stay_references() {
+    let story = Story::new();
+    story.pipeline("p").await;
+    story.put("a.txt", 1).await;
+    let execution = story.start("p", "a.txt", 1).await;
+    story.claim(execution).await;
+    let (cause, logs) = ("x".repeat(20_000), "y".repeat(20_000));
+    story.end_with(execution, failed(&cause), logs).await;
+    let reader = reader(&story).await;
+    let row = reader.execution(&execution.to_string()).await;
+    let row = row.unwrap().unwrap();
+    let cause = row.error_cause.unwrap();
+    assert!(cause.contains("$blob") && cause.len() < 200, "{cause}");
+    // What the attempt touched is known all the same.
+    assert_eq!(reader.objects_read(row.position).await.unwrap().len(), 1);
+}
+
+/// What may happen to a few keys, driven by numbers.
+async fn live(story: &Story, deeds: &[(u8, u8)]) {
+    let mut version = 0;
+    let mut open = Vec::new();
+    let mut over = Vec::new();
+    for (deed, which) in deeds {
+        let name = ["a.txt", "b.txt", "c.csv"][usize::from(which % 3)];
+        match deed % 8 {
+            0 | 1 => {
+                version += 1;
+                story.put(name, version).await;
+            }
+            2 => {
+                story.pipeline(["p", "q"][usize::from(which % 2)]).await;
+            }
+            3 | 4 if version > 0 => {
+                let pipeline = ["p", "q"][usize::from(which % 2)];
+                let execution = story.start(pipeline, name, version).await;
+                if !open.contains(&(execution, name, version, pipeline))
+                    && !over.contains(&(execution, name, version, pipeline))
+                {
+                    story.claim(execution).await;
+                    open.push((execution, name, version, pipeline));
+                }
+            }
+            5 => {
+                if let Some(run) = open.pop() {
+                    let outcome = match which % 2 {
+                        0 => succeeded(),
+                        _ => failed("bad luck 7"),
+                    };
+                    story.end(run.0, outcome).await;
+                    over.push(run);
+                }
+            }
+            6 => {
+                story.remove(name).await;
+            }
+            7 => {
+                if let Some((of, name, version, pipeline)) = over.last() {
+                    let command = u128::from(*which);
+                    story.redrive(*of, pipeline, name, *version, command).await;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn rows(conn: &Connection) -> Vec<TableDigest> {
+    digests(conn).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_rows_do_not_depend_on_the_batches(
+        deeds in prop::collection::vec((any::<u8>(), any::<u8>()), 0..60),
+        batch in 1_usize..9,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all().build().unwrap();
+        runtime.block_on(async {
+            let story = Story::new();
+            live(&story, &deeds).await;
+            let at_once = rows(&folded(&story, 10_000).await);
+            let bit_by_bit = rows(&folded(&story, batch).await);
+            assert_eq!(at_once, bit_by_bit);
+        });
+    }
+
+    /// Figures that are kept as events come are those that counting would give.
+    #[test]
+    fn figures_are_what_counting_gives(
+        deeds in prop::collection::vec((any::<u8>(), any::<u8>()), 0..60),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all().build().unwrap();
+        runtime.block_on(async {
+            let story = Story::new();
+            live(&story, &deeds).await;
+            let conn = folded(&story, 7).await;
+            for (kind, counting) in [
+                ("execution_status", "SELECT count(*) FROM executions WHERE status = ?1"),
+                ("object_status", "SELECT count(*) FROM objects WHERE present AND status = ?1"),
+            ] {
+                let mut kept = conn
+                    .prepare("SELECT name, value FROM counters WHERE kind = ?1").unwrap();
+                let kept = kept.query_map([kind], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+                for row in kept {
+                    let (name, value): (String, i64) = row.unwrap();
+                    let counted: i64 = conn
+                        .query_row(counting, [&name], |row| row.get(0)).unwrap();
+                    assert_eq!(value, counted, "{kind} {name}");
+                }
+            }
+        });
+    }
+}
