@@ -20,7 +20,7 @@ use crate::commands::{CommandError, Ledger, Origin};
 /// The stories (correlation ids) of the executions that run at this moment: what their functions
 /// write belongs to the same story.
 #[derive(Clone, Debug, Default)]
-pub struct Stories(Arc<Mutex<HashMap<ExecutionId, String>>>);
+pub(crate) struct Stories(Arc<Mutex<HashMap<ExecutionId, String>>>);
 
 impl Stories {
     pub(crate) fn begin(&self, execution: ExecutionId, correlation: &str) {

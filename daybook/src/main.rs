@@ -1,1 +1,59 @@
-fn main() {}
+//! The program: command line, config, and the wiring of the services.
+//!
+//! `serve` and `demo` run the services in this process; all other commands are clients of a running
+//! server. Answers go to standard output, logs to standard error. Exit codes: 0 fine, 1 failed, 2
+//! usage, 3 checked and found wanting.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line prints"
+)]
+
+mod actor;
+mod bench;
+mod builtin;
+mod cli;
+mod client;
+mod commands;
+mod config;
+mod demo;
+mod guard;
+mod operator_key;
+mod output;
+mod s3_client;
+mod serve;
+mod server;
+mod timeline;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let default = if cli.is_server() { "info" } else { "warn" };
+    let filter = EnvFilter::try_from_env("DAYBOOK_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("daybook: the runtime does not start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(commands::run(cli)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("daybook: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -10,6 +10,8 @@
 mod cache;
 mod error;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -50,7 +50,6 @@ pub(super) struct Start {
 pub(super) struct Attempt {
     pub id: ExecutionId,
     pub task: u32,
-    pub function: FunctionName,
     pub code: CodeRevision,
     pub supersede: Option<WorkerId>,
     pub correlation: String,
@@ -66,18 +65,17 @@ pub(super) fn first_function(revision: &Revision) -> Option<FunctionName> {
 
 impl Start {
     /// Starts the execution and, where its function has a slot, runs its first attempt at once.
-    pub(super) async fn run(self, tools: Tools, slot: Option<(Slot, FunctionName, CodeRevision)>) {
+    pub(super) async fn run(self, tools: Tools, slot: Option<(Slot, CodeRevision)>) {
         let (id, correlation) = (self.id, self.owed.correlation.clone());
         let counted = slot.is_none();
         let started = self.record(&tools).await;
         match (started, slot) {
-            (Ok(executed), Some((slot, function, code))) if executed.position.is_some() => {
+            (Ok(executed), Some((slot, code))) if executed.position.is_some() => {
                 let task = executed.state.task().map_or(1, |task| task.task);
                 let (supersede, cancel) = (None, self.cancel);
                 let attempt = Attempt {
                     id,
                     task,
-                    function,
                     code,
                     supersede,
                     correlation,

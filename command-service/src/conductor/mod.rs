@@ -297,7 +297,6 @@ impl Conductor {
         let attempt = Attempt {
             id,
             task: open.task,
-            function: open.function.clone(),
             code,
             supersede,
             correlation: open.correlation.clone(),
@@ -322,7 +321,7 @@ impl Conductor {
             .and_then(|function| {
                 let current = self.worklist.functions.get(&function)?.current.clone()?;
                 let slot = self.config.host.reserve(&function)?;
-                Some((slot, function, current))
+                Some((slot, current))
             });
         let start = Start {
             id,

@@ -1,1 +1,276 @@
 //! Given events, then what is due.
+
+use daybook_domain::execution::{
+    CodeRevision, ExecutionEvent, ExecutionStarted, ExecutionSucceeded, RetryScheduled, TaskFailed,
+    TaskScheduled, TaskStarted, TaskStateEntered,
+};
+use daybook_domain::pipeline::{
+    PipelineEvent, PipelinePaused, PipelineResumed, PipelineRevised, Trigger,
+};
+use daybook_domain::stored_object::{Channel, ObjectCreated, ObjectEvent, ObjectVersion};
+use daybook_domain::worker::{WorkerEvent, WorkerJoined, WorkerLeft};
+use daybook_domain::{Event, asl};
+use daybook_event_store::blobs::BlobStore;
+use daybook_event_store::{EventMetadata, RecordedEvent, StreamName, StreamVersion};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::*;
+
+struct Fold {
+    worklist: Worklist,
+    blobs: BlobStore,
+    changes: Vec<Change>,
+    _dir: tempfile::TempDir,
+}
+
+impl Fold {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = BlobStore::open(dir.path().to_str().unwrap()).unwrap();
+        Self {
+            worklist: Worklist::default(),
+            blobs,
+            changes: Vec::new(),
+            _dir: dir,
+        }
+    }
+
+    async fn event<E: Event>(&mut self, stream: &str, event: impl Into<E>) {
+        let event: E = event.into();
+        let position = Position(self.worklist.position.0 + 1);
+        let recorded = RecordedEvent {
+            position,
+            stream: StreamName::new(stream),
+            version: StreamVersion(0),
+            event_id: Uuid::from_u128(u128::from(position.0)),
+            event_type: event.event_type().into(),
+            schema_version: 1,
+            recorded_at: Timestamp::UNIX_EPOCH,
+            data: serde_json::to_vec(&event.to_json()).unwrap().into(),
+            metadata: EventMetadata {
+                correlation_id: Some("story".to_owned()),
+                ..EventMetadata::default()
+            },
+            salt: [0; 16],
+        };
+        self.changes = self.worklist.fold(&recorded, &self.blobs).await.unwrap();
+    }
+
+    async fn pipeline(&mut self) {
+        let event = PipelineRevised {
+            pipeline: "upper".parse().unwrap(),
+            revision: 1,
+            sha256: "00".to_owned(),
+            definition: asl::Machine::of_function(&"upper".parse().unwrap()),
+            triggers: vec![Trigger {
+                bucket: "inbox".parse().unwrap(),
+                prefix: None,
+                suffix: Some(".txt".to_owned()),
+            }],
+            actor: "cli:ada".to_owned(),
+        };
+        self.event::<PipelineEvent>("pipeline-upper", event).await;
+    }
+
+    async fn object(&mut self, key: &str, repeated: bool) {
+        let event = ObjectCreated {
+            bucket: "inbox".parse().unwrap(),
+            key: key.parse().unwrap(),
+            version: ObjectVersion {
+                version_id: Some(format!("{key}-{}", self.worklist.position)),
+                ..Default::default()
+            },
+            channel: Channel::Gateway,
+            event_name: "ObjectCreated:Put".to_owned(),
+            order: None,
+            produced_by: None,
+            repeated,
+            state: Default::default(),
+        };
+        self.event::<ObjectEvent>(&format!("object-inbox/{key}"), event)
+            .await;
+    }
+
+    /// The execution that is owed for `a.txt`, started.
+    async fn started(&mut self) -> ExecutionId {
+        self.pipeline().await;
+        self.object("a.txt", false).await;
+        let (id, owed) = self.worklist.owed.first_key_value().unwrap();
+        let (id, object) = (*id, owed.object.clone());
+        let started = ExecutionStarted {
+            execution: id,
+            pipeline: "upper".parse().unwrap(),
+            pipeline_revision: 1,
+            definition: json!({}),
+            object,
+            cause: daybook_domain::execution::Cause::Trigger,
+            input: json!({}),
+            actor: "pipeline:upper".to_owned(),
+            started_at: Timestamp::UNIX_EPOCH,
+            timeout_seconds: Some(60),
+        };
+        self.execution(id, started).await;
+        let function: FunctionName = "upper".parse().unwrap();
+        let state = "Upper".to_owned();
+        let entered = TaskStateEntered {
+            state: state.clone(),
+            function: function.clone(),
+            input: json!({}),
+        };
+        self.execution(id, entered).await;
+        let scheduled = TaskScheduled {
+            state,
+            task: 1,
+            attempt: 1,
+            function,
+            timeout_seconds: None,
+        };
+        self.execution(id, scheduled).await;
+        id
+    }
+
+    async fn execution(&mut self, id: ExecutionId, event: impl Into<ExecutionEvent>) {
+        self.event::<ExecutionEvent>(&format!("execution-{id}"), event)
+            .await;
+    }
+
+    async fn claimed(&mut self, id: ExecutionId, worker: WorkerId) {
+        let joined = WorkerJoined {
+            worker,
+            host: "laptop".to_owned(),
+            version: "0.1.0".to_owned(),
+        };
+        self.event::<WorkerEvent>(&format!("worker-{worker}"), joined)
+            .await;
+        let code = CodeRevision {
+            revision: 1,
+            sha256: "00".to_owned(),
+        };
+        self.execution(
+            id,
+            TaskStarted {
+                task: 1,
+                attempt: 1,
+                worker,
+                code,
+            },
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_a_pipeline_wants_is_owed_an_execution() {
+    let mut fold = Fold::new();
+    fold.object("before.txt", false).await;
+    fold.pipeline().await;
+    fold.object("a.csv", false).await;
+    fold.object("again.txt", true).await;
+    assert!(fold.worklist.owed.is_empty(), "{:?}", fold.worklist.owed);
+    fold.object("a.txt", false).await;
+    let (id, owed) = fold.worklist.owed.first_key_value().unwrap();
+    assert_eq!(fold.changes, [Change::Execution(*id)]);
+    assert_eq!(
+        (owed.object.key.as_str(), owed.correlation.as_str()),
+        ("a.txt", "story")
+    );
+}
+
+#[tokio::test]
+async fn a_started_execution_is_owed_no_more_and_its_task_is_due() {
+    let mut fold = Fold::new();
+    let id = fold.started().await;
+    assert!(fold.worklist.owed.is_empty());
+    let open = &fold.worklist.tasks[&id];
+    assert_eq!((open.phase, open.attempt), (OpenPhase::Due, 1));
+    assert_eq!(open.function.as_str(), "upper");
+    assert!(open.deadline.is_some());
+}
+
+#[tokio::test]
+async fn a_claim_can_be_superseded_once_its_worker_left() {
+    let mut fold = Fold::new();
+    let id = fold.started().await;
+    let worker = WorkerId(Uuid::from_u128(7));
+    fold.claimed(id, worker).await;
+    assert_eq!(fold.worklist.abandoned_by(&fold.worklist.tasks[&id]), None);
+    let left = WorkerLeft {
+        worker,
+        why: "gone".to_owned(),
+    };
+    fold.event::<WorkerEvent>(&format!("worker-{worker}"), left)
+        .await;
+    assert_eq!(fold.changes, [Change::WorkerLeft(worker)]);
+    assert_eq!(
+        fold.worklist.abandoned_by(&fold.worklist.tasks[&id]),
+        Some(worker)
+    );
+}
+
+#[tokio::test]
+async fn a_retry_waits_for_its_time_and_an_end_ends_it() {
+    let mut fold = Fold::new();
+    let id = fold.started().await;
+    fold.claimed(id, WorkerId(Uuid::from_u128(7))).await;
+    let failed = TaskFailed {
+        task: 1,
+        attempt: 1,
+        error: "Boom".to_owned(),
+        cause: String::new(),
+        report: Default::default(),
+        logs: String::new(),
+    };
+    fold.execution(id, failed).await;
+    let due = Timestamp::from_second(100).unwrap();
+    fold.execution(
+        id,
+        RetryScheduled {
+            task: 1,
+            attempt: 2,
+            retrier: 0,
+            due,
+        },
+    )
+    .await;
+    let open = &fold.worklist.tasks[&id];
+    assert_eq!((open.phase, open.attempt), (OpenPhase::At(due), 2));
+    fold.execution(
+        id,
+        ExecutionSucceeded {
+            output: json!(null),
+        },
+    )
+    .await;
+    assert!(fold.worklist.tasks.is_empty());
+}
+
+#[tokio::test]
+async fn what_arrives_while_paused_is_owed_and_comes_back_on_resume() {
+    let mut fold = Fold::new();
+    fold.pipeline().await;
+    let actor = || "cli:ada".to_owned();
+    fold.event::<PipelineEvent>("pipeline-upper", PipelinePaused { actor: actor() })
+        .await;
+    fold.object("a.txt", false).await;
+    let id = *fold.worklist.owed.first_key_value().unwrap().0;
+    fold.event::<PipelineEvent>("pipeline-upper", PipelineResumed { actor: actor() })
+        .await;
+    assert_eq!(fold.changes, [Change::Execution(id)]);
+}
+
+#[tokio::test]
+async fn a_checkpoint_is_the_worklist_and_a_foreign_one_is_not_used() {
+    let mut fold = Fold::new();
+    let id = fold.started().await;
+    fold.claimed(id, WorkerId(Uuid::from_u128(7))).await;
+    fold.object("b.txt", false).await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("worklist.json");
+    fold.worklist.save(&path).await.unwrap();
+    let head = fold.worklist.position;
+    assert_eq!(Worklist::restore(&path, head).await, Some(fold.worklist));
+    assert_eq!(Worklist::restore(&path, Position(head.0 - 1)).await, None);
+    std::fs::write(&path, "{}").unwrap();
+    assert_eq!(Worklist::restore(&path, head).await, None);
+}

@@ -1,0 +1,85 @@
+//! The functions inside the program itself, run as processes of their own that speak the Lambda
+//! Runtime API like any other: the demo and the examples need neither Node nor Python.
+//!
+//! `uppercase` reads the object that triggered it, and writes its text in capitals to the bucket
+//! `results` (or the one that `RESULTS_BUCKET` names) under the same key.
+
+use std::borrow::Cow;
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde_json::{Value, json};
+
+use crate::s3_client::S3Client;
+
+/// The built-in functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Builtin {
+    /// Upper-cases text objects.
+    Uppercase,
+}
+
+/// Serves invocations until the host ends the process.
+pub(crate) async fn run(function: Builtin) -> Result<()> {
+    let Builtin::Uppercase = function;
+    let s3 = S3Client::from_env()?;
+    let results = std::env::var("RESULTS_BUCKET").unwrap_or_else(|_| "results".to_owned());
+    let handler = service_fn(|event: LambdaEvent<Value>| {
+        let (s3, results) = (&s3, &results);
+        async move {
+            uppercase(s3, results, &event.payload)
+                .await
+                .map_err(|error| Diagnostic {
+                    error_type: kind_of(&error).to_owned(),
+                    error_message: format!("{error:#}"),
+                })
+        }
+    });
+    lambda_runtime::run(handler)
+        .await
+        .map_err(|error| anyhow::anyhow!("{error}"))
+}
+
+async fn uppercase(s3: &S3Client, results: &str, event: &Value) -> Result<Value> {
+    let record = &event["Records"][0]["s3"];
+    let (Some(bucket), Some(key)) = (
+        record["bucket"]["name"].as_str(),
+        record["object"]["key"].as_str(),
+    ) else {
+        bail!("the event has no Records[0].s3.bucket.name and .object.key");
+    };
+    let key = form_decoded(key)?;
+    let body = s3.get(bucket, &key).await?;
+    let text = std::str::from_utf8(&body).map_err(|error| NotText {
+        object: format!("{bucket}/{key}"),
+        valid_up_to: error.valid_up_to(),
+    })?;
+    s3.put(results, &key, Bytes::from(text.to_uppercase()))
+        .await?;
+    Ok(json!({ "bucket": results, "key": key, "bytes": body.len() }))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{object} is not UTF-8 text: byte {valid_up_to} does not fit")]
+struct NotText {
+    object: String,
+    valid_up_to: usize,
+}
+
+fn kind_of(error: &anyhow::Error) -> &'static str {
+    if error.is::<NotText>() {
+        "NotText"
+    } else {
+        "StorageError"
+    }
+}
+
+/// Keys come form-encoded in S3 notifications: `+` is a space, `%XX` a byte.
+fn form_decoded(key: &str) -> Result<String> {
+    let spaced: Cow<'_, str> = key.replace('+', " ").into();
+    percent_encoding::percent_decode_str(&spaced)
+        .decode_utf8()
+        .map(Cow::into_owned)
+        .context("the key in the event is not UTF-8")
+}

@@ -1,0 +1,282 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+
+use crate::builtin::Builtin;
+
+/// An event-sourced processing ledger: what happened to my file, which code made this output, did
+/// we miss any, and run it again.
+#[derive(Parser)]
+#[command(name = "daybook", version, propagate_version = true)]
+pub(crate) struct Cli {
+    /// The server that client commands talk to.
+    #[arg(
+        long,
+        global = true,
+        env = "DAYBOOK_SERVER",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    pub server: String,
+    /// How answers are printed.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How answers are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Table,
+    /// One JSON document.
+    Json,
+    /// One JSON document a line.
+    Jsonl,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run the ledger: S3 gateway, functions, commands and queries in one process.
+    Serve(ServeArgs),
+    /// See it work: a temporary ledger, a few files, and what happened to them.
+    Demo(DemoArgs),
+    /// How the ledger is: position, lag, counts.
+    Status,
+    /// List objects, newest first.
+    Objects(ObjectsArgs),
+    /// List executions, newest first.
+    Executions(ExecutionsArgs),
+    /// Tell the story of an object (s3://BUCKET/KEY) or of an execution (its id).
+    Show {
+        /// s3://BUCKET/KEY or an execution's id.
+        target: String,
+    },
+    /// List events, the audit trail.
+    Events(EventsArgs),
+    /// Check or show the config.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Run one execution again on today's code, as a new execution linked to it.
+    Redrive {
+        /// The execution's id.
+        execution: String,
+        /// Why, for the audit trail.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Run many executions again.
+    #[command(subcommand)]
+    Replay(ReplayCommand),
+    /// Write the audit trail of a range to a folder.
+    Export(ExportArgs),
+    /// Check an export against its manifest. Exit code 3 if it does not hold.
+    Verify {
+        /// The folder of the export.
+        path: PathBuf,
+    },
+    /// The read models.
+    #[command(subcommand)]
+    Projections(ProjectionsCommand),
+    /// Measure this machine: invocations and objects per second with the built-in function.
+    Bench(BenchArgs),
+    /// Run a built-in function (started by the function host).
+    #[command(hide = true)]
+    Function {
+        /// Which.
+        function: Builtin,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct ServeArgs {
+    /// The config file.
+    #[arg(long, default_value = "daybook.toml")]
+    pub config: PathBuf,
+    /// Where the ledger is kept [default: daybook-data beside the config].
+    #[arg(long)]
+    pub data_dir: Option<PathBuf>,
+    /// Where GraphQL, commands and the console listen.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Where the S3 gateway listens.
+    #[arg(long, default_value = "127.0.0.1:9000")]
+    pub s3_listen: SocketAddr,
+    /// The roles of this process; this version runs all of them in one.
+    #[arg(long, value_delimiter = ',')]
+    pub roles: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct DemoArgs {
+    /// Keep the ledger, and say how to serve it.
+    #[arg(long)]
+    pub keep: bool,
+    /// Where to keep it [default: ./daybook-demo].
+    #[arg(long, requires = "keep")]
+    pub dir: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Page {
+    /// How many at most.
+    #[arg(long, default_value_t = 20)]
+    pub limit: usize,
+}
+
+#[derive(Args)]
+pub(crate) struct ObjectsArgs {
+    /// Those of this bucket.
+    #[arg(long)]
+    pub bucket: Option<String>,
+    /// Those whose key starts so.
+    #[arg(long)]
+    pub prefix: Option<String>,
+    /// Those in this status, for example FAILED.
+    #[arg(long, ignore_case = true)]
+    pub status: Option<String>,
+    #[command(flatten)]
+    pub page: Page,
+}
+
+#[derive(Args)]
+pub(crate) struct ExecutionsArgs {
+    /// Those of this pipeline.
+    #[arg(long)]
+    pub pipeline: Option<String>,
+    /// Those in this status, for example FAILED.
+    #[arg(long)]
+    pub status: Option<String>,
+    #[command(flatten)]
+    pub page: Page,
+}
+
+#[derive(Args)]
+pub(crate) struct EventsArgs {
+    /// Those of this stream.
+    #[arg(long)]
+    pub stream: Option<String>,
+    /// Those of this type, for example ObjectCreated.
+    #[arg(long = "type")]
+    pub event_type: Option<String>,
+    /// Those after this position.
+    #[arg(long)]
+    pub after: Option<u64>,
+    /// Go on with what comes, until interrupted.
+    #[arg(long)]
+    pub follow: bool,
+    #[command(flatten)]
+    pub page: Page,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Say whether a config can run. Exit code 3 if not.
+    Check {
+        /// The config file.
+        #[arg(long, default_value = "daybook.toml")]
+        config: PathBuf,
+    },
+    /// Show a config as it counts, with its defaults and without its secrets.
+    Show {
+        /// The config file.
+        #[arg(long, default_value = "daybook.toml")]
+        config: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ReplayCommand {
+    /// Choose executions and run them again.
+    Start(ReplayStartArgs),
+    /// List replays, newest first.
+    List(Page),
+    /// Show one replay.
+    Show {
+        /// Its id.
+        replay: String,
+    },
+    /// Start no more of a replay's executions.
+    Cancel {
+        /// Its id.
+        replay: String,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct ReplayStartArgs {
+    /// Those of this pipeline.
+    #[arg(long)]
+    pub pipeline: String,
+    /// Those in this status: SUCCEEDED, FAILED, TIMED_OUT or ABORTED [default: any of them].
+    #[arg(long)]
+    pub status: Option<String>,
+    /// Those started at this time or later (RFC 3339).
+    #[arg(long)]
+    pub since: Option<Timestamp>,
+    /// Those started before this time (RFC 3339).
+    #[arg(long)]
+    pub until: Option<Timestamp>,
+    /// Only count them.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Why, for the audit trail.
+    #[arg(long)]
+    pub reason: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct ExportArgs {
+    /// The format: jsonl (CloudEvents JSON Lines).
+    #[arg(long, default_value = "jsonl")]
+    pub format: String,
+    /// The folder to write; it must not exist yet.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Events recorded at this time or later (RFC 3339).
+    #[arg(long)]
+    pub since: Option<Timestamp>,
+    /// Events recorded before this time (RFC 3339).
+    #[arg(long)]
+    pub until: Option<Timestamp>,
+    /// Why, for the audit trail.
+    #[arg(long)]
+    pub reason: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ProjectionsCommand {
+    /// List the read models with their position and lag.
+    List,
+    /// Derive a read model from the log anew, compare it with the old one, and switch it in. Exit
+    /// code 3 if they differed.
+    Rebuild {
+        /// The name, or `all`.
+        #[arg(default_value = "all")]
+        name: String,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct BenchArgs {
+    /// How many objects for each measurement.
+    #[arg(long, default_value_t = 1_000)]
+    pub objects: usize,
+    /// How many are in flight, one measurement each.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64])]
+    pub in_flight: Vec<usize>,
+    /// Where the temporary ledger is kept [default: the system's folder for temporary files].
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+}
+
+impl Cli {
+    /// Whether the command runs services in this process and logs what they do.
+    pub(crate) fn is_server(&self) -> bool {
+        matches!(self.command, Command::Serve(_))
+    }
+}

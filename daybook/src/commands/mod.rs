@@ -1,0 +1,102 @@
+//! What each command does: asks a running server and prints the answer.
+
+pub(crate) mod objects;
+
+mod config;
+mod events;
+mod executions;
+mod export;
+mod projections;
+mod replay;
+mod show;
+mod status;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::cli::{Cli, Command, Page};
+use crate::client::Client;
+use crate::{bench, builtin, demo, output, serve};
+
+/// Checked and found wanting.
+const WANTING: u8 = 3;
+
+/// The most rows that the server gives at once.
+const SERVER_PAGE: usize = 100;
+
+/// Runs the command.
+pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
+    let client = Client::new(&cli.server);
+    let format = cli.output;
+    match cli.command {
+        Command::Serve(args) => {
+            let data_dir = args.data_dir.as_deref();
+            serve::run(
+                &args.config,
+                data_dir,
+                args.listen,
+                args.s3_listen,
+                &args.roles,
+            )
+            .await?;
+        }
+        Command::Demo(args) => demo::run(args).await?,
+        Command::Bench(args) => bench::run(args).await?,
+        Command::Function { function } => builtin::run(function).await?,
+        Command::Status => status::run(&client, format).await?,
+        Command::Objects(args) => objects::run(&client, format, args).await?,
+        Command::Executions(args) => executions::run(&client, format, args).await?,
+        Command::Show { target } => show::run(&client, format, &target).await?,
+        Command::Events(args) => events::run(&client, format, args).await?,
+        Command::Config(command) => return config::run(format, command),
+        Command::Redrive { execution, reason } => {
+            let path = format!("/v1/executions/{execution}/redrive");
+            let answer = client.post(&path, json!({ "reason": reason })).await?;
+            output::document(format, &answer, || {
+                format!("started execution {}", output::text(&answer["execution"]))
+            });
+        }
+        Command::Replay(command) => replay::run(&client, format, command).await?,
+        Command::Export(args) => export::run(&client, format, args).await?,
+        Command::Verify { path } => return export::verify(format, &path),
+        Command::Projections(command) => return projections::run(&client, format, command).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The first rows of a connection, over as many pages as it takes.
+async fn fetch_all(
+    client: &Client,
+    query: &str,
+    field: &str,
+    variables: Value,
+    limit: usize,
+) -> Result<Vec<Value>> {
+    let mut rows = Vec::new();
+    let mut after = Value::Null;
+    while rows.len() < limit {
+        let mut variables = variables.clone();
+        variables["first"] = json!(SERVER_PAGE.min(limit - rows.len()));
+        variables["after"] = after;
+        let answer = client.query(query, variables).await?;
+        let connection = &answer[field];
+        rows.extend(crate::timeline::nodes(connection));
+        after = connection["pageInfo"]["endCursor"].clone();
+        if connection["pageInfo"]["hasNextPage"] != true {
+            break;
+        }
+    }
+    Ok(rows)
+}
+
+/// How many rows a list shows; at least one.
+fn limit_of(page: &Page) -> usize {
+    page.limit.max(1)
+}
+
+/// Statuses are upper case on the wire; people may write them as they like.
+fn status_of(status: Option<String>) -> Option<String> {
+    status.map(|status| status.to_uppercase().replace('-', "_"))
+}

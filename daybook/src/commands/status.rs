@@ -1,0 +1,65 @@
+//! `daybook status`: how the ledger is.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::cli::Format;
+use crate::client::Client;
+use crate::output::{self, Column, text};
+
+const QUERY: &str = "query {
+  ledger { position projections { name position lag state } }
+  statistics(window: ALL) { objectsByStatus { status count } executionsByStatus { status count } }
+  pipelines { name revision paused }
+  functions { name revision runtime sha256 }
+}";
+
+const PROJECTIONS: &[Column] = &[
+    ("READ MODEL", |row| text(&row["name"])),
+    ("POSITION", |row| text(&row["position"])),
+    ("LAG", |row| text(&row["lag"])),
+    ("STATE", |row| text(&row["state"])),
+];
+
+const COUNTS: &[Column] = &[
+    ("STATUS", |row| text(&row["status"])),
+    ("COUNT", |row| text(&row["count"])),
+];
+
+const FUNCTIONS: &[Column] = &[
+    ("FUNCTION", |row| text(&row["name"])),
+    ("REVISION", |row| text(&row["revision"])),
+    ("RUNTIME", |row| text(&row["runtime"])),
+    ("SHA-256", |row| format!("{:.12}", text(&row["sha256"]))),
+];
+
+pub(super) async fn run(client: &Client, format: Format) -> Result<()> {
+    let answer = client.query(QUERY, json!({})).await?;
+    output::document(format, &answer, || {
+        let rows = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
+        let mut told = format!(
+            "ledger at position {}\n\n",
+            text(&answer["ledger"]["position"])
+        );
+        for (title, rows, columns) in [
+            ("", rows(&answer["ledger"]["projections"]), PROJECTIONS),
+            (
+                "objects\n",
+                rows(&answer["statistics"]["objectsByStatus"]),
+                COUNTS,
+            ),
+            (
+                "executions\n",
+                rows(&answer["statistics"]["executionsByStatus"]),
+                COUNTS,
+            ),
+            ("", rows(&answer["functions"]), FUNCTIONS),
+        ] {
+            let _ = writeln!(told, "{title}{}\n", output::table(&rows, columns));
+        }
+        told.trim_end().to_owned()
+    });
+    Ok(())
+}

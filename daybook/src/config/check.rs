@@ -1,0 +1,354 @@
+//! From the file's shape to a config that can run: each value parsed, each name resolved.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use daybook_command_service::PipelineConfig;
+use daybook_domain::asl::Machine;
+use daybook_domain::{BucketName, FunctionName, PipelineName};
+use daybook_functions::{FunctionSpec, Runtime};
+use daybook_s3_gateway::{Limits, LocalBucket, OperatorKey, Policy};
+
+use super::file::{ConfigFile, FunctionTable, KeyTable, LimitsTable, PipelineTable};
+use super::{Config, ConfigError, DATA_DIR};
+
+/// How long running invocations have to finish when the process is told to stop.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(25);
+
+pub(super) fn check(
+    file: ConfigFile,
+    path: &Path,
+    folder: &Path,
+    data_dir: Option<&Path>,
+) -> Result<Config, ConfigError> {
+    let place = Place { path, folder };
+    if file.store.url != "sqlite" {
+        return place.wrong(
+            "store.url",
+            format!(
+                "{:?} is not available in this version; use \"sqlite\"",
+                file.store.url
+            ),
+        );
+    }
+    if file.s3.create_buckets {
+        return place.wrong(
+            "s3.create_buckets",
+            "buckets cannot be created over S3 in this version; name them in the config",
+        );
+    }
+    let buckets = buckets(&place, file.buckets)?;
+    let pipelines = file
+        .pipelines
+        .into_iter()
+        .map(|(name, table)| pipeline(&place, name, table, &buckets, &file.functions))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut functions = Vec::new();
+    let mut policies = BTreeMap::new();
+    for (name, table) in &file.functions {
+        policies.insert(name.clone(), policy(&place, name, table, &pipelines)?);
+        functions.push(function(&place, name, table)?);
+    }
+    let mut keys = Vec::new();
+    for (name, table) in file.s3.keys {
+        keys.push(key(&place, name, table)?);
+    }
+    let data_dir = data_dir.map_or_else(|| folder.join(DATA_DIR), Path::to_owned);
+    let blobs = file
+        .blobs
+        .url
+        .map_or_else(|| data_dir.join("blobs"), |url| folder.join(url));
+    Ok(Config {
+        buckets,
+        functions,
+        policies,
+        pipelines,
+        keys,
+        region: file.s3.region.unwrap_or_else(|| "us-east-1".to_owned()),
+        shutdown_grace: place
+            .duration(
+                "limits.shutdown_grace",
+                file.limits.shutdown_grace.as_deref(),
+            )?
+            .unwrap_or(SHUTDOWN_GRACE),
+        gateway_limits: limits(&place, &file.limits)?,
+        client_dirs: file
+            .runtimes
+            .client_dirs
+            .iter()
+            .map(|dir| folder.join(dir))
+            .collect(),
+        data_dir,
+        blobs,
+    })
+}
+
+fn buckets(
+    place: &Place<'_>,
+    tables: BTreeMap<BucketName, super::file::BucketTable>,
+) -> Result<BTreeMap<BucketName, LocalBucket>, ConfigError> {
+    let mut buckets: BTreeMap<BucketName, LocalBucket> = BTreeMap::new();
+    for (name, table) in tables {
+        let at = format!("buckets.{name}");
+        let root = place.folder.join(&table.path);
+        let other = buckets
+            .iter()
+            .find(|(_, other)| other.root.starts_with(&root) || root.starts_with(&other.root));
+        if let Some((other, _)) = other {
+            return place.wrong(
+                &format!("{at}.path"),
+                format!(
+                    "its folder and that of bucket {other} lie within each other; give each its own"
+                ),
+            );
+        }
+        let retain = place.parse_duration(&format!("{at}.retain"), &table.retain)?;
+        buckets.insert(name, LocalBucket { root, retain });
+    }
+    Ok(buckets)
+}
+
+fn pipeline(
+    place: &Place<'_>,
+    name: PipelineName,
+    table: PipelineTable,
+    buckets: &BTreeMap<BucketName, LocalBucket>,
+    functions: &BTreeMap<FunctionName, FunctionTable>,
+) -> Result<PipelineConfig, ConfigError> {
+    let at = format!("pipelines.{name}");
+    if table.on.is_empty() {
+        return place.wrong(
+            &format!("{at}.on"),
+            "name at least one bucket, as in on = [{ bucket = \"inbox\" }]",
+        );
+    }
+    for trigger in &table.on {
+        if !buckets.contains_key(&trigger.bucket) {
+            return place.wrong(
+                &format!("{at}.on"),
+                format!(
+                    "there is no bucket {}; add [buckets.{}]",
+                    trigger.bucket, trigger.bucket
+                ),
+            );
+        }
+    }
+    let definition = match (&table.run, &table.definition) {
+        (Some(function), None) => Machine::of_function(function),
+        (None, Some(file)) => read_definition(place, &at, file)?,
+        _ => {
+            return place.wrong(
+                &at,
+                "give either run = \"FUNCTION\" or definition = \"FILE.asl.json\"",
+            );
+        }
+    };
+    let machine = match Machine::parse(&definition) {
+        Ok(machine) => machine,
+        Err(error) => return place.wrong(&format!("{at}.definition"), error.to_string()),
+    };
+    for function in machine.functions() {
+        if !functions.contains_key(function) {
+            return place.wrong(
+                &at,
+                format!("there is no function {function}; add [functions.{function}]"),
+            );
+        }
+    }
+    Ok(PipelineConfig {
+        name,
+        definition,
+        triggers: table.on,
+    })
+}
+
+fn read_definition(
+    place: &Place<'_>,
+    at: &str,
+    file: &Path,
+) -> Result<serde_json::Value, ConfigError> {
+    let at = format!("{at}.definition");
+    let path = place.folder.join(file);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) => {
+            return place.wrong(&at, format!("{} cannot be read: {error}", path.display()));
+        }
+    };
+    serde_json::from_str(&text)
+        .or_else(|error| place.wrong(&at, format!("{} is not JSON: {error}", path.display())))
+}
+
+fn function(
+    place: &Place<'_>,
+    name: &FunctionName,
+    table: &FunctionTable,
+) -> Result<FunctionSpec, ConfigError> {
+    let at = format!("functions.{name}");
+    let runtime: Runtime = match table.runtime.parse() {
+        Ok(runtime) => runtime,
+        Err(error) => return place.wrong(&format!("{at}.runtime"), format!("{error}")),
+    };
+    let code = match (&table.code, runtime) {
+        (Some(code), _) => place.folder.join(code),
+        (None, Runtime::Builtin) => place.folder.to_owned(),
+        (None, _) => return place.wrong(&format!("{at}.code"), "name the folder with the code"),
+    };
+    let handler = match (&table.handler, runtime) {
+        (Some(handler), _) => handler.clone(),
+        (None, Runtime::Provided) => "bootstrap".to_owned(),
+        (None, _) => {
+            return place.wrong(
+                &format!("{at}.handler"),
+                "name the handler, as in \"index.handler\"",
+            );
+        }
+    };
+    match table.publish.as_deref() {
+        None | Some("immediately") => {}
+        Some(other) => {
+            return place.wrong(
+                &format!("{at}.publish"),
+                format!("{other:?} is not available in this version; outputs become visible \"immediately\""),
+            );
+        }
+    }
+    if table.concurrency == Some(0) {
+        return place.wrong(
+            &format!("{at}.concurrency"),
+            "at least one process is needed",
+        );
+    }
+    let mut spec = FunctionSpec::new(name.clone(), runtime, code, handler);
+    let set = |key: &str, text: &Option<String>, target: &mut Duration| {
+        let duration = place.duration(&format!("{at}.{key}"), text.as_deref())?;
+        *target = duration.unwrap_or(*target);
+        Ok::<(), ConfigError>(())
+    };
+    set("timeout", &table.timeout, &mut spec.timeout)?;
+    set("init_timeout", &table.init_timeout, &mut spec.init_timeout)?;
+    set("idle_timeout", &table.idle_timeout, &mut spec.idle_timeout)?;
+    spec.concurrency = table.concurrency.unwrap_or(spec.concurrency);
+    spec.memory_bytes = table.memory.map_or(spec.memory_bytes, |size| size.as_u64());
+    spec.environment = table.environment.clone();
+    for (variable, secret) in &table.secrets {
+        match secret.resolve(place.folder) {
+            Ok(secret) => spec.environment.insert(variable.clone(), secret),
+            Err(problem) => return place.wrong(&format!("{at}.secrets.{variable}"), problem),
+        };
+    }
+    Ok(spec)
+}
+
+/// What the config gives the function; by default it reads the buckets that trigger it.
+fn policy(
+    place: &Place<'_>,
+    name: &FunctionName,
+    table: &FunctionTable,
+    pipelines: &[PipelineConfig],
+) -> Result<Policy, ConfigError> {
+    let triggers = || {
+        let wanted = pipelines.iter().filter(|pipeline| {
+            Machine::parse(&pipeline.definition)
+                .is_ok_and(|machine| machine.functions().contains(&name))
+        });
+        let buckets: BTreeSet<String> = wanted
+            .flat_map(|pipeline| &pipeline.triggers)
+            .map(|trigger| format!("{}/*", trigger.bucket))
+            .collect();
+        buckets.into_iter().collect()
+    };
+    for (key, patterns) in [("read", &table.read), ("write", &table.write)] {
+        let empty = patterns.iter().flatten().any(String::is_empty);
+        if empty {
+            return place.wrong(
+                &format!("functions.{name}.{key}"),
+                "a pattern is empty; write \"bucket/*\"",
+            );
+        }
+    }
+    Ok(Policy {
+        read: table.read.clone().unwrap_or_else(triggers),
+        write: table.write.clone().unwrap_or_default(),
+    })
+}
+
+fn key(place: &Place<'_>, name: String, table: KeyTable) -> Result<OperatorKey, ConfigError> {
+    let at = format!("s3.keys.{name}");
+    let secret_key = match table.secret_key.resolve(place.folder) {
+        Ok(secret) => secret,
+        Err(problem) => return place.wrong(&format!("{at}.secret_key"), problem),
+    };
+    if table.access_key.is_empty() {
+        return place.wrong(&format!("{at}.access_key"), "the access key is empty");
+    }
+    Ok(OperatorKey {
+        name,
+        access_key: table.access_key,
+        secret_key,
+        read: table.read,
+        write: table.write,
+    })
+}
+
+fn limits(place: &Place<'_>, table: &LimitsTable) -> Result<Limits, ConfigError> {
+    let mut limits = Limits::default();
+    let set = |key: &str, text: &Option<String>, target: &mut Duration| {
+        let duration = place.duration(&format!("limits.{key}"), text.as_deref())?;
+        *target = duration.unwrap_or(*target);
+        Ok::<(), ConfigError>(())
+    };
+    set(
+        "upload_retain",
+        &table.upload_retain,
+        &mut limits.upload_retain,
+    )?;
+    set(
+        "settle_after",
+        &table.settle_after,
+        &mut limits.settle_after,
+    )?;
+    set(
+        "rescan_every",
+        &table.rescan_every,
+        &mut limits.rescan_every,
+    )?;
+    set("sweep_every", &table.sweep_every, &mut limits.sweep_every)?;
+    limits.max_put_bytes = table
+        .max_put_size
+        .map_or(limits.max_put_bytes, |size| size.as_u64());
+    limits.max_connections = table.max_connections.unwrap_or(limits.max_connections);
+    Ok(limits)
+}
+
+/// Where a value stands, for messages.
+struct Place<'a> {
+    path: &'a Path,
+    folder: &'a Path,
+}
+
+impl Place<'_> {
+    fn wrong<T>(&self, place: &str, problem: impl Into<String>) -> Result<T, ConfigError> {
+        Err(ConfigError::Invalid {
+            path: PathBuf::from(self.path),
+            place: place.to_owned(),
+            problem: problem.into(),
+        })
+    }
+
+    fn duration(&self, place: &str, text: Option<&str>) -> Result<Option<Duration>, ConfigError> {
+        text.map(|text| self.parse_duration(place, text))
+            .transpose()
+    }
+
+    fn parse_duration(&self, place: &str, text: &str) -> Result<Duration, ConfigError> {
+        match humantime::parse_duration(text) {
+            Ok(duration) => Ok(duration),
+            Err(error) => self.wrong(
+                place,
+                format!("{text:?} is no duration like \"30s\" or \"30d\": {error}"),
+            ),
+        }
+    }
+}

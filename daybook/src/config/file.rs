@@ -1,0 +1,142 @@
+//! The shape of `daybook.toml`. Unknown keys are errors: a misspelt limit must not be silently the
+//! default.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use bytesize::ByteSize;
+use daybook_domain::pipeline::Trigger;
+use daybook_domain::{BucketName, FunctionName, PipelineName};
+use serde::Deserialize;
+
+use super::secret::Secret;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConfigFile {
+    #[serde(default)]
+    pub buckets: BTreeMap<BucketName, BucketTable>,
+    #[serde(default)]
+    pub functions: BTreeMap<FunctionName, FunctionTable>,
+    #[serde(default)]
+    pub pipelines: BTreeMap<PipelineName, PipelineTable>,
+    #[serde(default)]
+    pub store: StoreTable,
+    #[serde(default)]
+    pub blobs: BlobsTable,
+    #[serde(default)]
+    pub s3: S3Table,
+    #[serde(default)]
+    pub limits: LimitsTable,
+    #[serde(default)]
+    pub runtimes: RuntimesTable,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BucketTable {
+    pub path: PathBuf,
+    #[serde(default = "days_30")]
+    pub retain: String,
+}
+
+fn days_30() -> String {
+    "30d".to_owned()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FunctionTable {
+    pub runtime: String,
+    pub code: Option<PathBuf>,
+    pub handler: Option<String>,
+    pub timeout: Option<String>,
+    pub init_timeout: Option<String>,
+    pub idle_timeout: Option<String>,
+    pub concurrency: Option<usize>,
+    pub memory: Option<ByteSize>,
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    #[serde(default)]
+    pub secrets: BTreeMap<String, Secret>,
+    pub read: Option<Vec<String>>,
+    pub write: Option<Vec<String>>,
+    pub publish: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PipelineTable {
+    pub on: Vec<Trigger>,
+    pub run: Option<FunctionName>,
+    pub definition: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StoreTable {
+    #[serde(default = "sqlite")]
+    pub url: String,
+}
+
+impl Default for StoreTable {
+    fn default() -> Self {
+        Self { url: sqlite() }
+    }
+}
+
+fn sqlite() -> String {
+    "sqlite".to_owned()
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BlobsTable {
+    pub url: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct S3Table {
+    #[serde(default)]
+    pub create_buckets: bool,
+    pub region: Option<String>,
+    #[serde(default)]
+    pub keys: BTreeMap<String, KeyTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeyTable {
+    pub access_key: String,
+    pub secret_key: Secret,
+    #[serde(default = "everything")]
+    pub read: Vec<String>,
+    #[serde(default = "everything")]
+    pub write: Vec<String>,
+}
+
+fn everything() -> Vec<String> {
+    vec!["*".to_owned()]
+}
+
+/// The bounds that an operator may move. Those that are not here are constants of the formats.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LimitsTable {
+    pub shutdown_grace: Option<String>,
+    pub max_put_size: Option<ByteSize>,
+    pub max_connections: Option<usize>,
+    pub upload_retain: Option<String>,
+    pub settle_after: Option<String>,
+    pub rescan_every: Option<String>,
+    pub sweep_every: Option<String>,
+}
+
+/// Where runtime interface clients are, beside each function's own folder.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RuntimesTable {
+    #[serde(default)]
+    pub client_dirs: Vec<PathBuf>,
+}

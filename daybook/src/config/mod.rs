@@ -1,0 +1,86 @@
+//! The config: read from `daybook.toml`, checked as a whole before anything starts.
+//!
+//! ```text
+//!  daybook.toml ─ toml ─> file::ConfigFile ─ check ─> Config ─> serve, demo, config check|show
+//! ```
+//! An error names the place in the file and what to do.
+
+mod check;
+mod file;
+mod secret;
+mod show;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use daybook_command_service::PipelineConfig;
+use daybook_domain::{BucketName, FunctionName};
+use daybook_functions::FunctionSpec;
+use daybook_s3_gateway::{Limits, LocalBucket, OperatorKey, Policy};
+use thiserror::Error;
+
+pub(crate) use show::show;
+
+/// The name of the data directory beside the config, where `--data-dir` does not say otherwise.
+const DATA_DIR: &str = "daybook-data";
+
+/// A config that can run.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub buckets: BTreeMap<BucketName, LocalBucket>,
+    pub functions: Vec<FunctionSpec>,
+    pub policies: BTreeMap<FunctionName, Policy>,
+    pub pipelines: Vec<PipelineConfig>,
+    pub keys: Vec<OperatorKey>,
+    pub region: String,
+    pub gateway_limits: Limits,
+    pub data_dir: PathBuf,
+    pub blobs: PathBuf,
+    pub shutdown_grace: Duration,
+    /// Folders in which runtime clients are looked for beside a function's own.
+    pub client_dirs: Vec<PathBuf>,
+}
+
+/// What is wrong with a config. Correct the file at the place named.
+#[derive(Debug, Error)]
+pub(crate) enum ConfigError {
+    #[error("config {path} cannot be read")]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("config {path} is not understood:\n{message}")]
+    Syntax { path: PathBuf, message: String },
+    #[error("{place} in {path}: {problem}")]
+    Invalid {
+        path: PathBuf,
+        place: String,
+        problem: String,
+    },
+}
+
+impl Config {
+    /// Reads and checks a config. Relative paths in it start at its folder.
+    pub(crate) fn load(path: &Path, data_dir: Option<&Path>) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let file: file::ConfigFile =
+            toml::from_str(&text).map_err(|error| ConfigError::Syntax {
+                path: path.to_owned(),
+                message: error.to_string().trim_end().to_owned(),
+            })?;
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        let folder = folder.canonicalize().map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        check::check(file, path, &folder, data_dir)
+    }
+}

@@ -1,0 +1,71 @@
+//! The config as it counts, with all defaults and without a secret.
+
+use serde_json::{Value, json};
+
+use super::Config;
+
+/// The config as JSON. Environments show their names alone: a value may be a secret.
+pub(crate) fn show(config: &Config) -> Value {
+    let buckets: serde_json::Map<_, _> = config
+        .buckets
+        .iter()
+        .map(|(name, bucket)| {
+            let retain = humantime::format_duration(bucket.retain).to_string();
+            (
+                name.to_string(),
+                json!({ "path": bucket.root, "retain": retain }),
+            )
+        })
+        .collect();
+    let functions: serde_json::Map<_, _> = config
+        .functions
+        .iter()
+        .map(|spec| {
+            let policy = config.policies.get(&spec.name);
+            let table = json!({
+                "runtime": spec.runtime.as_str(),
+                "code": spec.code,
+                "handler": spec.handler,
+                "timeout": humantime::format_duration(spec.timeout).to_string(),
+                "init_timeout": humantime::format_duration(spec.init_timeout).to_string(),
+                "idle_timeout": humantime::format_duration(spec.idle_timeout).to_string(),
+                "concurrency": spec.concurrency,
+                "memory": bytesize::ByteSize(spec.memory_bytes).to_string(),
+                "environment": spec.environment.keys().collect::<Vec<_>>(),
+                "read": policy.map(|policy| &policy.read),
+                "write": policy.map(|policy| &policy.write),
+            });
+            (spec.name.to_string(), table)
+        })
+        .collect();
+    let pipelines: serde_json::Map<_, _> = config
+        .pipelines
+        .iter()
+        .map(|pipeline| {
+            let table = json!({ "on": pipeline.triggers, "definition": pipeline.definition });
+            (pipeline.name.to_string(), table)
+        })
+        .collect();
+    let keys: serde_json::Map<_, _> = config
+        .keys
+        .iter()
+        .map(|key| {
+            let table =
+                json!({ "access_key": key.access_key, "read": key.read, "write": key.write });
+            (key.name.clone(), table)
+        })
+        .collect();
+    json!({
+        "buckets": buckets,
+        "functions": functions,
+        "pipelines": pipelines,
+        "store": { "url": "sqlite", "data_dir": config.data_dir },
+        "blobs": { "url": config.blobs },
+        "s3": { "region": config.region, "keys": keys },
+        "limits": {
+            "shutdown_grace": humantime::format_duration(config.shutdown_grace).to_string(),
+            "max_put_size": bytesize::ByteSize(config.gateway_limits.max_put_bytes).to_string(),
+            "max_connections": config.gateway_limits.max_connections,
+        },
+    })
+}

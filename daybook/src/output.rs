@@ -1,0 +1,74 @@
+//! How lists are printed: tables for people, JSON for programs.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::Value;
+
+use crate::cli::Format;
+
+/// A column: its heading, and how a row's cell is found.
+pub(crate) type Column = (&'static str, fn(&Value) -> String);
+
+/// Prints rows in the format asked for.
+pub(crate) fn list(format: Format, rows: &[Value], columns: &[Column]) {
+    match format {
+        Format::Table => println!("{}", table(rows, columns)),
+        Format::Json => println!("{:#}", Value::Array(rows.to_vec())),
+        Format::Jsonl => rows.iter().for_each(|row| println!("{row}")),
+    }
+}
+
+/// Prints one document: as text for people, if there is one.
+pub(crate) fn document(format: Format, value: &Value, text: impl FnOnce() -> String) {
+    match format {
+        Format::Table => println!("{}", text()),
+        Format::Json => println!("{value:#}"),
+        Format::Jsonl => println!("{value}"),
+    }
+}
+
+/// Rows under headings.
+pub(crate) fn table(rows: &[Value], columns: &[Column]) -> String {
+    if rows.is_empty() {
+        return "(none)".to_owned();
+    }
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(columns.iter().map(|(heading, _)| *heading));
+    for row in rows {
+        table.add_row(columns.iter().map(|(_, cell)| cell(row)));
+    }
+    table
+        .to_string()
+        .lines()
+        .map(str::trim_end)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The text of a value: strings without quotes, nothing for null.
+pub(crate) fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// A time without its date's noise: `2026-03-04 10:11:12.345`.
+pub(crate) fn time(value: &Value) -> String {
+    let text = text(value);
+    match text.parse::<jiff::Timestamp>() {
+        Ok(time) => format!("{time:.3}")
+            .replace('T', " ")
+            .trim_end_matches('Z')
+            .to_owned(),
+        Err(_) => text,
+    }
+}
+
+/// The first characters of an id, enough to tell it from others.
+pub(crate) fn short(id: &str) -> &str {
+    id.split('-').next().unwrap_or(id)
+}

@@ -1,0 +1,321 @@
+//! The story of an object or an execution, told from its events.
+//!
+//! Data comes from GraphQL (`object { events executions { events } }`); each event type has one
+//! line. Times are those at which the log took the event.
+
+use std::fmt::Write as _;
+
+use anyhow::{Result, anyhow};
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::output::{short, text};
+
+/// How many events of a stream and executions of an object are told, the newest ones.
+const TOLD: usize = 100;
+
+const OBJECT: &str = "query($bucket: String!, $key: String!, $told: Int!) {
+  object(bucket: $bucket, key: $key) {
+    bucket key versionId etag size status
+    events(last: $told) { edges { node { position type recordedAt actor data } } }
+    executions(last: 20) { edges { node { id events(last: $told) { edges { node { position type recordedAt actor data } } } } } }
+    inputsOf(last: 20) { edges { node { id pipelineName } } }
+    outputsOf(last: 20) { edges { node { id pipelineName object { bucket key } } } }
+  }
+}";
+
+const EXECUTION: &str = "query($id: ID!, $told: Int!) {
+  execution(id: $id) {
+    id status generation pipelineRevision pipelineName object { bucket key }
+    attempts { attempt logs }
+    events(last: $told) { edges { node { position type recordedAt actor data } } }
+  }
+}";
+
+/// The story of an object.
+pub(crate) async fn object(client: &Client, bucket: &str, key: &str) -> Result<String> {
+    Ok(tell_object(&fetch_object(client, bucket, key).await?))
+}
+
+/// The object with its events, as it came.
+pub(crate) async fn fetch_object(client: &Client, bucket: &str, key: &str) -> Result<Value> {
+    let variables = json!({ "bucket": bucket, "key": key, "told": TOLD });
+    let mut answer = client.query(OBJECT, variables).await?;
+    match answer["object"].take() {
+        Value::Null => Err(anyhow!("the ledger knows no object s3://{bucket}/{key}")),
+        object => Ok(object),
+    }
+}
+
+/// The execution with its events, as it came.
+pub(crate) async fn fetch_execution(client: &Client, id: &str) -> Result<Value> {
+    let mut answer = client
+        .query(EXECUTION, json!({ "id": id, "told": TOLD }))
+        .await?;
+    match answer["execution"].take() {
+        Value::Null => Err(anyhow!("the ledger knows no execution {id}")),
+        execution => Ok(execution),
+    }
+}
+
+/// The story of an object: its own events and those of its executions, in the order of the log.
+pub(crate) fn tell_object(object: &Value) -> String {
+    let mut told = format!(
+        "s3://{}/{}  {}  {} bytes",
+        text(&object["bucket"]),
+        text(&object["key"]),
+        text(&object["status"]),
+        text(&object["size"]),
+    );
+    if let Some(etag) = object["etag"].as_str() {
+        let _ = write!(told, "  etag {etag}");
+    }
+    let mut events = nodes(&object["events"]);
+    for execution in nodes(&object["executions"]) {
+        events.extend(nodes(&execution["events"]));
+    }
+    told.push_str(&lines(events));
+    for execution in nodes(&object["inputsOf"]) {
+        let _ = write!(
+            told,
+            "\nread by execution {} of pipeline {}",
+            text(&execution["id"]),
+            text(&execution["pipelineName"])
+        );
+    }
+    for execution in nodes(&object["outputsOf"]) {
+        let from = &execution["object"];
+        let _ = write!(
+            told,
+            "\nwritten by execution {} of pipeline {} for s3://{}/{}",
+            text(&execution["id"]),
+            text(&execution["pipelineName"]),
+            text(&from["bucket"]),
+            text(&from["key"])
+        );
+    }
+    told
+}
+
+/// The story of an execution.
+pub(crate) fn tell_execution(execution: &Value) -> String {
+    let mut told = format!(
+        "execution {}  {}\npipeline {} revision {}, run {} for s3://{}/{}",
+        text(&execution["id"]),
+        text(&execution["status"]),
+        text(&execution["pipelineName"]),
+        text(&execution["pipelineRevision"]),
+        text(&execution["generation"]),
+        text(&execution["object"]["bucket"]),
+        text(&execution["object"]["key"]),
+    );
+    told.push_str(&lines(nodes(&execution["events"])));
+    for attempt in execution["attempts"].as_array().into_iter().flatten() {
+        let logs = text(&attempt["logs"]);
+        if !logs.is_empty() {
+            let _ = write!(
+                told,
+                "\n\nlogs of attempt {}:\n{}",
+                text(&attempt["attempt"]),
+                logs.trim_end()
+            );
+        }
+    }
+    told
+}
+
+fn lines(mut events: Vec<Value>) -> String {
+    events.sort_by_key(|event| event["position"].as_u64());
+    let mut told = String::new();
+    for event in events {
+        let time = crate::output::time(&event["recordedAt"]);
+        let (what, detail) = describe(&event);
+        let _ = write!(told, "\n{time}  {what:<10} {detail}");
+    }
+    told
+}
+
+/// One event in a word and a sentence.
+fn describe(event: &Value) -> (&'static str, String) {
+    let data = &event["data"];
+    match event["type"].as_str().unwrap_or_default() {
+        "ObjectCreated" => {
+            let by = match &data["produced_by"] {
+                Value::Null => format!("by {}", text(&event["actor"])),
+                by => format!(
+                    "by function {}, attempt {} of execution {}",
+                    text(&by["function"]),
+                    text(&by["attempt"]),
+                    short(&text(&by["execution"]))
+                ),
+            };
+            let repeated = if data["repeated"] == true {
+                ", the same content again"
+            } else {
+                ""
+            };
+            (
+                "arrived",
+                format!("{} {by}{repeated}", text(&data["event_name"])),
+            )
+        }
+        "ObjectRemoved" => ("removed", format!("by {}", text(&event["actor"]))),
+        "NotificationDisregarded" => (
+            "ignored",
+            format!("{}: {}", text(&data["verdict"]), text(&data["why"])),
+        ),
+        "ExecutionStarted" => ("started", started(data)),
+        "TaskStateEntered" => ("entered", format!("state {}", text(&data["state"]))),
+        "TaskScheduled" => (
+            "scheduled",
+            format!(
+                "attempt {} of {}",
+                text(&data["attempt"]),
+                text(&data["function"])
+            ),
+        ),
+        "TaskStarted" => (
+            "running",
+            format!(
+                "attempt {} on code revision {} (sha256 {:.12}) by worker {}",
+                text(&data["attempt"]),
+                text(&data["code"]["revision"]),
+                text(&data["code"]["sha256"]),
+                short(&text(&data["worker"]))
+            ),
+        ),
+        "TaskSucceeded" => (
+            "answered",
+            format!(
+                "attempt {}{}",
+                text(&data["attempt"]),
+                report(&data["report"])
+            ),
+        ),
+        "TaskFailed" => (
+            "failed",
+            format!(
+                "attempt {}: {}: {}{}",
+                text(&data["attempt"]),
+                text(&data["error"]),
+                message(&data["cause"]),
+                report(&data["report"])
+            ),
+        ),
+        "TaskTimedOut" => (
+            "timed out",
+            format!(
+                "attempt {}{}",
+                text(&data["attempt"]),
+                report(&data["report"])
+            ),
+        ),
+        "TaskInterrupted" => (
+            "stopped",
+            format!("attempt {}: {}", text(&data["attempt"]), text(&data["why"])),
+        ),
+        "RetryScheduled" => (
+            "retry",
+            format!(
+                "attempt {} is due {}",
+                text(&data["attempt"]),
+                text(&data["due"])
+            ),
+        ),
+        "TaskStateExited" => ("left", format!("state {}", text(&data["state"]))),
+        "ExecutionSucceeded" => ("SUCCEEDED", format!("output {}", excerpt(&data["output"]))),
+        "ExecutionFailed" => (
+            "FAILED",
+            format!("{}: {}", text(&data["error"]), message(&data["cause"])),
+        ),
+        "ExecutionTimedOut" => (
+            "TIMED OUT",
+            format!("after {} s", text(&data["timeout_seconds"])),
+        ),
+        "ExecutionAborted" => ("ABORTED", format!("by {}", text(&data["actor"]))),
+        _ => ("event", text(&event["type"])),
+    }
+}
+
+fn started(data: &Value) -> String {
+    let cause = &data["cause"];
+    let why = match cause["kind"].as_str() {
+        Some("redrive") => {
+            let reason = match cause["reason"].as_str() {
+                Some(reason) => format!(" ({reason})"),
+                None => String::new(),
+            };
+            format!(
+                "as redrive of {} by {}{reason}",
+                short(&text(&cause["of"])),
+                text(&data["actor"])
+            )
+        }
+        Some("replay") => format!(
+            "as replay of {} by {}",
+            short(&text(&cause["of"])),
+            text(&data["actor"])
+        ),
+        _ => "because the object arrived".to_owned(),
+    };
+    format!(
+        "execution {} of pipeline {} revision {} {why}",
+        text(&data["execution"]),
+        text(&data["pipeline"]),
+        text(&data["pipeline_revision"])
+    )
+}
+
+/// What an attempt touched and cost.
+fn report(report: &Value) -> String {
+    let mut told = String::new();
+    if let Some(ms) = report["duration_ms"].as_u64() {
+        let _ = write!(told, " after {ms} ms");
+    }
+    for (verb, list) in [("read", &report["read"]), ("wrote", &report["written"])] {
+        for object in list.as_array().into_iter().flatten() {
+            let _ = write!(
+                told,
+                ", {verb} s3://{}/{}",
+                text(&object["bucket"]),
+                text(&object["key"])
+            );
+        }
+    }
+    for refused in report["refused"].as_array().into_iter().flatten() {
+        let _ = write!(told, "; refused: {}", text(refused));
+    }
+    told
+}
+
+/// The message of a Lambda error document, or the text as it is.
+fn message(cause: &Value) -> String {
+    let text = text(cause);
+    let document: Option<Value> = serde_json::from_str(&text).ok();
+    match document
+        .as_ref()
+        .and_then(|document| document["errorMessage"].as_str())
+    {
+        Some(message) => message.to_owned(),
+        None => text,
+    }
+}
+
+fn excerpt(value: &Value) -> String {
+    const SHOWN: usize = 120;
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// The nodes of a connection.
+pub(crate) fn nodes(connection: &Value) -> Vec<Value> {
+    let edges = connection["edges"].as_array();
+    edges
+        .into_iter()
+        .flatten()
+        .map(|edge| edge["node"].clone())
+        .collect()
+}
