@@ -536,3 +536,26 @@ async fn buckets_tell_about_themselves() {
         .await
         .expect(200);
 }
+
+#[tokio::test]
+async fn a_shutdown_closes_idle_connections_and_lets_requests_finish() {
+    use tokio::io::AsyncReadExt;
+    let world = World::new().await;
+    let mut busy = world.client.begin("PUT", "inbox", "k", &[], &[], 5).await;
+    busy.write_all(b"he").await.unwrap();
+    let mut idle = tokio::net::TcpStream::connect(world.client.address)
+        .await
+        .unwrap();
+    idle.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    // Answered and kept alive: by now the other one has been accepted as well.
+    assert!(idle.read(&mut [0; 4096]).await.unwrap() > 0);
+    world.shutdown.cancel();
+    let mut rest = Vec::new();
+    let closed = tokio::time::timeout(Duration::from_secs(10), idle.read_to_end(&mut rest)).await;
+    closed.expect("closed at once").unwrap();
+    busy.write_all(b"llo").await.unwrap();
+    finish(busy).await.expect(200);
+    assert_eq!(std::fs::read(world.path("inbox", "k")).unwrap(), b"hello");
+}
