@@ -71,6 +71,14 @@ impl QueryService {
         self.schema.execute(request).await
     }
 
+    /// Runs a subscription, as `/graphql/ws` would.
+    pub fn subscribe(
+        &self,
+        request: impl Into<async_graphql::Request> + Send + 'static,
+    ) -> futures::stream::BoxStream<'static, async_graphql::Response> {
+        self.schema.execute_stream(request)
+    }
+
     /// The projector behind the read model: its position, status and rows.
     pub fn projector(&self) -> &Projector {
         &self.state.projector
