@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use daybook_event_store::{EventLog, Position};
+use daybook_s3_gateway::client::S3Client;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::actor;
 use crate::cli::BenchArgs;
 use crate::config::Config;
-use crate::s3_client::S3Client;
 use crate::server::Server;
 
 /// The size of each object: 1 KB of text.

@@ -8,10 +8,9 @@ use std::borrow::Cow;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
+use daybook_s3_gateway::client::S3Client;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::{Value, json};
-
-use crate::s3_client::S3Client;
 
 /// The built-in functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -23,7 +22,7 @@ pub(crate) enum Builtin {
 /// Serves invocations until the host ends the process.
 pub(crate) async fn run(function: Builtin) -> Result<()> {
     let Builtin::Uppercase = function;
-    let s3 = S3Client::from_env()?;
+    let s3 = client()?;
     let results = std::env::var("RESULTS_BUCKET").unwrap_or_else(|_| "results".to_owned());
     let handler = service_fn(|event: LambdaEvent<Value>| {
         let (s3, results) = (&s3, &results);
@@ -39,6 +38,17 @@ pub(crate) async fn run(function: Builtin) -> Result<()> {
     lambda_runtime::run(handler)
         .await
         .map_err(|error| anyhow::anyhow!("{error}"))
+}
+
+/// The client that a function's environment describes.
+fn client() -> Result<S3Client> {
+    let variable = |name: &str| std::env::var(name).with_context(|| format!("{name} is not set"));
+    Ok(S3Client::new(
+        &variable("AWS_ENDPOINT_URL")?,
+        &variable("AWS_REGION")?,
+        &variable("AWS_ACCESS_KEY_ID")?,
+        &variable("AWS_SECRET_ACCESS_KEY")?,
+    ))
 }
 
 async fn uppercase(s3: &S3Client, results: &str, event: &Value) -> Result<Value> {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
+use daybook_s3_gateway::client::S3Client;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -21,7 +22,6 @@ use crate::client::Client;
 use crate::commands::objects;
 use crate::config::Config;
 use crate::output::{self, text};
-use crate::s3_client::S3Client;
 use crate::server::Server;
 use crate::timeline;
 

@@ -21,7 +21,6 @@ mod demo;
 mod guard;
 mod operator_key;
 mod output;
-mod s3_client;
 mod serve;
 mod server;
 mod timeline;
@@ -33,7 +32,12 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    let default = if cli.is_server() { "info" } else { "warn" };
+    // s3s logs each refused request as an error; the gateway has its own access log.
+    let default = if cli.is_server() {
+        "info,s3s=off"
+    } else {
+        "warn,s3s=off"
+    };
     let filter = EnvFilter::try_from_env("DAYBOOK_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

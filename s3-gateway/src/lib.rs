@@ -5,6 +5,8 @@
 //! is noted in its invocation's [`Activity`]; what a key may touch is its [`Policy`]. What was
 //! dropped into a folder by hand is found by [`Gateway::watch`] and [`Gateway::rescan`].
 
+#[cfg(feature = "client")]
+pub mod client;
 mod clock;
 mod config;
 mod error;

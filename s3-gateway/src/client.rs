@@ -1,11 +1,11 @@
-//! A small S3 client over loopback, for the demo, the benchmark and the built-in function.
+//! A small S3 client, for the demo, the benchmark, the built-in function and the tests.
 //!
 //! Requests are made without any normalisation of the path, so that every legal key arrives as it
-//! is; signing is `aws-sigv4`'s.
+//! is; signing is `aws-sigv4`'s. It speaks plain HTTP: it is meant for loopback.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, bail};
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
     PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
@@ -13,12 +13,13 @@ use aws_sigv4::http_request::{
 };
 use aws_sigv4::sign::v4;
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use thiserror::Error;
 
 /// What stays as it is in the path of a request (Signature Version 4, "UriEncode").
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
@@ -31,17 +32,44 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
 /// How long a connection is kept without a request.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// A client for one endpoint under one key.
+/// A client for one endpoint under one key. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct S3Client {
+pub struct S3Client {
     endpoint: String,
     region: String,
     credentials: Credentials,
     http: Client<HttpConnector, Full<Bytes>>,
 }
 
+/// Why a request did not do what was asked.
+#[derive(Debug, Error)]
+pub enum S3ClientError {
+    /// The server answered with an error; `code` is S3's.
+    #[error("{what} was answered {status}: {code}: {message}")]
+    Refused {
+        /// The request.
+        what: String,
+        /// The HTTP status.
+        status: u16,
+        /// S3's error code; empty where the answer had none.
+        code: String,
+        /// S3's message.
+        message: String,
+    },
+    /// No whole answer came. Whether the request was carried out is not known.
+    #[error("{what} failed")]
+    Transport {
+        /// The request.
+        what: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
 impl S3Client {
-    pub(crate) fn new(endpoint: &str, region: &str, access_key: &str, secret_key: &str) -> Self {
+    /// A client for `http://ADDRESS:PORT`.
+    pub fn new(endpoint: &str, region: &str, access_key: &str, secret_key: &str) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         Self {
@@ -54,55 +82,71 @@ impl S3Client {
         }
     }
 
-    /// The client that a function's environment describes.
-    pub(crate) fn from_env() -> Result<Self> {
-        let variable =
-            |name: &str| std::env::var(name).with_context(|| format!("{name} is not set"));
-        Ok(Self::new(
-            &variable("AWS_ENDPOINT_URL")?,
-            &variable("AWS_REGION")?,
-            &variable("AWS_ACCESS_KEY_ID")?,
-            &variable("AWS_SECRET_ACCESS_KEY")?,
-        ))
-    }
-
-    pub(crate) async fn get(&self, bucket: &str, key: &str) -> Result<Bytes> {
+    /// The whole object.
+    pub async fn get(&self, bucket: &str, key: &str) -> Result<Bytes, S3ClientError> {
         self.send(Method::GET, bucket, key, Bytes::new()).await
     }
 
-    pub(crate) async fn put(&self, bucket: &str, key: &str, body: Bytes) -> Result<()> {
+    /// Writes an object. When it returns `Ok`, the object is durable and recorded.
+    pub async fn put(&self, bucket: &str, key: &str, body: Bytes) -> Result<(), S3ClientError> {
         self.send(Method::PUT, bucket, key, body).await.map(|_| ())
     }
 
-    async fn send(&self, method: Method, bucket: &str, key: &str, body: Bytes) -> Result<Bytes> {
+    /// Removes an object.
+    pub async fn delete(&self, bucket: &str, key: &str) -> Result<(), S3ClientError> {
+        self.send(Method::DELETE, bucket, key, Bytes::new())
+            .await
+            .map(|_| ())
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        bucket: &str,
+        key: &str,
+        body: Bytes,
+    ) -> Result<Bytes, S3ClientError> {
         let what = format!("{method} {bucket}/{key}");
-        let request = self.signed(method, bucket, key, body)?;
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| S3ClientError::Transport {
+            what: what.clone(),
+            source,
+        };
+        let request = self.signed(method, bucket, key, body).map_err(failed)?;
         let response = self
             .http
             .request(request)
             .await
-            .with_context(|| format!("{what} failed"))?;
+            .map_err(|error| failed(error.into()))?;
         let status = response.status();
         let body = response
             .into_body()
             .collect()
             .await
-            .with_context(|| format!("the answer to {what} broke off"))?
-            .to_bytes();
-        if status != StatusCode::OK {
-            bail!("{what} was answered {status}: {}", error_of(&body));
+            .map_err(|error| failed(error.into()))?;
+        let body = body.to_bytes();
+        if matches!(status, StatusCode::OK | StatusCode::NO_CONTENT) {
+            return Ok(body);
         }
-        Ok(body)
+        let (code, message) = error_of(&body);
+        Err(S3ClientError::Refused {
+            what,
+            status: status.as_u16(),
+            code,
+            message,
+        })
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a signature carries the time")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the edge: a signature carries the time"
+    )]
     fn signed(
         &self,
         method: Method,
         bucket: &str,
         key: &str,
         body: Bytes,
-    ) -> Result<Request<Full<Bytes>>> {
+    ) -> Result<Request<Full<Bytes>>, Box<dyn std::error::Error + Send + Sync>> {
         let uri = format!(
             "{}/{bucket}/{}",
             self.endpoint,
@@ -137,16 +181,22 @@ impl S3Client {
     }
 }
 
+impl fmt::Debug for S3Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3Client")
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The code and message of an S3 error document, as far as they can be found.
-fn error_of(body: &[u8]) -> String {
+fn error_of(body: &[u8]) -> (String, String) {
     let text = String::from_utf8_lossy(body);
     let part = |tag: &str| {
         let (_, rest) = text.split_once(&format!("<{tag}>"))?;
         rest.split_once(&format!("</{tag}>"))
             .map(|(inner, _)| inner.to_owned())
     };
-    match (part("Code"), part("Message")) {
-        (Some(code), Some(message)) => format!("{code}: {message}"),
-        _ => text.into_owned(),
-    }
+    let message = part("Message").unwrap_or_else(|| text.clone().into_owned());
+    (part("Code").unwrap_or_default(), message)
 }
