@@ -112,11 +112,7 @@ fn add(hash: &mut Sha256, value: ValueRef<'_>) {
 
 fn rows_in_words(conn: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
     let mut statement = conn.prepare(sql)?;
-    let names: Vec<String> = statement
-        .column_names()
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let rows = statement.query_map([], |row| {
         let mut words = Vec::with_capacity(names.len());
         for (column, name) in names.iter().enumerate() {

@@ -104,8 +104,11 @@ async fn run(web: Web, media: Media, parameters: Parameters, get: bool) -> Respo
     // None of them means anything here; they are part of a well-formed request all the same.
     drop(parameters.extensions);
     match kind_of(&mut request) {
-        Some(OperationType::Subscription) => {
+        Some(OperationType::Subscription) if get => {
             return method_not_allowed(media, "subscriptions run at /graphql/ws", "");
+        }
+        Some(OperationType::Subscription) => {
+            return malformed(media, "subscriptions run at /graphql/ws".into());
         }
         Some(OperationType::Mutation) if get => {
             return method_not_allowed(media, "GET runs queries only", "POST");

@@ -64,7 +64,7 @@ impl ScalarType for Position {
 }
 
 /// A whole number of up to 64 bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Long(pub(crate) u64);
 
 /// A whole number from 0 that may need more than 32 bits, for example a size in bytes.

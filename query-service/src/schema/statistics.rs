@@ -97,12 +97,6 @@ pub(crate) struct Figures {
     elapsed_ms: Long,
 }
 
-impl Default for Long {
-    fn default() -> Self {
-        Long(0)
-    }
-}
-
 impl Figures {
     fn add(&mut self, name: &str, value: i64) {
         let figure = match name {
