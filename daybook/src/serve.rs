@@ -56,7 +56,7 @@ pub(crate) async fn run(
     }
     match failure {
         None => Ok(()),
-        Some(error) => Err(anyhow!(error).context("the command service ended")),
+        Some(error) => Err(anyhow!(error).context("a part ended that must not")),
     }
 }
 

@@ -9,7 +9,7 @@
 //! them, then the listeners close and the log last.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -118,7 +118,12 @@ impl Server {
 
     /// Waits until a part ends that must not.
     pub(crate) async fn failed(&mut self) -> Box<dyn std::error::Error + Send + Sync> {
-        self.command.failed().await
+        tokio::select! {
+            error = self.command.failed() => error,
+            () = self.log.stopped() => {
+                "the event log stopped, see above; a new start recovers it".into()
+            }
+        }
     }
 
     /// Ends in order; see the module's documentation.
@@ -159,16 +164,10 @@ fn command_config(
     s3: SocketAddr,
     actor: String,
 ) -> Result<CommandServiceConfig> {
-    let program = std::env::current_exe().context("the path of this program is not known")?;
     let run_dir = config.data_dir.join("run");
     // What a killed process left there is nobody's: this process holds the lock of the log.
     let _ = std::fs::remove_dir_all(&run_dir);
-    let host = HostOptions {
-        builtin_command: vec![program.into(), FUNCTION_COMMAND.into()],
-        client_dirs: config.client_dirs,
-        run_dir,
-        ..HostOptions::default()
-    };
+    let host = host_options(&config, run_dir)?;
     Ok(CommandServiceConfig {
         gateway: GatewayConfig {
             buckets: config.buckets,
@@ -187,6 +186,17 @@ fn command_config(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         exclusive: true,
         grace: config.shutdown_grace,
+    })
+}
+
+/// How functions are hosted: built-in ones by this program itself.
+pub(crate) fn host_options(config: &Config, run_dir: PathBuf) -> Result<HostOptions> {
+    let program = std::env::current_exe().context("the path of this program is not known")?;
+    Ok(HostOptions {
+        builtin_command: vec![program.into(), FUNCTION_COMMAND.into()],
+        client_dirs: config.client_dirs.clone(),
+        run_dir,
+        ..HostOptions::default()
     })
 }
 

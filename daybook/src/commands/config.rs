@@ -1,25 +1,31 @@
 //! `daybook config check|show`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use daybook_domain::FunctionName;
+use daybook_functions::{
+    FunctionHost, InvocationScope, StorageAccess, StorageActivity, StorageCredentials,
+};
 use serde_json::json;
 
 use super::WANTING;
 use crate::cli::{ConfigCommand, Format};
 use crate::config::{self, Config};
 use crate::output;
+use crate::server;
 
-pub(super) fn run(format: Format, command: ConfigCommand) -> Result<ExitCode> {
+pub(super) async fn run(format: Format, command: ConfigCommand) -> Result<ExitCode> {
     match command {
-        ConfigCommand::Check { config } => match Config::load(&config, None) {
-            Ok(_) => {
+        ConfigCommand::Check { config } => match check(&config).await {
+            Ok(()) => {
                 let answer = json!({ "config": config, "valid": true });
                 output::document(format, &answer, || format!("{} can run", config.display()));
                 Ok(ExitCode::SUCCESS)
             }
             Err(error) => {
-                let text = format!("{:#}", anyhow::Error::from(error));
+                let text = format!("{error:#}");
                 let answer = json!({ "config": config, "valid": false, "error": text });
                 output::document(format, &answer, || text.clone());
                 Ok(ExitCode::from(WANTING))
@@ -31,4 +37,40 @@ pub(super) fn run(format: Format, command: ConfigCommand) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Whether the config is right and its functions can run here: their code, interpreters and
+/// clients are there.
+async fn check(path: &Path) -> Result<()> {
+    let mut config = Config::load(path, None)?;
+    let functions = std::mem::take(&mut config.functions);
+    let run_dir = tempfile::tempdir().context("no temporary folder could be made")?;
+    let options = server::host_options(&config, run_dir.path().to_owned())?;
+    let host = FunctionHost::new(std::sync::Arc::new(NoStorage), options);
+    for function in functions {
+        host.load(function).await?;
+    }
+    Ok(())
+}
+
+/// Nothing is invoked while a config is checked.
+struct NoStorage;
+
+impl StorageAccess for NoStorage {
+    fn issue(&self, _function: &FunctionName) -> StorageCredentials {
+        StorageCredentials {
+            access_key: String::new(),
+            secret_key: String::new(),
+            endpoint: String::new(),
+            region: String::new(),
+        }
+    }
+
+    fn begin(&self, _access_key: &str, _scope: InvocationScope) {}
+
+    fn end(&self, _access_key: &str) -> StorageActivity {
+        StorageActivity::default()
+    }
+
+    fn revoke(&self, _access_key: &str) {}
 }

@@ -50,7 +50,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Executions(args) => executions::run(&client, format, args).await?,
         Command::Show { target } => show::run(&client, format, &target).await?,
         Command::Events(args) => events::run(&client, format, args).await?,
-        Command::Config(command) => return config::run(format, command),
+        Command::Config(command) => return config::run(format, command).await,
         Command::Redrive { execution, reason } => {
             let path = format!("/v1/executions/{execution}/redrive");
             let answer = client.post(&path, json!({ "reason": reason })).await?;

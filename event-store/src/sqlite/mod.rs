@@ -79,6 +79,13 @@ impl SqliteEventLog {
         }))
     }
 
+    /// Waits until the writer is gone: closed, or stopped for good by a disk that failed it. Then
+    /// the process has to end, and the next start recovers.
+    pub async fn stopped(&self) {
+        // The head is never awaited here: the wait ends with the sender, which the writer holds.
+        let _ = self.head.clone().wait_for(|_| false).await;
+    }
+
     /// Finishes what waits, moves the write-ahead log into the database and lets the file go.
     /// Everything asked afterwards is `Unavailable`; subscriptions end with that error. Dropping
     /// the last handle does the same, but blocks.
