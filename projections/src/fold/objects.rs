@@ -21,11 +21,23 @@ impl Fold<'_> {
     }
 
     fn object_created(&mut self, recorded: &RecordedEvent, event: &ObjectCreated) -> Folded<()> {
-        let wanted = self.wanters.of(&event.bucket, &event.key);
-        let status = ObjectStatus::of([], !wanted.is_empty());
         let version = &event.version;
         let size = version.size.map(int);
         let (bucket, key) = (event.bucket.as_str(), event.key.as_str());
+        let current = self.current(bucket, key)?;
+        // Nothing starts anew for a repeated write: the same content as the current version, which
+        // goes on to speak for the object.
+        let spoken_for = current
+            .clone()
+            .filter(|(.., present)| event.repeated && *present);
+        let (wanted, status) = match &spoken_for {
+            Some((_, status, _)) => (Vec::new(), status.clone()),
+            None => {
+                let wanted = self.wanters.of(&event.bucket, &event.key);
+                let status = ObjectStatus::of([], !wanted.is_empty()).as_str().to_owned();
+                (wanted, status)
+            }
+        };
         let by = event.produced_by.as_ref();
         self.run(
             "INSERT INTO object_versions VALUES
@@ -46,27 +58,23 @@ impl Fold<'_> {
                 by.map(|by| by.function.as_str()),
                 by.map(|by| by.attempt),
                 serde_json::Value::from(wanted).to_string(),
-                status.as_str(),
+                status,
             ],
         )?;
-        if let Some((_, before, true)) = self.current(bucket, key)? {
+        self.tally.happened(recorded, "", "objects_created", 1);
+        if spoken_for.is_some() {
+            return Ok(());
+        }
+        if let Some((_, before, true)) = current {
             self.tally.count("object_status", &before, -1);
         }
         self.run(
             "INSERT INTO objects VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6)
              ON CONFLICT (bucket, key) DO UPDATE SET
                version = ?3, status = ?4, present = 1, etag = ?5, size = ?6",
-            params![
-                bucket,
-                key,
-                pos(recorded),
-                status.as_str(),
-                version.etag,
-                size
-            ],
+            params![bucket, key, pos(recorded), status, version.etag, size],
         )?;
-        self.tally.count("object_status", status.as_str(), 1);
-        self.tally.happened(recorded, "", "objects_created", 1);
+        self.tally.count("object_status", &status, 1);
         Ok(())
     }
 

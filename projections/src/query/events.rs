@@ -63,6 +63,8 @@ pub struct EventFilter {
     pub recorded_after_us: Option<i64>,
     /// Recorded before this time.
     pub recorded_before_us: Option<i64>,
+    /// After this position of the log.
+    pub position_after: Option<u64>,
 }
 
 /// Which streams.
@@ -92,6 +94,9 @@ impl EventFilter {
             && self
                 .recorded_before_us
                 .is_none_or(|time_us| event.recorded_at_us < time_us)
+            && self
+                .position_after
+                .is_none_or(|position| event.position > position)
     }
 }
 
@@ -125,6 +130,9 @@ impl Reader {
         conditions.maybe("correlation_id = ?", filter.correlation_id);
         conditions.maybe("recorded_at >= ?", filter.recorded_after_us);
         conditions.maybe("recorded_at < ?", filter.recorded_before_us);
+        // The log's positions end where SQLite's integers do: after a greater one is nothing.
+        let position_after = filter.position_after.map(crate::fold::int);
+        conditions.maybe("position > ?", position_after);
         let listing = Listing {
             columns: "*",
             from: "events",

@@ -55,6 +55,21 @@ async fn an_object_goes_from_pending_to_succeeded() {
 }
 
 #[tokio::test]
+async fn a_repeated_write_of_the_same_execution_waits_for_nothing() {
+    let story = Story::new();
+    story.pipeline("p").await;
+    let writer = daybook_domain::ExecutionId(uuid::Uuid::from_u128(5));
+    story.put_by(writer, 1, "a.txt", 1).await;
+    story.run("p", "a.txt", 1).await;
+    assert_eq!(status(&story, "a.txt").await, "SUCCEEDED");
+    story.put_by(writer, 2, "a.txt", 2).await;
+    assert_eq!(status(&story, "a.txt").await, "SUCCEEDED");
+    let other = daybook_domain::ExecutionId(uuid::Uuid::from_u128(6));
+    story.put_by(other, 1, "a.txt", 3).await;
+    assert_eq!(status(&story, "a.txt").await, "PENDING");
+}
+
+#[tokio::test]
 async fn an_object_that_no_pipeline_wants_is_unmatched() {
     let story = Story::new();
     story.put("before.txt", 1).await;

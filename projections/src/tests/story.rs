@@ -10,7 +10,7 @@ use daybook_domain::execution::{
 };
 use daybook_domain::pipeline::{Pipeline, PipelineCommand, Trigger};
 use daybook_domain::stored_object::{
-    Channel, ObjectCommand, ObjectVersion, RecordCreated, RecordRemoved, StoredObject,
+    Channel, ObjectCommand, ObjectVersion, ProducedBy, RecordCreated, RecordRemoved, StoredObject,
 };
 use daybook_domain::{
     Aggregate, BucketName, CommandId, Context, Event as _, ExecutionId, ObjectKey, PipelineName,
@@ -142,14 +142,44 @@ impl Story {
 
     /// A version of an object arrives in the bucket `inbox`.
     pub(crate) async fn put(&self, name: &str, version: u32) -> Position {
+        self.put_version(name, version_of(version), None).await
+    }
+
+    /// An attempt of an execution writes the same content under the key each time.
+    pub(crate) async fn put_by(
+        &self,
+        execution: ExecutionId,
+        attempt: u32,
+        name: &str,
+        version: u32,
+    ) -> Position {
+        let version = ObjectVersion {
+            etag: Some("the same".into()),
+            size: Some(3),
+            ..version_of(version)
+        };
+        let by = ProducedBy {
+            execution,
+            function: "writer".parse().unwrap(),
+            attempt,
+        };
+        self.put_version(name, version, Some(by)).await
+    }
+
+    async fn put_version(
+        &self,
+        name: &str,
+        version: ObjectVersion,
+        produced_by: Option<ProducedBy>,
+    ) -> Position {
         let (bucket, key) = (bucket("inbox"), key(name));
         let stream = stored_object::stream_of(&bucket, &key);
         let command = ObjectCommand::RecordCreated(RecordCreated {
-            version: version_of(version),
+            version,
             channel: Channel::Gateway,
             event_name: "ObjectCreated:Put".into(),
             order: None,
-            produced_by: None,
+            produced_by,
             bucket,
             key,
         });
