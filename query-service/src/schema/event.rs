@@ -103,6 +103,8 @@ pub(crate) struct EventWhere {
     recorded_after: Option<DateTime>,
     /// Recorded before this time.
     recorded_before: Option<DateTime>,
+    /// After this position of the log.
+    position_after: Option<Position>,
 }
 
 impl TryFrom<EventWhere> for EventFilter {
@@ -126,6 +128,7 @@ impl TryFrom<EventWhere> for EventFilter {
             correlation_id: wanted.correlation_id,
             recorded_after_us: wanted.recorded_after.map(DateTime::as_us),
             recorded_before_us: wanted.recorded_before.map(DateTime::as_us),
+            position_after: wanted.position_after.map(|position| position.0),
         })
     }
 }

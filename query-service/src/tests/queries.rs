@@ -221,6 +221,10 @@ async fn the_audit_trail_is_filtered() {
         ("{ correlationId: \"story-pipeline-p\" }", 1),
         ("{ recordedBefore: \"2026-05-28T20:26:40.0005Z\" }", 1),
         ("{ recordedAfter: \"2026-05-28T20:26:40.0005Z\" }", 16),
+        ("{ positionAfter: 15 }", 2),
+        ("{ positionAfter: 17 }", 0),
+        ("{ positionAfter: 0, type: \"ObjectCreated\" }", 3),
+        ("{ positionAfter: \"18446744073709551615\" }", 0),
     ] {
         let query = format!("{{ events(first: 100, where: {filter}) {{ nodes {{ type }} }} }}");
         let data = asked.data(&query).await;
