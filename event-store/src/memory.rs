@@ -176,7 +176,7 @@ impl State {
                 recorded_at,
                 data: event.data,
                 metadata: event.metadata,
-                salt: rand::random(),
+                salt: crate::clock::new_salt(),
             });
             indices.push(index);
         }

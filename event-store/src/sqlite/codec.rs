@@ -55,7 +55,7 @@ pub(super) fn encode(append: Append) -> Result<EncodedAppend, AppendError> {
                 schema_version: event.schema_version,
                 data: event.data,
                 metadata,
-                salt: rand::random(),
+                salt: crate::clock::new_salt(),
             })
         })
         .collect::<Result<_, AppendError>>()?;
