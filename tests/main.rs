@@ -1,10 +1,12 @@
 //! The one integration test binary. Each module tests one promise of the whole system through its
 //! outer interfaces; what is inside a crate is tested there.
 
-#![expect(
+#![allow(
+    clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "tests print what helps to understand a failure"
+    reason = "tests: a failure says where, and prints what helps to understand it"
 )]
 
+mod crash;
 mod layering;
 mod support;

@@ -6,7 +6,7 @@
 //! ```
 //! Nothing here waits for a fixed time: [`eventually`] asks until the answer is there.
 
-pub mod wire;
+pub(crate) mod wire;
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -22,19 +22,19 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 /// What the configs of the tests name as the operator's key.
-pub const ACCESS_KEY: &str = "AKTEST";
+pub(crate) const ACCESS_KEY: &str = "AKTEST";
 /// The secret that goes with it.
-pub const SECRET_KEY: &str = "a-secret-of-the-tests";
+pub(crate) const SECRET_KEY: &str = "a-secret-of-the-tests";
 
 /// A table for configs: the operator's key.
-pub const OPERATOR: &str = r#"
+pub(crate) const OPERATOR: &str = r#"
 [s3.keys.operator]
 access_key = "AKTEST"
 secret_key = "a-secret-of-the-tests"
 "#;
 
 /// Tables for configs: `inbox` and `results`, with the built-in `uppercase` for `.txt` in between.
-pub const UPPERCASE: &str = r#"
+pub(crate) const UPPERCASE: &str = r#"
 [buckets.inbox]
 path = "inbox"
 
@@ -59,7 +59,7 @@ const POLL: Duration = Duration::from_millis(20);
 const PAGE: usize = 100;
 
 /// The program under test: `DAYBOOK_TEST_BIN`, or what was built beside the tests.
-pub fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     if let Some(path) = std::env::var_os("DAYBOOK_TEST_BIN") {
         return path.into();
     }
@@ -78,7 +78,7 @@ pub fn program() -> PathBuf {
 }
 
 /// Runs the program to its end.
-pub async fn run(arguments: &[&str]) -> std::process::Output {
+pub(crate) async fn run(arguments: &[&str]) -> std::process::Output {
     Command::new(program())
         .args(arguments)
         .stdin(Stdio::null())
@@ -90,7 +90,7 @@ pub async fn run(arguments: &[&str]) -> std::process::Output {
 
 /// Waits until `look` gives something, and fails if that takes too long.
 #[track_caller]
-pub fn eventually<T, F>(
+pub(crate) fn eventually<T, F>(
     what: impl Into<String>,
     mut look: impl FnMut() -> F,
 ) -> impl Future<Output = T>
@@ -115,13 +115,13 @@ where
 }
 
 /// A folder with a config, its buckets and a data directory. Servers come and go on it.
-pub struct Ledger {
+pub(crate) struct Ledger {
     dir: TempDir,
 }
 
 impl Ledger {
     /// A new ledger with this config.
-    pub fn new(config: &str) -> Self {
+    pub(crate) fn new(config: &str) -> Self {
         let ledger = Self {
             dir: tempfile::tempdir().expect("a temporary folder"),
         };
@@ -130,29 +130,29 @@ impl Ledger {
     }
 
     /// `inbox`, `results` and the built-in `uppercase`.
-    pub fn uppercase() -> Self {
+    pub(crate) fn uppercase() -> Self {
         Self::new(&format!("{UPPERCASE}{OPERATOR}"))
     }
 
     /// A path in its folder.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// Writes a file in its folder, with the folders on the way.
-    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().expect("a file is in a folder")).unwrap();
         std::fs::write(path, text).unwrap();
     }
 
     /// Its config file.
-    pub fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.path("daybook.toml")
     }
 
     /// Its data directory.
-    pub fn data_dir(&self) -> PathBuf {
+    pub(crate) fn data_dir(&self) -> PathBuf {
         self.path("data")
     }
 
@@ -173,13 +173,12 @@ impl Ledger {
     }
 
     /// Serves it, and returns once it is ready.
-    pub async fn start(&self) -> Server {
+    pub(crate) async fn start(&self) -> Server {
         let (child, log, mut ready) = self.spawn();
         let found = tokio::time::timeout(PATIENCE, ready.wait_for(Option::is_some)).await;
-        let Ok(Ok(found)) = found else {
+        let Some((s3, api)) = found.ok().and_then(|found| found.ok()?.clone()) else {
             panic!("the server did not become ready:\n{}", log.text());
         };
-        let (s3, api) = found.clone().expect("it was waited for");
         Server {
             api,
             s3,
@@ -199,8 +198,32 @@ impl Ledger {
         (child, log, ready)
     }
 
+    /// Starts to serve it, and ends that as a power failure would, ready or not.
+    pub(crate) async fn start_and_kill_after(&self, pause: Duration) {
+        let (mut child, _log, _ready) = self.spawn();
+        tokio::time::sleep(pause).await;
+        child.kill().await.expect("it can be killed");
+    }
+
+    /// The processes that were started for this ledger's functions.
+    pub(crate) fn function_processes(&self) -> Vec<String> {
+        let folder = self.dir.path().as_os_str().as_encoded_bytes();
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc").expect("processes are listed") {
+            let path = entry.expect("processes are listed").path();
+            // A process may end while it is looked at; then it is not there.
+            let environment = std::fs::read(path.join("environ")).unwrap_or_default();
+            if environment.windows(folder.len()).any(|part| part == folder) {
+                let command = std::fs::read(path.join("cmdline")).unwrap_or_default();
+                let command = String::from_utf8_lossy(&command).replace('\0', " ");
+                found.push(format!("{}: {command}", path.display()));
+            }
+        }
+        found
+    }
+
     /// Serves it where that must fail: the exit code and what it said.
-    pub async fn start_refused(&self) -> (i32, String) {
+    pub(crate) async fn start_refused(&self) -> (i32, String) {
         let output = tokio::time::timeout(PATIENCE, self.serve_command().output()).await;
         let output = output.expect("it ends by itself").expect("it starts");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -245,11 +268,11 @@ async fn follow(
 }
 
 /// A running server. Dropping it kills it.
-pub struct Server {
+pub(crate) struct Server {
     /// `http://ADDRESS:PORT` of GraphQL and commands.
-    pub api: String,
+    pub(crate) api: String,
     /// `http://ADDRESS:PORT` of the S3 gateway.
-    pub s3: String,
+    pub(crate) s3: String,
     child: Child,
     log: Log,
     http: reqwest::Client,
@@ -257,51 +280,51 @@ pub struct Server {
 
 impl Server {
     /// Its process id.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id().expect("it was not waited for")
     }
 
     /// What it wrote to standard error so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.text()
     }
 
     /// An S3 client with the operator's key.
-    pub fn client(&self) -> S3Client {
+    pub(crate) fn client(&self) -> S3Client {
         S3Client::new(&self.s3, "us-east-1", ACCESS_KEY, SECRET_KEY)
     }
 
     /// An S3 client that shows each answer as it is.
-    pub fn wire(&self) -> wire::Client {
+    pub(crate) fn wire(&self) -> wire::Client {
         wire::Client::new(&self.s3, ACCESS_KEY, SECRET_KEY)
     }
 
     /// Sends it a signal.
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
         rustix::process::kill_process(pid.expect("a process id"), signal).expect("it is there");
     }
 
     /// Ends it as a power failure would, and waits until it is gone.
-    pub async fn kill(mut self) {
+    pub(crate) async fn kill(mut self) {
         self.child.kill().await.expect("it can be killed");
     }
 
     /// Waits until it ends: how, and what it said.
-    pub async fn wait(mut self) -> (ExitStatus, String) {
+    pub(crate) async fn wait(mut self) -> (ExitStatus, String) {
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         let status = ended.expect("it ends in time").expect("it is a child");
         (status, self.log())
     }
 
     /// Asks it to stop, and waits until it did.
-    pub async fn stop(self) -> (ExitStatus, String) {
+    pub(crate) async fn stop(self) -> (ExitStatus, String) {
         self.signal(Signal::TERM);
         self.wait().await
     }
 
     /// Asks through GraphQL; the answer is its `data`, and errors fail the test.
-    pub async fn query(&self, query: &str, variables: Value) -> Value {
+    pub(crate) async fn query(&self, query: &str, variables: Value) -> Value {
         let answer = self.ask(query, variables).await;
         let mut answer = answer.expect("the server answers");
         assert!(answer["errors"].is_null(), "{query}: {answer:#}");
@@ -309,7 +332,7 @@ impl Server {
     }
 
     /// Asks through GraphQL; the answer as it is.
-    pub async fn ask(&self, query: &str, variables: Value) -> Result<Value, reqwest::Error> {
+    pub(crate) async fn ask(&self, query: &str, variables: Value) -> Result<Value, reqwest::Error> {
         let response = self
             .http
             .post(format!("{}/graphql", self.api))
@@ -320,7 +343,7 @@ impl Server {
     }
 
     /// Sends a command to `/v1/…`: the status and the answer.
-    pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         let request = self
             .http
             .post(format!("{}{path}", self.api))
@@ -333,7 +356,7 @@ impl Server {
     }
 
     /// Fetches a document: the status and the text.
-    pub async fn get(&self, path: &str) -> (u16, String) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         let request = self.http.get(format!("{}{path}", self.api));
         let response = request.send().await.expect("the server answers");
         let status = response.status().as_u16();
@@ -342,7 +365,7 @@ impl Server {
 
     /// All nodes of a connection. `query` takes `$first` and `$after` and gives `field` with
     /// `nodes` and `pageInfo { hasNextPage endCursor }`.
-    pub async fn all(&self, query: &str, field: &str, mut variables: Value) -> Vec<Value> {
+    pub(crate) async fn all(&self, query: &str, field: &str, mut variables: Value) -> Vec<Value> {
         let mut nodes = Vec::new();
         variables["first"] = json!(PAGE);
         loop {
@@ -360,7 +383,7 @@ impl Server {
     }
 
     /// All events, or those of some types, oldest first.
-    pub async fn events(&self, types: &[&str]) -> Vec<Value> {
+    pub(crate) async fn events(&self, types: &[&str]) -> Vec<Value> {
         let filter = if types.is_empty() {
             json!({})
         } else {
@@ -371,7 +394,7 @@ impl Server {
 
     /// The object, once all its runs ended.
     #[track_caller]
-    pub fn settled(&self, bucket: &str, key: &str) -> impl Future<Output = Value> + use<'_> {
+    pub(crate) fn settled(&self, bucket: &str, key: &str) -> impl Future<Output = Value> + use<'_> {
         let what = format!("{bucket}/{key} is settled");
         let variables = json!({ "bucket": bucket, "key": key });
         eventually(what, move || {
@@ -419,7 +442,7 @@ query ($bucket: String!, $key: String!) {
 }";
 
 /// All files below a folder.
-pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
     };

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 /// A client for one endpoint under one key.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub(crate) struct Client {
     address: String,
     access_key: String,
     secret_key: String,
@@ -16,18 +16,18 @@ pub struct Client {
 
 /// An answer.
 #[derive(Clone, Debug)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// The HTTP status.
-    pub status: u16,
+    pub(crate) status: u16,
     /// Its headers, their names in lower case.
-    pub headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
     /// Its body.
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Reply {
     /// The value of a header.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         headers
             .find(|(other, _)| other == name)
@@ -35,7 +35,7 @@ impl Reply {
     }
 
     /// S3's error code; empty where there is none.
-    pub fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         let text = String::from_utf8_lossy(&self.body);
         let rest = text.split_once("<Code>").map_or("", |(_, rest)| rest);
         rest.split_once("</Code>")
@@ -45,7 +45,7 @@ impl Reply {
 
 impl Client {
     /// A client for `http://ADDRESS:PORT`.
-    pub fn new(endpoint: &str, access_key: &str, secret_key: &str) -> Self {
+    pub(crate) fn new(endpoint: &str, access_key: &str, secret_key: &str) -> Self {
         Self {
             address: endpoint.trim_start_matches("http://").to_owned(),
             access_key: access_key.to_owned(),
@@ -54,7 +54,7 @@ impl Client {
     }
 
     /// One request and its answer. An empty key names the bucket.
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         method: &str,
         bucket: &str,
@@ -73,7 +73,7 @@ impl Client {
 
     /// Sends the head of a request. The body, of just this length, is the caller's to send, and the
     /// answer the caller's to read.
-    pub async fn begin(
+    pub(crate) async fn begin(
         &self,
         method: &str,
         bucket: &str,
@@ -152,7 +152,7 @@ impl Client {
 }
 
 /// A whole answer.
-pub fn parse(bytes: &[u8]) -> Reply {
+pub(crate) fn parse(bytes: &[u8]) -> Reply {
     let end = bytes
         .windows(4)
         .position(|four| four == b"\r\n\r\n")
