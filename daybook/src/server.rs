@@ -19,7 +19,7 @@ use axum::routing::get;
 use daybook_command_service::{CommandService, CommandServiceConfig};
 use daybook_event_store::EventLog;
 use daybook_event_store::blobs::BlobStore;
-use daybook_event_store::sqlite::{SqliteEventLog, SqliteOptions};
+use daybook_event_store::sqlite::{OpenError, SqliteEventLog, SqliteOptions};
 use daybook_functions::HostOptions;
 use daybook_query_service::{QueryConfig, QueryService};
 use daybook_s3_gateway::{GatewayConfig, OperatorKey};
@@ -60,8 +60,7 @@ impl Server {
         let data_dir = config.data_dir.clone();
         std::fs::create_dir_all(&data_dir)
             .with_context(|| format!("data directory {} cannot be made", data_dir.display()))?;
-        let log = SqliteEventLog::open(&data_dir.join("log.sqlite"), SqliteOptions::default())
-            .with_context(|| format!("the event log in {} cannot be opened", data_dir.display()))?;
+        let log = open_log(&data_dir)?;
         let blobs = open_blobs(&config.blobs)?;
         let mut keys = config.keys.clone();
         if keys.is_empty() {
@@ -149,6 +148,16 @@ async fn bind(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address)
         .await
         .with_context(|| format!("{address} cannot be listened on; give another address"))
+}
+
+fn open_log(data_dir: &Path) -> Result<Arc<SqliteEventLog>> {
+    match SqliteEventLog::open(&data_dir.join("log.sqlite"), SqliteOptions::default()) {
+        Err(error @ OpenError::InUse { .. }) => Err(anyhow::Error::from(error).context(
+            "a ledger has one server at a time; stop the other one, or give another --data-dir",
+        )),
+        opened => opened
+            .with_context(|| format!("the event log in {} cannot be opened", data_dir.display())),
+    }
 }
 
 fn open_blobs(path: &Path) -> Result<BlobStore> {
