@@ -70,6 +70,7 @@ pub(crate) async fn redrive(
         cause,
         input: old.input,
         actor: actor.to_owned(),
+        claim: None,
     };
     let origin = Origin {
         command: CommandId(Uuid::new_v5(&command.0, execution.0.as_bytes())),

@@ -4,7 +4,7 @@ use daybook_domain::execution::{ExecutionCommand, StartExecution, TriggerObject}
 use daybook_domain::stored_object::{Channel, ObjectCommand, ObjectVersion, RecordCreated};
 use daybook_domain::{asl, execution, stored_object};
 use daybook_event_store::memory::MemoryEventLog;
-use daybook_event_store::{Direction, EventLog};
+use daybook_event_store::Direction;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -76,6 +76,7 @@ fn start(input: serde_json::Value) -> (String, ExecutionCommand) {
         cause: execution::Cause::Trigger,
         input,
         actor: "pipeline:upper".to_owned(),
+        claim: None,
     };
     (
         execution::stream_of(execution),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use daybook_domain::asl::{Machine, State};
 use daybook_domain::execution::{
-    Cause, CodeRevision, Execution, ExecutionCommand, ExecutionError, ExecutionEvent, Phase,
+    Cause, Claim, CodeRevision, Execution, ExecutionCommand, ExecutionError, ExecutionEvent, Phase,
     StartExecution, TaskOutcome, stream_of,
 };
 use daybook_domain::pipeline::Revision;
@@ -64,30 +64,28 @@ pub(super) fn first_function(revision: &Revision) -> Option<FunctionName> {
 }
 
 impl Start {
-    /// Starts the execution and, where its function has a slot, runs its first attempt at once.
+    /// Starts the execution and, where its function has a slot, claims its first attempt in the
+    /// same append and runs it.
     pub(super) async fn run(self, tools: Tools, slot: Option<(Slot, CodeRevision)>) {
-        let (id, correlation) = (self.id, self.owed.correlation.clone());
         let counted = slot.is_none();
-        let started = self.record(&tools).await;
-        match (started, slot) {
-            (Ok(executed), Some((slot, code))) if executed.position.is_some() => {
-                let task = executed.state.task().map_or(1, |task| task.task);
-                let (supersede, cancel) = (None, self.cancel);
+        let (slot, code) = slot.unzip();
+        match (self.record(&tools, code.clone()).await, slot.zip(code)) {
+            (Ok(started), Some((slot, code))) if started.position.is_some() => {
                 let attempt = Attempt {
-                    id,
-                    task,
+                    id: self.id,
+                    task: started.state.task().map_or(1, |task| task.task),
                     code,
-                    supersede,
-                    correlation,
-                    cancel,
+                    supersede: None,
+                    correlation: self.owed.correlation,
+                    cancel: self.cancel,
                 };
-                attempt.run(tools, slot, counted).await;
+                attempt.perform(tools, slot, started, counted).await;
             }
-            (Ok(executed), _) => tools.done(id, executed.position, counted).await,
+            (Ok(started), _) => tools.done(self.id, started.position, counted).await,
             (Err(error), _) => {
-                tracing::error!(execution = %id, %error, "the execution could not be started");
+                tracing::error!(execution = %self.id, %error, "the execution could not be started");
                 tools.pause(&self.cancel).await;
-                tools.done(id, None, counted).await;
+                tools.done(self.id, None, counted).await;
             }
         }
     }
@@ -95,7 +93,15 @@ impl Start {
     async fn record(
         &self,
         tools: &Tools,
+        code: Option<CodeRevision>,
     ) -> Result<Executed<Execution>, CommandError<ExecutionError>> {
+        let worker = tools.worker;
+        // With a claim it is a command of this worker: the same ids from another one would look
+        // like a repetition, and both would hold the claim.
+        let command = match &code {
+            Some(_) => command_id(self.id, &format!("start:{worker}")),
+            None => command_id(self.id, "start"),
+        };
         let owed = &self.owed;
         let start = StartExecution {
             execution: self.id,
@@ -112,9 +118,10 @@ impl Start {
                 &tools.region,
             ),
             actor: format!("pipeline:{}", owed.pipeline),
+            claim: code.map(|code| Claim { worker, code }),
         };
         let origin = Origin {
-            command: command_id(self.id, "start"),
+            command,
             correlation: owed.correlation.clone(),
             causation: Some(owed.causation.clone()),
             actor: start.actor.clone(),
@@ -130,29 +137,29 @@ impl Start {
 impl Attempt {
     /// Claims the attempt, runs the function and records the outcome.
     pub(super) async fn run(self, tools: Tools, slot: Slot, counted: bool) {
-        let position = match self.claim(&tools).await {
-            Ok(claimed) if self.holds(&claimed, tools.worker) => {
-                let invocation = self.invocation(&claimed.state);
-                let attempt = invocation.attempt;
-                tools.stories.begin(self.id, &self.correlation);
-                let outcome = tools.host.invoke(slot, invocation).await;
-                tools.stories.end(self.id);
-                self.record(&tools, attempt, outcome)
-                    .await
-                    .max(claimed.position)
-            }
-            Ok(claimed) => claimed.position,
+        match self.claim(&tools).await {
+            Ok(claimed) => return self.perform(tools, slot, claimed, counted).await,
             Err(CommandError::Refused(error)) => {
                 tracing::debug!(execution = %self.id, %error, "the attempt is not to be had");
-                None
             }
             Err(error) => {
                 tracing::error!(execution = %self.id, %error, "the attempt could not be claimed");
                 tools.pause(&self.cancel).await;
-                None
             }
-        };
-        if position.is_some() {
+        }
+        tools.done(self.id, None, counted).await;
+    }
+
+    /// Runs the function, if the claim got the attempt, and records the outcome.
+    async fn perform(self, tools: Tools, slot: Slot, claimed: Executed<Execution>, counted: bool) {
+        let mut position = claimed.position;
+        if self.holds(&claimed, tools.worker) {
+            let invocation = self.invocation(&claimed.state);
+            let attempt = invocation.attempt;
+            tools.stories.begin(self.id, &self.correlation);
+            let outcome = tools.host.invoke(slot, invocation).await;
+            tools.stories.end(self.id);
+            position = self.record(&tools, attempt, outcome).await.max(position);
             tools.ledger.settled(&stream_of(self.id));
         }
         tools.done(self.id, position, counted).await;

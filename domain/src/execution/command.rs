@@ -67,6 +67,17 @@ pub struct StartExecution {
     pub input: Value,
     /// Who or what asked.
     pub actor: String,
+    /// A worker that has a free slot takes the first attempt in the same breath.
+    pub claim: Option<Claim>,
+}
+
+/// Who takes an attempt, and the code that will run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// Who claims.
+    pub worker: WorkerId,
+    /// The code that will run.
+    pub code: CodeRevision,
 }
 
 /// How an attempt ended.

@@ -80,8 +80,8 @@ fn begin(start: StartExecution, context: &Context) -> Decision {
         return Err(ExecutionError::NotStarted);
     };
     let (function, timeout_seconds) = (task.function.clone(), task.timeout_seconds);
-    let input = start.input.clone();
-    Ok(vec![
+    let (input, claim) = (start.input.clone(), start.claim);
+    let mut events = vec![
         ExecutionStarted {
             execution: start.execution,
             pipeline: start.pipeline,
@@ -109,7 +109,17 @@ fn begin(start: StartExecution, context: &Context) -> Decision {
             timeout_seconds,
         }
         .into(),
-    ])
+    ];
+    events.extend(claim.map(|claim| {
+        TaskStarted {
+            task: 1,
+            attempt: 1,
+            worker: claim.worker,
+            code: claim.code,
+        }
+        .into()
+    }));
+    Ok(events)
 }
 
 fn claim(

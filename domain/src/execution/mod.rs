@@ -2,7 +2,7 @@
 //! its stream.
 //!
 //! ```text
-//!  Start ─> ExecutionStarted, TaskStateEntered, TaskScheduled
+//!  Start ─> ExecutionStarted, TaskStateEntered, TaskScheduled (and TaskStarted, with a claim)
 //!                                     │ ClaimTask                 ┌──── due, ClaimTask ────┐
 //!                                     v                           │                        │
 //!                                 TaskStarted ── RecordOutcome ─> TaskFailed, RetryScheduled
@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-pub use command::{ExecutionCommand, StartExecution, TaskOutcome};
+pub use command::{Claim, ExecutionCommand, StartExecution, TaskOutcome};
 pub use error::ExecutionError;
 pub use event::{
     AttemptReport, Cause, CodeRevision, ExecutionAborted, ExecutionEvent, ExecutionFailed,

@@ -55,6 +55,7 @@ fn start(definition: Value) -> ExecutionCommand {
         cause: Cause::Trigger,
         input: json!({ "Records": [] }),
         actor: "pipeline:upper".to_owned(),
+        claim: None,
     })
 }
 
@@ -133,6 +134,28 @@ fn one_attempt_that_succeeds() {
         types(&events),
         ["TaskSucceeded", "TaskStateExited", "ExecutionSucceeded"]
     );
+}
+
+#[test]
+fn the_starter_may_claim_in_the_same_breath() {
+    let ExecutionCommand::Start(mut begin) = start(machine(json!({}))) else {
+        panic!()
+    };
+    let code = CodeRevision {
+        revision: 1,
+        sha256: "00".to_owned(),
+    };
+    begin.claim = Some(Claim {
+        worker: worker(1),
+        code,
+    });
+    let running = given(vec![(0, ExecutionCommand::Start(begin.clone()))]);
+    assert_eq!(running.status(), Some(Status::Running));
+    begin.claim.as_mut().unwrap().worker = worker(2);
+    let again = running.decide(ExecutionCommand::Start(begin), &at(1));
+    assert!(again.unwrap().is_empty());
+    let events = running.decide(outcome(1, worker(1), succeeded()), &at(2));
+    assert_eq!(types(&events.unwrap()).len(), 3);
 }
 
 #[test]

@@ -242,6 +242,7 @@ impl Story {
             object,
             cause,
             actor: "test".into(),
+            claim: None,
         });
         self.decide::<Execution>(&stream_of(execution), command)
             .await;
