@@ -233,7 +233,11 @@ fn check_executions(log: &[Value]) -> BTreeMap<(String, String), String> {
         let object = &event["data"]["object"];
         let key = object["key"].as_str().unwrap().to_owned();
         let etag = object["version"]["etag"].as_str().unwrap().to_owned();
-        assert_eq!(ends[stream], ["ExecutionSucceeded"], "{stream} for {key}");
+        if ends[stream] != ["ExecutionSucceeded"] {
+            let story = log.iter().filter(|event| event["stream"] == stream);
+            let story: Vec<_> = story.map(ToString::to_string).collect();
+            panic!("{key} did not succeed once:\n{}", story.join("\n"));
+        }
         let other = runs.insert((key, etag), stream.to_owned());
         assert_eq!(other, None, "two runs for {object}");
     }

@@ -8,5 +8,6 @@
 )]
 
 mod crash;
+mod hostile;
 mod layering;
 mod support;
