@@ -7,7 +7,11 @@
     reason = "tests: a failure says where, and prints what helps to understand it"
 )]
 
+mod cli;
+mod clients;
 mod crash;
+mod graphql;
+mod handlers;
 mod hostile;
 mod layering;
 mod support;

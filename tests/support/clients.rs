@@ -12,75 +12,78 @@ use super::{ACCESS_KEY, PATIENCE, SECRET_KEY, Server, program};
 
 /// What a program did.
 #[derive(Debug)]
-pub struct Ran {
+pub(crate) struct Ran {
     /// Its exit code.
-    pub code: i32,
+    pub(crate) code: i32,
     /// What it wrote to standard output.
-    pub out: String,
+    pub(crate) out: String,
     /// What it wrote to standard error.
-    pub err: String,
+    pub(crate) err: String,
 }
 
 impl Ran {
     /// What it wrote, provided that it went well.
     #[track_caller]
-    pub fn ok(self) -> String {
+    pub(crate) fn ok(self) -> String {
         assert_eq!(self.code, 0, "{}\n{}", self.out, self.err);
         self.out
     }
 
     /// The JSON that it wrote, provided that it went well.
     #[track_caller]
-    pub fn json(self) -> Value {
+    pub(crate) fn json(self) -> Value {
         let out = self.ok();
         serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"))
     }
 
     /// What it wrote to standard error, provided that it failed with this exit code.
     #[track_caller]
-    pub fn failed(self, code: i32) -> String {
+    pub(crate) fn failed(self, code: i32) -> String {
         assert_eq!(self.code, code, "{}\n{}", self.out, self.err);
         self.err
     }
 }
 
 /// The AWS command line, with the operator's key.
-pub async fn aws(server: &Server, arguments: &[&str]) -> Ran {
+pub(crate) async fn aws(server: &Server, arguments: &[&str]) -> Ran {
     let mut command = with_key(server, installed("DAYBOOK_TEST_AWS"));
     command.args(arguments);
     finished(command).await
 }
 
 /// A script of `tests/clients` in Python, with the operator's key.
-pub async fn python(server: &Server, script: &str, arguments: &[&OsStr]) -> Ran {
+pub(crate) async fn python(server: &Server, script: &str, arguments: &[&OsStr]) -> Ran {
     let mut command = with_key(server, installed("DAYBOOK_TEST_PYTHON"));
     command.arg(beside(script)).args(arguments);
     finished(command).await
 }
 
-/// A script of `tests/clients` in Node.js. It finds its packages below the folder of
-/// [`node_modules`], which it is told in `NODE_MODULES`.
-pub async fn node(script: &str, arguments: &[&str]) -> Ran {
+/// A script of `tests/clients` in Node.js, which is told in `NODE_MODULES` where its packages are.
+pub(crate) async fn node(script: &str, arguments: &[&str]) -> Ran {
     let mut command = Command::new("node");
     command
         .arg(beside(script))
         .args(arguments)
-        .env("NODE_MODULES", node_modules());
+        .env("NODE_MODULES", installed("DAYBOOK_TEST_NODE_MODULES"));
     finished(command).await
 }
 
-/// The folder with the packages for Node.js.
-pub fn node_modules() -> PathBuf {
-    installed("DAYBOOK_TEST_NODE_MODULES")
+/// Gives a function's folder the packages for Node.js, as `npm install` would.
+pub(crate) fn link_node(folder: &Path) {
+    let packages = installed("DAYBOOK_TEST_NODE_MODULES");
+    std::os::unix::fs::symlink(packages, folder.join("node_modules")).unwrap();
 }
 
-/// The interpreter with the packages for Python.
-pub fn python_interpreter() -> PathBuf {
-    installed("DAYBOOK_TEST_PYTHON")
+/// Gives a function's folder the environment for Python, as `python3 -m venv .venv` and `pip
+/// install` would.
+pub(crate) fn link_python(folder: &Path) {
+    let python = installed("DAYBOOK_TEST_PYTHON");
+    let environment = python.ancestors().nth(2).expect("it is in an environment");
+    std::os::unix::fs::symlink(environment, folder.join(".venv")).unwrap();
 }
 
 /// The `daybook` command line, talking to the server.
-pub async fn daybook(server: &Server, arguments: &[&str]) -> Ran {
+pub(crate) async fn daybook(server: &Server, arguments: &[&str]) -> Ran {
     let mut command = Command::new(program());
     command
         .args(["--server", &server.api])
@@ -90,7 +93,7 @@ pub async fn daybook(server: &Server, arguments: &[&str]) -> Ran {
 }
 
 /// Runs it to its end.
-pub async fn finished(mut command: Command) -> Ran {
+pub(crate) async fn finished(mut command: Command) -> Ran {
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let output = tokio::time::timeout(PATIENCE, output).await;
     let output = output.expect("it ends in time").expect("it starts");
@@ -121,7 +124,8 @@ fn with_key(server: &Server, program: PathBuf) -> Command {
     command
 }
 
-fn installed(variable: &str) -> PathBuf {
+/// What `./test` installed or built, and named in this variable.
+pub(crate) fn installed(variable: &str) -> PathBuf {
     let path = std::env::var_os(variable);
     path.map(PathBuf::from)
         .unwrap_or_else(|| panic!("{variable} is not set; ./test installs the clients and sets it"))

@@ -6,6 +6,7 @@
 //! ```
 //! Nothing here waits for a fixed time: [`eventually`] asks until the answer is there.
 
+pub(crate) mod clients;
 pub(crate) mod wire;
 
 use std::path::{Path, PathBuf};
@@ -52,7 +53,7 @@ write = ["results/*"]
 "#;
 
 /// How long a condition may take that must come true. Generous: the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 /// How long between two looks at a condition.
 const POLL: Duration = Duration::from_millis(20);
 /// What GraphQL gives at once.
@@ -116,17 +117,32 @@ where
 
 /// A folder with a config, its buckets and a data directory. Servers come and go on it.
 pub(crate) struct Ledger {
-    dir: TempDir,
+    folder: PathBuf,
+    data: &'static str,
+    /// Removed with it, if it is its own.
+    _folder: Option<TempDir>,
 }
 
 impl Ledger {
     /// A new ledger with this config.
     pub(crate) fn new(config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let ledger = Self {
-            dir: tempfile::tempdir().expect("a temporary folder"),
+            folder: folder.path().to_owned(),
+            data: "data",
+            _folder: Some(folder),
         };
         ledger.write("daybook.toml", config);
         ledger
+    }
+
+    /// One that is there already, with its data directory in this folder of it.
+    pub(crate) fn at(folder: &Path, data: &'static str) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            data,
+            _folder: None,
+        }
     }
 
     /// `inbox`, `results` and the built-in `uppercase`.
@@ -136,7 +152,7 @@ impl Ledger {
 
     /// A path in its folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
+        self.folder.join(name)
     }
 
     /// Writes a file in its folder, with the folders on the way.
@@ -153,7 +169,7 @@ impl Ledger {
 
     /// Its data directory.
     pub(crate) fn data_dir(&self) -> PathBuf {
-        self.path("data")
+        self.path(self.data)
     }
 
     fn serve_command(&self) -> Command {
@@ -207,7 +223,7 @@ impl Ledger {
 
     /// The processes that were started for this ledger's functions.
     pub(crate) fn function_processes(&self) -> Vec<String> {
-        let folder = self.dir.path().as_os_str().as_encoded_bytes();
+        let folder = self.folder.as_os_str().as_encoded_bytes();
         let mut found = Vec::new();
         for entry in std::fs::read_dir("/proc").expect("processes are listed") {
             let path = entry.expect("processes are listed").path();
@@ -224,11 +240,26 @@ impl Ledger {
 
     /// Serves it where that must fail: the exit code and what it said.
     pub(crate) async fn start_refused(&self) -> (i32, String) {
-        let output = tokio::time::timeout(PATIENCE, self.serve_command().output()).await;
-        let output = output.expect("it ends by itself").expect("it starts");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        (output.status.code().expect("it was not killed"), said)
+        refused(self.serve_command()).await
     }
+
+    /// The same where a variable of the environment is another.
+    pub(crate) async fn start_refused_with(
+        &self,
+        name: &str,
+        value: impl AsRef<std::ffi::OsStr>,
+    ) -> (i32, String) {
+        let mut command = self.serve_command();
+        command.env(name, value);
+        refused(command).await
+    }
+}
+
+async fn refused(mut command: Command) -> (i32, String) {
+    let output = tokio::time::timeout(PATIENCE, command.output()).await;
+    let output = output.expect("it ends by itself").expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code().expect("it was not killed"), said)
 }
 
 /// What a server wrote to standard error.
