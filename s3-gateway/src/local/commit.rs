@@ -9,7 +9,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use daybook_domain::ObjectKey;
 use daybook_domain::stored_object::Channel;
@@ -178,6 +178,8 @@ impl Bucket {
     /// Links a file among the kept versions of its key.
     pub(crate) fn keep(&self, path: &Path, stamp: &Stamp) -> io::Result<Kept> {
         let dir = self.root.join(versions_path(&stamp.key));
+        // Until the version is in it, the folder is empty, and a sweep would remove it.
+        let _staying = self.versions.read().unwrap_or_else(PoisonError::into_inner);
         durable::create_dirs(&self.root, &dir)?;
         let kept = dir.join(&stamp.version_id);
         match fs::hard_link(path, &kept) {

@@ -5,7 +5,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use daybook_domain::execution::ObjectAccess;
@@ -33,6 +33,9 @@ pub(crate) struct Bucket {
     pub(crate) hidden: Mutex<BTreeSet<String>>,
     /// Whether a removal may be missing from the ledger, so that the kept versions must be read.
     pub(crate) removals_open: AtomicBool,
+    /// Held for reading while a version is put into its folder, for writing while a folder is
+    /// removed.
+    pub(crate) versions: RwLock<()>,
     locks: Arc<KeyLocks>,
 }
 
@@ -71,6 +74,7 @@ impl Bucket {
             sequence,
             hidden: Mutex::default(),
             removals_open: AtomicBool::new(true),
+            versions: RwLock::default(),
             locks: Arc::default(),
         })
     }

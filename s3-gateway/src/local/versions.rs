@@ -3,8 +3,8 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use std::os::unix::fs::MetadataExt;
@@ -144,6 +144,10 @@ impl Bucket {
             for entry in fs::read_dir(folder.path())? {
                 swept += usize::from(self.sweep_version(&digest, &entry?.path(), now)?);
             }
+            let _alone = self
+                .versions
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
             // Fails while there is something in it.
             let _ = fs::remove_dir(folder.path());
         }

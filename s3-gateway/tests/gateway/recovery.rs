@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use daybook_domain::stored_object::{Channel, ObjectCommand};
@@ -176,6 +177,24 @@ async fn kept_versions_go_after_retain() {
             world.client.get("inbox", "k").await.expect(200).text(),
             "two"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sweep_takes_no_folder_from_under_a_write() {
+    let limits = Limits {
+        sweep_every: Duration::from_micros(100),
+        ..Limits::default()
+    };
+    let world = World::with(limits, Duration::from_secs(3600)).await;
+    tokio::spawn(Arc::clone(&world.gateway).watch(world.shutdown.clone()));
+    // The first version that is kept of a key makes a folder, which is empty for a moment.
+    for key in (0..200).map(|number| format!("k{number}")) {
+        let first = world.client.put("inbox", &key, "one").await.expect(200);
+        world.client.put("inbox", &key, "two").await.expect(200);
+        let version = first.header("x-amz-version-id").unwrap();
+        let kept = world.client.get_version("inbox", &key, version).await;
+        assert_eq!(kept.expect(200).text(), "one");
     }
 }
 
