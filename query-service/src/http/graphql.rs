@@ -147,15 +147,21 @@ fn is_request_error(response: &GraphqlResponse) -> bool {
 }
 
 fn answer(media: Media, status: StatusCode, response: GraphqlResponse) -> Response {
-    let mut body = serde_json::to_value(&response).unwrap_or_default();
-    // A request that did not run has no data at all, rather than data that is null.
-    if is_request_error(&response)
-        && let Some(fields) = body.as_object_mut()
-    {
-        fields.remove("data");
-    }
-    let headers = [(CONTENT_TYPE, media.content_type())];
-    (status, headers, body.to_string()).into_response()
+    // Written as it is, which keeps the fields in the order in which they were asked for. A request
+    // that did not run has no data at all, rather than data that is null.
+    let body = if is_request_error(&response) {
+        let mut body = serde_json::to_value(&response).unwrap_or_default();
+        if let Some(fields) = body.as_object_mut() {
+            fields.remove("data");
+        }
+        body.to_string()
+    } else {
+        match serde_json::to_string(&response) {
+            Ok(body) => body,
+            Err(error) => return (StatusCode::INTERNAL_SERVER_ERROR, text(error)).into_response(),
+        }
+    };
+    (status, [(CONTENT_TYPE, media.content_type())], body).into_response()
 }
 
 fn malformed(media: Media, message: String) -> Response {
