@@ -84,3 +84,6 @@ impl Config {
         check::check(file, path, &folder, data_dir)
     }
 }
+
+#[cfg(test)]
+mod tests;
