@@ -2,13 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::support::clients::node;
-use crate::support::{Ledger, PATIENCE, Server, eventually};
+use crate::support::socket::Socket;
+use crate::support::{Ledger, Server, eventually};
 
 #[tokio::test]
 async fn the_graphql_over_http_audits_pass() {
@@ -24,6 +22,18 @@ async fn the_graphql_over_http_audits_pass() {
         .filter(|audit| audit["status"] != "ok")
         .collect();
     assert!(failed.is_empty(), "{failed:#?}");
+}
+
+#[tokio::test]
+async fn answers_keep_the_order_of_the_question() {
+    let ledger = Ledger::uppercase();
+    let server = ledger.start().await;
+    let path = "/graphql?query=%7Bpipelines%7Brevision%20name%7Dledger%7Bposition%7Dfunctions%7Bname%7D%7D";
+    let (status, text) = server.get(path).await;
+    assert_eq!(status, 200, "{text}");
+    let fields = ["pipelines", "revision", "name", "ledger", "functions"];
+    let found = fields.map(|field| text.find(&format!("\"{field}\":")).expect(field));
+    assert!(found.is_sorted(), "{text}");
 }
 
 #[tokio::test]
@@ -381,45 +391,6 @@ fn keys_of(connection: &Value) -> Vec<String> {
     let nodes = connection["nodes"].as_array().expect("nodes");
     let key = |node: &Value| node["key"].as_str().expect("a key").to_owned();
     nodes.iter().map(key).collect()
-}
-
-/// A socket that speaks graphql-transport-ws.
-struct Socket(
-    tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>,
-);
-
-impl Socket {
-    /// Opens one as a page of `origin` would; nothing if that is refused.
-    async fn open(server: &Server, origin: Option<&str>) -> Option<Self> {
-        let url = format!("{}/graphql/ws", server.api.replace("http://", "ws://"));
-        let mut request = url.into_client_request().expect("a request");
-        let headers = request.headers_mut();
-        let protocol = "graphql-transport-ws".parse().expect("a header");
-        headers.insert("sec-websocket-protocol", protocol);
-        if let Some(origin) = origin {
-            headers.insert("origin", origin.parse().expect("a header"));
-        }
-        let (socket, _) = tokio_tungstenite::connect_async(request).await.ok()?;
-        Some(Self(socket))
-    }
-
-    async fn send(&mut self, message: Value) {
-        let message = Message::text(message.to_string());
-        self.0.send(message).await.expect("the server listens");
-    }
-
-    /// The next message.
-    async fn next(&mut self) -> Value {
-        loop {
-            let message = tokio::time::timeout(PATIENCE, self.0.next()).await;
-            let message = message.expect("a message in time");
-            match message.expect("the socket is open").expect("a message") {
-                Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
-                Message::Close(why) => panic!("closed: {why:?}"),
-                _ => {}
-            }
-        }
-    }
 }
 
 const OBJECTS: &str = r"

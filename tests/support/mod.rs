@@ -7,6 +7,7 @@
 //! Nothing here waits for a fixed time: [`eventually`] asks until the answer is there.
 
 pub(crate) mod clients;
+pub(crate) mod socket;
 pub(crate) mod wire;
 
 use std::path::{Path, PathBuf};

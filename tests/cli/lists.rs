@@ -1,0 +1,199 @@
+//! What the ledger holds, in every format; the audit trail page by page and live; and configs.
+
+use serde_json::{Value, json};
+
+use crate::support::{Ledger, PATIENCE, program};
+
+use super::{alone, failed_execution, output, three_files};
+
+#[tokio::test]
+async fn lists_come_as_tables_as_json_and_as_lines() {
+    let ledger = Ledger::uppercase();
+    let server = three_files(&ledger).await;
+    let execution = failed_execution(&server).await;
+    for (command, rows, columns) in [
+        (&["objects"][..], 5, "STATUS OBJECT BYTES ARRIVED"),
+        (
+            &["objects", "--bucket", "inbox"],
+            3,
+            "STATUS OBJECT BYTES ARRIVED",
+        ),
+        (
+            &["objects", "--bucket", "inbox", "--prefix", "b"],
+            1,
+            "STATUS OBJECT BYTES ARRIVED",
+        ),
+        (
+            &["objects", "--status", "failed"],
+            1,
+            "STATUS OBJECT BYTES ARRIVED",
+        ),
+        (
+            &["objects", "--limit", "2"],
+            2,
+            "STATUS OBJECT BYTES ARRIVED",
+        ),
+        (
+            &["executions"],
+            3,
+            "STATUS EXECUTION PIPELINE OBJECT RUN STARTED ERROR",
+        ),
+        (
+            &[
+                "executions",
+                "--pipeline",
+                "uppercase",
+                "--status",
+                "SUCCEEDED",
+            ],
+            2,
+            "STATUS EXECUTION PIPELINE OBJECT RUN STARTED ERROR",
+        ),
+        (
+            &["events", "--type", "ObjectCreated"],
+            5,
+            "POSITION RECORDED TYPE STREAM ACTOR",
+        ),
+        (
+            &["events", "--stream", "object-inbox/bad.txt"],
+            1,
+            "POSITION RECORDED TYPE STREAM ACTOR",
+        ),
+        (&["projections", "list"], 9, "READ MODEL POSITION LAG STATE"),
+    ] {
+        let table = output(&server, command, "table").await.ok();
+        let mut lines = table.lines();
+        let heading: Vec<_> = lines.next().unwrap().split_whitespace().collect();
+        assert_eq!(heading.join(" "), columns, "{command:?}");
+        assert_eq!(lines.count(), rows, "{command:?}:\n{table}");
+        let document = output(&server, command, "json").await.json();
+        let list = document.as_array().expect("a list");
+        assert_eq!(list.len(), rows, "{command:?}");
+        let text = output(&server, command, "jsonl").await.ok();
+        let one_a_line: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(&one_a_line, list, "{command:?}");
+    }
+    let none = output(&server, &["objects", "--bucket", "nothing"], "table").await;
+    assert_eq!(none.ok(), "(none)\n");
+
+    for (command, field, expected, told) in [
+        (
+            &["status"][..],
+            "/functions/0/name",
+            "uppercase",
+            "ledger at position ",
+        ),
+        (
+            &["show", "s3://inbox/bad.txt"],
+            "/status",
+            "FAILED",
+            "s3://inbox/bad.txt  FAILED  3 bytes",
+        ),
+        (
+            &["show", &execution],
+            "/status",
+            "FAILED",
+            "FAILED     NotText: ",
+        ),
+    ] {
+        let text = output(&server, command, "table").await.ok();
+        assert!(text.contains(told), "{command:?}:\n{text}");
+        let document = output(&server, command, "json").await.json();
+        assert_eq!(
+            document.pointer(field),
+            Some(&json!(expected)),
+            "{command:?}"
+        );
+        let line = output(&server, command, "jsonl").await.ok();
+        assert_eq!(line.lines().count(), 1, "{command:?}");
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), document);
+    }
+}
+
+#[tokio::test]
+async fn a_config_is_checked_and_shown_without_its_secrets() {
+    let ledger = Ledger::uppercase();
+    let config = ledger.config();
+    let config = config.to_str().unwrap();
+    let said = alone(&["config", "check", "--config", config]).await.ok();
+    assert!(said.contains("can run"), "{said}");
+    let shown = alone(&["config", "show", "--config", config]).await.ok();
+    assert!(shown.contains("uppercase"), "{shown}");
+    assert!(!shown.contains("a-secret-of-the-tests"), "{shown}");
+    let text = std::fs::read_to_string(config).unwrap();
+    ledger.write("daybook.toml", text.replace("suffix", "sufix"));
+    let ran = alone(&["config", "check", "--config", config]).await;
+    assert_eq!(ran.code, 3);
+    assert!(ran.out.contains("sufix"), "{}", ran.out);
+    let said = alone(&["config", "show", "--config", config])
+        .await
+        .failed(1);
+    assert!(said.contains("sufix"), "{said}");
+}
+
+#[tokio::test]
+async fn events_are_paged_and_followed() {
+    let ledger = Ledger::uppercase();
+    let server = three_files(&ledger).await;
+    let head = server.events(&[]).await.len();
+    let mut after = 0;
+    let mut seen = 0;
+    loop {
+        let position = after.to_string();
+        let page = ["events", "--after", &position, "--limit", "7"];
+        let page = output(&server, &page, "json").await.json();
+        let page = page.as_array().unwrap().clone();
+        for event in &page {
+            seen += 1;
+            assert_eq!(event["position"], seen);
+        }
+        let Some(last) = page.last() else { break };
+        after = last["position"].as_u64().unwrap();
+    }
+    assert_eq!(seen, head);
+
+    let mut follower = tokio::process::Command::new(program())
+        .args(["--server", &server.api, "--output", "jsonl", "events"])
+        .args([
+            "--after",
+            "0",
+            "--follow",
+            "--type",
+            "ObjectCreated",
+            "--limit",
+            "2",
+        ])
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(
+        follower.stdout.take().unwrap(),
+    ));
+    let client = server.client();
+    let mut positions = Vec::new();
+    for round in 0..8 {
+        if round == 5 {
+            // All that there was is told; what comes now comes live.
+            client.put("inbox", "live.txt", "x".into()).await.unwrap();
+            server.settled("inbox", "live.txt").await;
+        }
+        if round == 7 {
+            client.put("inbox", "later", "x".into()).await.unwrap();
+        }
+        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await;
+        let line = line.expect("a line in time").unwrap().unwrap();
+        let event: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(event["type"], "ObjectCreated");
+        positions.push(event["position"].as_u64().unwrap());
+    }
+    let recorded: Vec<_> = server.events(&["ObjectCreated"]).await;
+    let recorded: Vec<_> = recorded
+        .iter()
+        .map(|event| event["position"].as_u64().unwrap())
+        .collect();
+    assert_eq!(positions, recorded);
+}
