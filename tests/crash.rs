@@ -59,6 +59,7 @@ async fn what_was_acknowledged_survives_any_number_of_kills() {
         .collect();
 
     let share = usize::try_from(objects.div_ceil(rounds)).unwrap();
+    let mut complaints = Vec::new();
     for round in 0..rounds {
         if random.below(KILL_START_EVERY) == 0 {
             let pause = Duration::from_millis(random.below(KILL_START_WITHIN_MS));
@@ -70,6 +71,7 @@ async fn what_was_acknowledged_survives_any_number_of_kills() {
         // Rather soon than late: in the midst of the puts, or of what follows from them.
         let within = 1 + random.below(KILL_WITHIN_MS);
         tokio::time::sleep(Duration::from_millis(random.below(within))).await;
+        complaints.extend(complaints_of(&server));
         server.kill().await;
         eventually("no function outlives its server", || async {
             ledger.function_processes().is_empty().then_some(())
@@ -85,6 +87,8 @@ async fn what_was_acknowledged_survives_any_number_of_kills() {
             .expect("a writer's puts are answered or broken off");
     }
 
+    complaints.extend(complaints_of(&server));
+    assert_eq!(complaints, Vec::<String>::new(), "servers complained");
     let puts = std::mem::take(&mut *puts.lock().unwrap());
     assert_eq!(puts.len(), plan.len(), "each object was put once");
     let acknowledged = puts.iter().filter(|put| put.acknowledged).count();
@@ -185,6 +189,13 @@ async fn quiet_log(server: &Server) -> Vec<Value> {
     })
     .await;
     server.events(&[]).await
+}
+
+/// What a server says when it cannot do what it should.
+fn complaints_of(server: &Server) -> Vec<String> {
+    let log = server.log();
+    let complaints = log.lines().filter(|line| line.contains("ERROR"));
+    complaints.map(str::to_owned).collect()
 }
 
 fn check_log(log: &[Value]) {
