@@ -1,5 +1,8 @@
 //! How lists are printed: tables for people, JSON for programs.
 
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
+
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 
@@ -11,19 +14,47 @@ pub(crate) type Column = (&'static str, fn(&Value) -> String);
 /// Prints rows in the format asked for.
 pub(crate) fn list(format: Format, rows: &[Value], columns: &[Column]) {
     match format {
-        Format::Table => println!("{}", table(rows, columns)),
-        Format::Json => println!("{:#}", Value::Array(rows.to_vec())),
-        Format::Jsonl => rows.iter().for_each(|row| println!("{row}")),
+        Format::Table => line(table(rows, columns)),
+        Format::Json => line(format_args!("{:#}", Value::Array(rows.to_vec()))),
+        Format::Jsonl => rows.iter().for_each(line),
     }
 }
 
 /// Prints one document: as text for people, if there is one.
 pub(crate) fn document(format: Format, value: &Value, text: impl FnOnce() -> String) {
     match format {
-        Format::Table => println!("{}", text()),
-        Format::Json => println!("{value:#}"),
-        Format::Jsonl => println!("{value}"),
+        Format::Table => line(text()),
+        Format::Json => line(format_args!("{value:#}")),
+        Format::Jsonl => line(value),
     }
+}
+
+/// Prints a line. Once the reader is gone (`| head`) nobody is left to tell anything, so the
+/// program ends.
+pub(crate) fn line(text: impl Display) {
+    match writeln!(std::io::stdout(), "{text}") {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => {
+            eprintln!("daybook: standard output cannot be written: {error}");
+            std::process::exit(1);
+        }
+    }
+}
+
+/// A text with its control characters written out, so that a key or a message of somebody else's
+/// neither breaks a line nor steers the terminal. Tabs stay.
+pub(crate) fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            letter if letter.is_control() && letter != '\t' => {
+                plain.extend(letter.escape_default())
+            }
+            letter => plain.push(letter),
+        }
+    }
+    plain
 }
 
 /// Rows under headings.
@@ -37,7 +68,7 @@ pub(crate) fn table(rows: &[Value], columns: &[Column]) -> String {
         .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(columns.iter().map(|(heading, _)| *heading));
     for row in rows {
-        table.add_row(columns.iter().map(|(_, cell)| cell(row)));
+        table.add_row(columns.iter().map(|(_, cell)| plain(&cell(row))));
     }
     table
         .to_string()

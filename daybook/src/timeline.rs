@@ -9,7 +9,7 @@ use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::output::{short, text};
+use crate::output::{plain, short, text};
 
 /// How many events of a stream and executions of an object are told, the newest ones.
 const TOLD: usize = 100;
@@ -63,7 +63,7 @@ pub(crate) fn tell_object(object: &Value) -> String {
     let mut told = format!(
         "s3://{}/{}  {}  {} bytes",
         text(&object["bucket"]),
-        text(&object["key"]),
+        plain(&text(&object["key"])),
         text(&object["status"]),
         text(&object["size"]),
     );
@@ -91,7 +91,7 @@ pub(crate) fn tell_object(object: &Value) -> String {
             text(&execution["id"]),
             text(&execution["pipelineName"]),
             text(&from["bucket"]),
-            text(&from["key"])
+            plain(&text(&from["key"]))
         );
     }
     told
@@ -107,18 +107,16 @@ pub(crate) fn tell_execution(execution: &Value) -> String {
         text(&execution["pipelineRevision"]),
         text(&execution["generation"]),
         text(&execution["object"]["bucket"]),
-        text(&execution["object"]["key"]),
+        plain(&text(&execution["object"]["key"])),
     );
     told.push_str(&lines(nodes(&execution["events"])));
     for attempt in execution["attempts"].as_array().into_iter().flatten() {
         let logs = text(&attempt["logs"]);
         if !logs.is_empty() {
-            let _ = write!(
-                told,
-                "\n\nlogs of attempt {}:\n{}",
-                text(&attempt["attempt"]),
-                logs.trim_end()
-            );
+            let _ = write!(told, "\n\nlogs of attempt {}:", text(&attempt["attempt"]));
+        }
+        for line in logs.trim_end().lines() {
+            let _ = write!(told, "\n{}", plain(line));
         }
     }
     told
@@ -130,7 +128,7 @@ fn lines(mut events: Vec<Value>) -> String {
     for event in events {
         let time = crate::output::time(&event["recordedAt"]);
         let (what, detail) = describe(&event);
-        let _ = write!(told, "\n{time}  {what:<10} {detail}");
+        let _ = write!(told, "\n{time}  {what:<10} {}", plain(&detail));
     }
     told
 }

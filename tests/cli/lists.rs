@@ -114,6 +114,55 @@ async fn lists_come_as_tables_as_json_and_as_lines() {
 }
 
 #[tokio::test]
+async fn a_hostile_key_neither_breaks_a_table_nor_steers_the_terminal() {
+    let ledger = Ledger::uppercase();
+    let server = ledger.start().await;
+    let client = server.client();
+    let key = "two\nlines\u{1b}[2J";
+    client.put("inbox", key, "x".into()).await.unwrap();
+    server.settled("inbox", key).await;
+    let target = format!("s3://inbox/{key}");
+    for command in [
+        &["objects"][..],
+        &["events", "--type", "ObjectCreated"],
+        &["show", &target],
+    ] {
+        let told = output(&server, command, "table").await.ok();
+        assert_eq!(told.lines().count(), 2, "{told}");
+        assert!(told.contains(r"inbox/two\nlines\u{1b}[2J"), "{told}");
+        assert!(!told.contains('\u{1b}'), "{told}");
+    }
+    let document = output(&server, &["objects"], "json").await.json();
+    assert_eq!(document[0]["key"], key);
+}
+
+#[tokio::test]
+async fn a_reader_that_has_seen_enough_is_no_error() {
+    let ledger = Ledger::uppercase();
+    let server = three_files(&ledger).await;
+    for command in [
+        &["events"][..],
+        &["objects"],
+        &["status"],
+        &["events", "--follow"],
+    ] {
+        let mut child = tokio::process::Command::new(program())
+            .args(["--server", &server.api])
+            .args(command)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let ended = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
+        let ended = ended.expect("it ends").unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!((ended.status.code(), &*said), (Some(0), ""), "{command:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_config_is_checked_and_shown_without_its_secrets() {
     let ledger = Ledger::uppercase();
     let config = ledger.config();

@@ -66,15 +66,15 @@ pub(super) async fn run(client: &Client, format: Format, args: EventsArgs) -> Re
         let rows = page(client, &filter, from, PAGE).await?;
         for row in &rows {
             match format {
-                Format::Table => println!(
+                Format::Table => output::line(output::plain(&format!(
                     "{:<9} {}  {:<24} {}  {}",
                     text(&row["position"]),
                     time(&row["recordedAt"]),
                     text(&row["type"]),
                     text(&row["stream"]),
                     text(&row["actor"])
-                ),
-                Format::Json | Format::Jsonl => println!("{row}"),
+                ))),
+                Format::Json | Format::Jsonl => output::line(row),
             }
         }
         after = rows
