@@ -45,6 +45,17 @@ pub(crate) struct Kept {
     pub(crate) new: bool,
 }
 
+impl Kept {
+    /// Makes sure that it outlives a power failure, unless a sweep found it past `retain` and
+    /// removed it already.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        match durable::sync_parent(&self.path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            synced => synced,
+        }
+    }
+}
+
 impl Bucket {
     /// Makes a write visible and has it recorded. Runs to its end even if the caller is dropped.
     pub(crate) async fn commit(self: &Arc<Self>, write: Write) -> Result<Stamp, StoreError> {
@@ -140,7 +151,7 @@ impl Bucket {
             self.retire_hidden(key)?;
         }
         if let Some(kept) = kept {
-            durable::sync_parent(&kept.path)?;
+            kept.sync()?;
         }
         Ok((file, stamp))
     }

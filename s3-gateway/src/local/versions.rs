@@ -97,7 +97,7 @@ impl Bucket {
         let kept = self.keep(&found.path, &stamp)?;
         stamp::write_removal(&self.root, &found.file, &stamp, &removal)?;
         found.file.sync_all()?;
-        durable::sync_parent(&kept.path)?;
+        kept.sync()?;
         {
             let pass = scope
                 .as_ref()
