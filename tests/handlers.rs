@@ -7,8 +7,8 @@ use std::process::Command;
 use daybook_s3_gateway::client::S3Client;
 use serde_json::{Value, json};
 
-use crate::support::clients::{installed, link_node, link_python};
-use crate::support::{Ledger, OPERATOR, Server};
+use crate::support::clients::{Ran, finished, installed, link_node, link_python};
+use crate::support::{Ledger, OPERATOR, Server, program};
 
 /// A space, a plus sign and a letter beyond ASCII: each is written differently in the event.
 const KEY: &str = "a folder/b+ü.txt";
@@ -155,8 +155,11 @@ async fn a_missing_client_is_named_with_its_remedy() {
         }
         let (code, said) = ledger.start_refused().await;
         assert_eq!(code, 1, "{said}");
+        let checked = config_check(&ledger).await;
+        assert_eq!(checked.code, 3, "{}", checked.err);
         for remedy in remedies {
             assert!(said.contains(remedy), "{remedy:?} is not said:\n{said}");
+            assert!(checked.out.contains(remedy), "{}", checked.out);
         }
     }
 }
@@ -185,6 +188,13 @@ async fn a_missing_interpreter_is_named_with_its_remedy() {
         assert_eq!(code, 1, "{said}");
         assert!(said.contains(remedy), "{remedy:?} is not said:\n{said}");
     }
+}
+
+async fn config_check(ledger: &Ledger) -> Ran {
+    let mut command = tokio::process::Command::new(program());
+    command.args(["config", "check", "--config"]);
+    command.arg(ledger.config());
+    finished(command).await
 }
 
 /// A ledger with the files of an example that git keeps.

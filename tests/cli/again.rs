@@ -92,8 +92,12 @@ async fn a_replay_runs_what_failed_on_the_fixed_code() {
     assert_eq!(replay["reason"], "the handler is fixed");
     let listed = output(&server, &["replay", "list"], "json").await.json();
     assert_eq!(listed, json!([replay]));
-    let table = daybook(&server, &["replay", "list"]).await.ok();
-    assert!(table.contains("3 of 3"), "{table}");
+    for command in [&["replay", "list"][..], &["replay", "show", id]] {
+        let table = output(&server, command, "table").await.ok();
+        assert!(table.contains("  3 of 3  "), "{table}");
+        let line = output(&server, command, "jsonl").await.json();
+        assert_eq!(line, replay);
+    }
 
     for key in ["bad-1", "bad-2", "bad-3"] {
         server.settled("inbox", key).await;

@@ -61,9 +61,15 @@ async fn an_export_is_recorded_and_can_be_verified() {
         std::fs::write(&events, bytes).unwrap();
         let ran = alone(&verify).await;
         assert_eq!(ran.code, 3, "{what}: {} {}", ran.out, ran.err);
+        let ran = alone(&["verify", folder, "--output", "jsonl"]).await;
+        assert_eq!(ran.code, 3, "{what}");
+        let answer: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!(answer["valid"], false, "{what}");
     }
     std::fs::write(&events, &whole).unwrap();
-    alone(&verify).await.ok();
+    let answer = alone(&["verify", folder, "--output", "json"]).await.json();
+    assert_eq!(answer["valid"], true);
+    assert_eq!(answer["sha256"], manifest["sha256"]);
     std::fs::remove_file(&events).unwrap();
     let said = alone(&verify).await.failed(1);
     assert!(said.contains("events.jsonl cannot be read"), "{said}");
