@@ -2,6 +2,7 @@
 //! one by one until the plan is done.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use daybook_domain::execution::{Cause, ExecutionEvent, Status};
 use daybook_domain::replay::{
@@ -21,6 +22,9 @@ const PAGE: usize = 5_000;
 /// After how many starts the progress is recorded: so many are at most repeated after a crash,
 /// and repeating them starts nothing anew.
 const PROGRESS_EVERY: u64 = 100;
+
+/// How long a replay waits before it tries again what the ledger could not take.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// The most executions of one replay. The plan is one document.
 pub(crate) const MAX_PLAN: usize = 1_000_000;
@@ -48,7 +52,7 @@ pub(crate) async fn choose(
         let Some(last) = page.last() else { break };
         after = last.position;
         for event in page.iter().filter(|event| event.position <= head) {
-            runs.fold(event, selection)?;
+            runs.fold(event, selection, ledger).await?;
         }
     }
     let plan = runs.chosen(selection);
@@ -81,10 +85,11 @@ struct Run {
 }
 
 impl Runs {
-    fn fold(
+    async fn fold(
         &mut self,
         event: &RecordedEvent,
         selection: &Selection,
+        ledger: &Ledger,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let Some(id) = event.stream.as_str().strip_prefix("execution-") else {
             return Ok(());
@@ -93,6 +98,7 @@ impl Runs {
         let status = match &*event.event_type {
             "ExecutionStarted" => {
                 let body = serde_json::from_slice(&event.data)?;
+                let body = ledger.blobs().hydrate(body).await?;
                 let decoded =
                     ExecutionEvent::from_json(&event.event_type, event.schema_version, body)?;
                 if let ExecutionEvent::ExecutionStarted(started) = decoded
@@ -143,43 +149,54 @@ impl Runs {
 }
 
 /// Starts what is left of a replay's plan. Runs again after a crash where it had recorded its
-/// progress; starting twice is starting once.
+/// progress; starting twice is starting once. What cannot be done now is tried again until the
+/// replay is over or the process stops.
 pub(crate) async fn drive(ledger: Ledger, id: ReplayId, cancel: CancellationToken) {
-    let replay = match ledger.load::<Replay>(&stream_of(id)).await {
-        Ok(Some(replay)) if replay.phase == Some(ReplayPhase::Running) => replay,
-        Ok(_) => return,
-        Err(error) => {
-            tracing::error!(replay = %id, %error, "the replay could not be loaded");
-            return;
+    while let Err(error) = go_on(&ledger, id, &cancel).await {
+        tracing::warn!(replay = %id, %error, "the replay pauses");
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = cancel.cancelled() => return,
         }
+    }
+}
+
+/// Goes on until the plan is done, the replay is over, or the ledger does not answer.
+async fn go_on(
+    ledger: &Ledger,
+    id: ReplayId,
+    cancel: &CancellationToken,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let replay = match ledger.load::<Replay>(&stream_of(id)).await? {
+        Some(replay) if replay.phase == Some(ReplayPhase::Running) => replay,
+        _ => return Ok(()),
     };
     let mut done = replay.done;
     let start = usize::try_from(done).unwrap_or(usize::MAX);
     for of in replay.plan.iter().skip(start) {
         if cancel.is_cancelled() {
-            return;
+            return Ok(());
         }
         let cause = Cause::Replay {
             of: *of,
             replay: id,
         };
-        match redrive::redrive(&ledger, *of, cause, CommandId(id.0), &replay.actor).await {
+        match redrive::redrive(ledger, *of, cause, CommandId(id.0), &replay.actor).await {
             Ok(_) => {}
-            Err(RedriveError::Ledger(error)) => {
-                tracing::error!(replay = %id, %error, "the replay stopped; it goes on at the next start");
-                return;
-            }
+            Err(error @ RedriveError::Ledger(_)) => return Err(error.into()),
             Err(error) => tracing::warn!(replay = %id, %error, "left out of the replay"),
         }
         done += 1;
         let all = done == replay.plan.len() as u64;
-        if (all || done.is_multiple_of(PROGRESS_EVERY))
-            && let Err(error) = progress(&ledger, id, done).await
-        {
-            tracing::info!(replay = %id, %error, "the replay goes no further");
-            return;
+        if all || done.is_multiple_of(PROGRESS_EVERY) {
+            match progress(ledger, id, done).await {
+                // Cancelled meanwhile.
+                Err(CommandError::Refused(_)) => return Ok(()),
+                result => result?,
+            }
         }
     }
+    Ok(())
 }
 
 async fn progress(

@@ -87,13 +87,19 @@ pub struct CommandService {
     worker: WorkerId,
     grace: Duration,
     shutdown: CancellationToken,
-    conductor: JoinHandle<Result<(), FoldError>>,
+    conductor: Work,
+}
+
+/// The conductor, before and after it began.
+enum Work {
+    Waiting(Box<Conductor>),
+    Begun(JoinHandle<Result<(), FoldError>>),
 }
 
 impl CommandService {
-    /// Catches up with the log, makes the config known, joins as a worker and begins to work.
-    /// Writes that had not been acknowledged are made good by the gateway's own scan, see
-    /// [`Gateway::rescan`].
+    /// Catches up with the log, makes the config known and joins as a worker. Nothing runs before
+    /// [`CommandService::begin`]. Writes that had not been acknowledged are made good by the
+    /// gateway's own scan, see [`Gateway::rescan`].
     pub async fn start(
         log: Arc<dyn EventLog>,
         blobs: BlobStore,
@@ -114,7 +120,7 @@ impl CommandService {
             config.policies,
         ));
         let host = FunctionHost::new(storage, config.host);
-        let worklist = catch_up(&ledger, &config.worklist_path).await?;
+        let mut worklist = catch_up(&ledger, &config.worklist_path).await?;
         let (functions, pipelines) = (config.functions, config.pipelines);
         publish(
             &ledger,
@@ -135,7 +141,8 @@ impl CommandService {
             version: config.version,
         };
         command_worker(&ledger, worker, worker, join).await?;
-        let shutdown = CancellationToken::new();
+        // What was just made known counts for the first thing that runs.
+        fold_up_to_head(&ledger, &mut worklist).await?;
         let conductor = Conductor::new(ConductorConfig {
             ledger: ledger.clone(),
             host: host.clone(),
@@ -145,16 +152,24 @@ impl CommandService {
             checkpoint: config.worklist_path,
             worklist,
         });
-        let conductor = tokio::spawn(conductor.run(shutdown.clone()));
         Ok(Self {
             ledger,
             gateway,
             host,
             worker,
             grace: config.grace,
-            shutdown,
-            conductor,
+            shutdown: CancellationToken::new(),
+            conductor: Work::Waiting(Box::new(conductor)),
         })
+    }
+
+    /// Begins to work: call it when the gateway serves, since functions go there at once.
+    pub fn begin(mut self) -> Self {
+        if let Work::Waiting(conductor) = self.conductor {
+            let running = tokio::spawn(conductor.run(self.shutdown.clone()));
+            self.conductor = Work::Begun(running);
+        }
+        self
     }
 
     /// The S3 gateway, to be served on its own listener.
@@ -175,7 +190,10 @@ impl CommandService {
     /// Waits until the service ends by itself, which it does only when the log holds what it
     /// cannot read.
     pub async fn failed(&mut self) -> Box<dyn std::error::Error + Send + Sync> {
-        match (&mut self.conductor).await {
+        let Work::Begun(conductor) = &mut self.conductor else {
+            return std::future::pending().await;
+        };
+        match conductor.await {
             Ok(Ok(())) => "the command service ended".into(),
             Ok(Err(error)) => Box::new(error),
             Err(error) => Box::new(error),
@@ -187,8 +205,9 @@ impl CommandService {
     pub async fn stop(self) {
         self.shutdown.cancel();
         self.host.shutdown(self.grace).await;
-        if !self.conductor.is_finished()
-            && tokio::time::timeout(self.grace + STOP_SLACK, self.conductor)
+        if let Work::Begun(conductor) = self.conductor
+            && !conductor.is_finished()
+            && tokio::time::timeout(self.grace + STOP_SLACK, conductor)
                 .await
                 .is_err()
         {
@@ -205,8 +224,15 @@ impl CommandService {
 }
 
 async fn catch_up(ledger: &Ledger, path: &std::path::Path) -> Result<Worklist, StartError> {
+    let mut worklist = Worklist::restore(path, ledger.log())
+        .await
+        .unwrap_or_default();
+    fold_up_to_head(ledger, &mut worklist).await?;
+    Ok(worklist)
+}
+
+async fn fold_up_to_head(ledger: &Ledger, worklist: &mut Worklist) -> Result<(), StartError> {
     let head = ledger.log().head().await?;
-    let mut worklist = Worklist::restore(path, head).await.unwrap_or_default();
     while worklist.position < head {
         let page = ledger
             .log()
@@ -222,7 +248,7 @@ async fn catch_up(ledger: &Ledger, path: &std::path::Path) -> Result<Worklist, S
                 .map_err(|error| StartError::Fold(Box::new(error)))?;
         }
     }
-    Ok(worklist)
+    Ok(())
 }
 
 /// The log has one process at a time, so that whoever had joined and not left is gone.

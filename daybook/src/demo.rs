@@ -78,8 +78,10 @@ pub(crate) async fn run(args: DemoArgs) -> Result<()> {
     let told = tell(&server, &progress).await;
     progress.done();
     server.stop().await;
-    println!("{}", told?);
-    println!("{}", how_to_go_on(&home, &config_path));
+    let told = format!("{}\n{}", told?, how_to_go_on(&home, &config_path));
+    // Removed before anything is printed: a reader that has gone ends the program.
+    drop(home);
+    output::line(told);
     Ok(())
 }
 
@@ -109,7 +111,7 @@ async fn tell(server: &Server, progress: &Progress) -> Result<String> {
     )?;
     writeln!(
         told,
-        "for each and its results land in `results`. What the ledger knows of all that:\n"
+        "for each and its results land in `results`, where no pipeline wants them: UNMATCHED. What the\nledger knows of all that:\n"
     )?;
     writeln!(
         told,

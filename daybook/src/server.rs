@@ -99,6 +99,8 @@ impl Server {
                     .into_future(),
             )),
         ];
+        // Functions go to the gateway at once: only now is it there for them.
+        let command = command.begin();
         Ok(Self {
             api,
             s3,

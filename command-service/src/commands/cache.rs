@@ -1,7 +1,7 @@
 //! The folds that are kept, so that the next command on a stream need not read it again.
 //!
-//! A cached fold may be behind the log when another process writes to the stream: the append then
-//! conflicts, the fold is forgotten and loaded anew.
+//! A cached fold may be behind the log when another process writes to the stream: then the append
+//! conflicts or the aggregate refuses, the fold is forgotten and the command decided anew.
 
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
@@ -27,8 +27,15 @@ impl<A: Aggregate> Cache<A> {
         self.lock().get(stream).cloned()
     }
 
+    /// Keeps a fold, unless a newer one is kept: a slow reader must not put back what it read.
     pub(super) fn put(&self, stream: &str, state: A, version: StreamVersion) {
-        self.lock().put(stream.to_owned(), (state, version));
+        let mut kept = self.lock();
+        let newer = kept
+            .peek(stream)
+            .is_some_and(|(_, known)| *known >= version);
+        if !newer {
+            kept.put(stream.to_owned(), (state, version));
+        }
     }
 
     /// Drops the fold of a stream: it is wrong, or will not be needed again.

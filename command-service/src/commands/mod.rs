@@ -137,17 +137,23 @@ impl Ledger {
         command: A::Command,
         origin: &Origin,
     ) -> Result<Executed<A>, CommandError<A::Error>> {
+        let mut refused_before = false;
         for _ in 0..MAX_CONFLICTS {
             let store = LogStore::<A>::new(self, StreamName::new(stream), origin);
             let committed = store.committed();
             let framework = CqrsFramework::new(store, Vec::new(), ());
             let command = (command.clone(), clock::context());
-            match framework
+            let result = framework
                 .execute_with_metadata(stream, command, HashMap::new())
-                .await
-            {
+                .await;
+            match result {
                 Ok(()) => return committed.take().ok_or_else(CommandError::incomplete),
                 Err(AggregateError::AggregateConflict) => A::cache(self).forget(stream),
+                // The fold may have been a cached one that is behind: ask the stream itself.
+                Err(AggregateError::UserError(_)) if !refused_before => {
+                    refused_before = true;
+                    A::cache(self).forget(stream);
+                }
                 Err(error) => {
                     A::cache(self).forget(stream);
                     return Err(error.into());

@@ -3,8 +3,8 @@
 use daybook_domain::execution::{ExecutionCommand, StartExecution, TriggerObject};
 use daybook_domain::stored_object::{Channel, ObjectCommand, ObjectVersion, RecordCreated};
 use daybook_domain::{asl, execution, stored_object};
-use daybook_event_store::memory::MemoryEventLog;
 use daybook_event_store::Direction;
+use daybook_event_store::memory::MemoryEventLog;
 use serde_json::json;
 use uuid::Uuid;
 

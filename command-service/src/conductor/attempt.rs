@@ -81,7 +81,13 @@ impl Start {
                 };
                 attempt.perform(tools, slot, started, counted).await;
             }
-            (Ok(started), _) => tools.done(self.id, started.position, counted).await,
+            (Ok(started), _) => {
+                // Where nothing was recorded, it had been started before.
+                if started.position.is_none() {
+                    let _ = tools.done.send(Done::AlreadyStarted(self.id));
+                }
+                tools.done(self.id, started.position, counted).await;
+            }
             (Err(error), _) => {
                 tracing::error!(execution = %self.id, %error, "the execution could not be started");
                 tools.pause(&self.cancel).await;
@@ -258,30 +264,22 @@ impl Attempt {
     }
 }
 
-/// Records that the execution as a whole took too long, and stops its attempt.
-pub(super) async fn time_out(
-    ledger: Ledger,
-    id: ExecutionId,
-    correlation: String,
-    running: Option<CancellationToken>,
-) {
+/// Records that the execution as a whole took too long. Its attempt is stopped when the conductor
+/// folds that.
+pub(super) async fn time_out(tools: Tools, id: ExecutionId, correlation: String) {
     let origin = Origin {
         command: command_id(id, "time-out"),
         correlation,
         causation: None,
         actor: "timer".to_owned(),
     };
-    let command = ExecutionCommand::TimeOut;
-    match ledger
-        .execute::<Execution>(&stream_of(id), command, &origin)
-        .await
-    {
-        Ok(_) => {
-            if let Some(running) = running {
-                running.cancel();
-            }
-        }
-        Err(error) => tracing::error!(execution = %id, %error, "time-out not recorded"),
+    let result = tools
+        .ledger
+        .execute::<Execution>(&stream_of(id), ExecutionCommand::TimeOut, &origin)
+        .await;
+    if let Err(error) = result {
+        tracing::error!(execution = %id, %error, "time-out not yet recorded");
+        let _ = tools.done.send(Done::NotTimedOut(id));
     }
 }
 
@@ -291,7 +289,14 @@ impl Tools {
     async fn done(&self, id: ExecutionId, position: Option<Position>, counted: bool) {
         let position = match position {
             Some(position) => position,
-            None => self.ledger.log().head().await.unwrap_or_default(),
+            None => match self.ledger.log().head().await {
+                Ok(head) => head,
+                Err(error) => {
+                    tracing::error!(%error, "the log cannot be read");
+                    tokio::time::sleep(RECORD_PAUSES.1).await;
+                    Position::START
+                }
+            },
         };
         // The conductor is gone only when the process ends.
         let _ = self.done.send(Done::Execution {

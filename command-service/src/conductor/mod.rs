@@ -15,17 +15,18 @@
 mod attempt;
 mod queues;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use daybook_domain::{ExecutionId, WorkerId};
-use daybook_event_store::{Position, ReadError, RecordedEvent};
+use daybook_event_store::{Position, RecordedEvent, Subscription};
 use daybook_functions::{FunctionHost, Slot};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock;
 use crate::commands::Ledger;
@@ -43,6 +44,9 @@ const MAX_STARTS: usize = 64;
 
 /// After how many events the worklist is written to disk.
 const CHECKPOINT_EVERY: u64 = 20_000;
+
+/// How long to wait before a time-out is offered to the log again.
+const TIME_OUT_PAUSE: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
 
 /// How long to wait before the log is read again after it could not be read.
 const READ_PAUSE: Duration = Duration::from_secs(1);
@@ -84,6 +88,10 @@ pub(crate) enum Done {
         /// Whether it counted as one of the starts.
         counted: bool,
     },
+    /// An execution that was owed had been started before.
+    AlreadyStarted(ExecutionId),
+    /// The time-out of an execution could not be recorded.
+    NotTimedOut(ExecutionId),
     /// A replay.
     Replay(daybook_domain::ReplayId),
 }
@@ -107,14 +115,43 @@ impl Conductor {
             config,
         };
         conductor.enqueue_all();
+        conductor.warn_of_missing_functions();
         conductor
+    }
+
+    /// Tasks whose function is not in the config wait until it comes back.
+    fn warn_of_missing_functions(&self) {
+        let known: BTreeSet<_> = self
+            .config
+            .host
+            .status()
+            .into_iter()
+            .map(|status| status.function)
+            .collect();
+        let wanted: BTreeSet<_> = self
+            .worklist
+            .tasks
+            .values()
+            .map(|open| &open.function)
+            .collect();
+        for function in wanted {
+            if !known.contains(function) {
+                tracing::warn!(%function, "tasks wait for a function that is not in the config");
+            }
+        }
     }
 
     /// Works until the shutdown, then lets what runs come to its end: the host decides how long
     /// that takes.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<(), FoldError> {
-        let log = self.config.ledger.log().clone();
-        let mut subscription = log.subscribe(self.worklist.position);
+        let (batches, mut events) = mpsc::channel(1);
+        let subscription = self
+            .config
+            .ledger
+            .log()
+            .clone()
+            .subscribe(self.worklist.position);
+        let _reader = AbortOnDropHandle::new(tokio::spawn(read(subscription, batches)));
         loop {
             self.propose();
             let timer = sleep_until(self.queues.next_timer());
@@ -127,11 +164,15 @@ impl Conductor {
                         self.finish(done);
                     }
                 }
-                batch = subscription.next_batch(FOLD_BATCH) => self.fold(batch).await?,
+                Some(batch) = events.recv() => self.fold(&batch).await?,
                 () = self.config.host.slot_freed() => {}
                 () = timer => self.fire_timers(),
             }
-            while self.running.try_join_next().is_some() {}
+            while let Some(ended) = self.running.try_join_next() {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "an execution's task broke; the next start takes it up");
+                }
+            }
         }
         for replay in self.replays.values() {
             replay.cancel();
@@ -141,22 +182,20 @@ impl Conductor {
         Ok(())
     }
 
-    async fn fold(
-        &mut self,
-        batch: Result<Vec<RecordedEvent>, ReadError>,
-    ) -> Result<(), FoldError> {
-        let batch = match batch {
-            Ok(batch) => batch,
-            Err(error) => {
-                tracing::error!(%error, "the log cannot be read; trying again");
-                tokio::time::sleep(READ_PAUSE).await;
-                return Ok(());
-            }
-        };
+    async fn fold(&mut self, batch: &[RecordedEvent]) -> Result<(), FoldError> {
         let blobs = self.config.ledger.blobs().clone();
         let mut changes = Vec::new();
-        for event in &batch {
-            changes.extend(self.worklist.fold(event, &blobs).await?);
+        for event in batch {
+            loop {
+                match self.worklist.fold(event, &blobs).await {
+                    Ok(change) => break changes.extend(change),
+                    Err(error) if error.is_transient() => {
+                        tracing::error!(%error, "the log cannot be followed now; trying again");
+                        tokio::time::sleep(READ_PAUSE).await;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
         }
         self.settle();
         for change in changes {
@@ -195,18 +234,19 @@ impl Conductor {
     /// Puts an execution where it belongs: into the queue of its function, of the starts, or of
     /// the timers.
     fn enqueue(&mut self, id: ExecutionId) {
+        let (owed, open) = (self.worklist.owed.get(&id), self.worklist.tasks.get(&id));
+        if owed.is_none() && open.is_none() {
+            self.end(id);
+            return;
+        }
         if self.in_flight.contains_key(&id) {
             // Its own task goes on with it; its deadline stays with the timers.
             self.watch_deadline(id);
             return;
         }
-        if let Some(owed) = self.worklist.owed.get(&id) {
-            let paused = self
-                .worklist
-                .pipelines
-                .get(&owed.pipeline)
-                .is_none_or(|pipeline| pipeline.paused);
-            if !paused {
+        if let Some(owed) = owed {
+            let pipeline = self.worklist.pipelines.get(&owed.pipeline);
+            if pipeline.is_some_and(|pipeline| !pipeline.paused && !pipeline.retired) {
                 self.queues.push_start(id);
             }
             return;
@@ -225,10 +265,18 @@ impl Conductor {
         }
     }
 
+    /// The execution is over. An attempt that still runs was overtaken by a time-out or an abort.
+    fn end(&mut self, id: ExecutionId) {
+        self.queues.forget_deadline(id);
+        if let Some(running) = self.in_flight.get(&id) {
+            running.cancel();
+        }
+    }
+
     fn watch_deadline(&mut self, id: ExecutionId) {
         let deadline = self.worklist.tasks.get(&id).and_then(|open| open.deadline);
         if let Some(deadline) = deadline {
-            self.queues.push_timer(deadline, id);
+            self.queues.push_deadline(deadline, id);
         }
     }
 
@@ -248,7 +296,7 @@ impl Conductor {
         }
     }
 
-    /// The execution as a whole took too long: its attempt is stopped and the end recorded.
+    /// The execution as a whole took too long.
     fn time_out(&mut self, id: ExecutionId) {
         let correlation = self
             .worklist
@@ -256,10 +304,9 @@ impl Conductor {
             .get(&id)
             .map(|open| open.correlation.clone())
             .unwrap_or_default();
-        let running = self.in_flight.get(&id).cloned();
-        let ledger = self.config.ledger.clone();
+        let tools = self.tools();
         self.running
-            .spawn(attempt::time_out(ledger, id, correlation, running));
+            .spawn(attempt::time_out(tools, id, correlation));
     }
 
     fn propose(&mut self) {
@@ -348,6 +395,14 @@ impl Conductor {
                 self.settling.entry(position).or_default().push(id);
                 self.settle();
             }
+            Done::AlreadyStarted(id) => {
+                self.worklist.owed.remove(&id);
+            }
+            Done::NotTimedOut(id) => {
+                let again = clock::now().checked_add(TIME_OUT_PAUSE);
+                self.queues
+                    .push_timer(again.unwrap_or(jiff::Timestamp::MAX), id);
+            }
             Done::Replay(id) => {
                 self.replays.remove(&id);
             }
@@ -394,6 +449,24 @@ impl Conductor {
             region: self.config.region.clone(),
             stories: self.config.stories.clone(),
             done: self.done.clone(),
+        }
+    }
+}
+
+/// Reads ahead of the fold, in a task of its own, so that no page is read twice because something
+/// else was due meanwhile.
+async fn read(mut subscription: Subscription, batches: mpsc::Sender<Vec<RecordedEvent>>) {
+    loop {
+        match subscription.next_batch(FOLD_BATCH).await {
+            Ok(batch) => {
+                if batches.send(batch).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "the log cannot be read; trying again");
+                tokio::time::sleep(READ_PAUSE).await;
+            }
         }
     }
 }

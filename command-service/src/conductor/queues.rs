@@ -1,7 +1,7 @@
 //! What waits for its turn: starts, tasks by function, timers. Each execution waits in each queue
 //! once at most.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use daybook_domain::{ExecutionId, FunctionName};
 use jiff::Timestamp;
@@ -13,6 +13,7 @@ pub(super) struct Queues {
     tasks: BTreeMap<FunctionName, VecDeque<ExecutionId>>,
     waiting_tasks: HashSet<ExecutionId>,
     timers: BTreeSet<(Timestamp, ExecutionId)>,
+    deadlines: HashMap<ExecutionId, Timestamp>,
 }
 
 impl Queues {
@@ -62,6 +63,19 @@ impl Queues {
 
     pub(super) fn push_timer(&mut self, due: Timestamp, id: ExecutionId) {
         self.timers.insert((due, id));
+    }
+
+    /// A timer that is taken back when the execution ends before it.
+    pub(super) fn push_deadline(&mut self, due: Timestamp, id: ExecutionId) {
+        if self.deadlines.insert(id, due).is_none() {
+            self.push_timer(due, id);
+        }
+    }
+
+    pub(super) fn forget_deadline(&mut self, id: ExecutionId) {
+        if let Some(due) = self.deadlines.remove(&id) {
+            self.timers.remove(&(due, id));
+        }
     }
 
     pub(super) fn next_timer(&self) -> Option<Timestamp> {

@@ -26,6 +26,9 @@ use problem::{Body, Problem};
 /// The largest body of a command, in bytes.
 const MAX_BODY_BYTES: usize = 1 << 20;
 
+/// The longest reason, in bytes: it goes into an event, where people read it.
+const MAX_REASON_BYTES: usize = 4 << 10;
+
 /// Who acts, as the client says.
 const ACTOR: &str = "daybook-actor";
 
@@ -63,6 +66,7 @@ async fn redrive_execution(
     Body(request): Body<RedriveRequest>,
 ) -> Result<(StatusCode, Json<RedriveAnswer>), Problem> {
     let of: ExecutionId = parse_id(&id)?;
+    check_reason(request.reason.as_deref())?;
     let (command, actor) = (command_of(&headers)?, actor_of(&headers));
     let cause = Cause::Redrive {
         of,
@@ -117,6 +121,7 @@ async fn start_replay(
         since: request.since,
         until: request.until,
     };
+    check_reason(request.reason.as_deref())?;
     known_pipeline(&ledger, &selection.pipeline).await?;
     let preview = replay::choose(&ledger, &selection)
         .await
@@ -219,6 +224,7 @@ async fn start_export(
             request.format
         )));
     }
+    check_reason(request.reason.as_deref())?;
     let request = export::ExportRequest {
         since: request.since,
         until: request.until,
@@ -254,6 +260,15 @@ async fn complete_export(
     Ok(Json(
         serde_json::json!({ "export": id, "position": position }),
     ))
+}
+
+fn check_reason(reason: Option<&str>) -> Result<(), Problem> {
+    match reason.map_or(0, str::len) {
+        0..=MAX_REASON_BYTES => Ok(()),
+        bytes => Err(Problem::invalid(format!(
+            "the reason has {bytes} bytes, more than {MAX_REASON_BYTES}; shorten it"
+        ))),
+    }
 }
 
 fn parse_id<T: std::str::FromStr>(text: &str) -> Result<T, Problem> {

@@ -1,35 +1,48 @@
 //! The worklist on disk: a file that may be deleted at any time, and costs a fold from the start.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use daybook_event_store::Position;
+use daybook_event_store::{EventLog, Position};
 use tokio::fs;
 
 use super::Worklist;
 
 /// Changes with the shape of the worklist: a file of another shape is not read.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 impl Worklist {
-    /// The checkpoint, if there is one that can be read and is not ahead of the log.
-    pub(crate) async fn restore(path: &Path, head: Position) -> Option<Self> {
+    /// The checkpoint, if there is one that can be read and that belongs to this log.
+    pub(crate) async fn restore(path: &Path, log: &Arc<dyn EventLog>) -> Option<Self> {
         let bytes = fs::read(path).await.ok()?;
         let (format, worklist): (u32, Worklist) = match serde_json::from_slice(&bytes) {
             Ok(read) => read,
             Err(error) => {
-                tracing::info!(%error, "the worklist's checkpoint is of another version; folding anew");
+                tracing::info!(%error, "the worklist's checkpoint has another shape; folding anew");
                 return None;
             }
         };
-        if format != FORMAT || worklist.position > head {
+        if format != FORMAT || !worklist.is_of(log).await {
             tracing::warn!(
                 position = worklist.position.0,
-                head = head.0,
                 "the worklist's checkpoint does not belong to this log; folding anew"
             );
             return None;
         }
         Some(worklist)
+    }
+
+    /// Whether the event up to which it was folded is where it was: a log that was restored from
+    /// an older copy goes on with other events.
+    async fn is_of(&self, log: &Arc<dyn EventLog>) -> bool {
+        let Some(before) = self.position.0.checked_sub(1) else {
+            return true;
+        };
+        let there = log.read_all(Position(before), 1).await;
+        let id = there
+            .ok()
+            .and_then(|events| events.first().map(|event| event.event_id));
+        id.is_some() && id == self.last_event
     }
 
     /// Writes the checkpoint, the whole file or nothing.

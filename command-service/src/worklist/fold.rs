@@ -48,6 +48,13 @@ enum FoldCause {
     Stream,
 }
 
+impl FoldError {
+    /// Whether trying again may help: the blob store does not answer now.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(self.source, FoldCause::Blob(BlobError::Unavailable(_)))
+    }
+}
+
 impl Worklist {
     /// Folds the next event of the log.
     pub(crate) async fn fold(
@@ -64,6 +71,7 @@ impl Worklist {
                 source,
             })?;
         self.position = event.position;
+        self.last_event = Some(event.event_id);
         Ok(changes)
     }
 
@@ -213,8 +221,11 @@ impl Worklist {
 
     fn piped(&mut self, event: PipelineEvent, name: &str) -> Result<Vec<Change>, FoldCause> {
         let name = name.parse().map_err(|_| FoldCause::Stream)?;
-        let resumed = matches!(event, PipelineEvent::PipelineResumed(_));
-        let waiting: Vec<Change> = if resumed {
+        let open_again = matches!(
+            event,
+            PipelineEvent::PipelineResumed(_) | PipelineEvent::PipelineRevised(_)
+        );
+        let waiting: Vec<Change> = if open_again {
             let owed = self.owed.iter().filter(|(_, owed)| owed.pipeline == name);
             owed.map(|(id, _)| Change::Execution(*id)).collect()
         } else {

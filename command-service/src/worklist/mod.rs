@@ -17,6 +17,7 @@ use daybook_domain::{ExecutionId, FunctionName, PipelineName, ReplayId, WorkerId
 use daybook_event_store::Position;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 pub(crate) use fold::{Change, FoldError};
 
@@ -25,6 +26,8 @@ pub(crate) use fold::{Change, FoldError};
 pub(crate) struct Worklist {
     /// Up to where the log is folded.
     pub position: Position,
+    /// The id of the event there, by which a checkpoint is known to belong to its log.
+    pub last_event: Option<Uuid>,
     /// The pipelines.
     pub pipelines: BTreeMap<PipelineName, Pipeline>,
     /// The functions.

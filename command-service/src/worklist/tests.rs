@@ -1,5 +1,7 @@
 //! Given events, then what is due.
 
+use std::sync::Arc;
+
 use daybook_domain::execution::{
     CodeRevision, ExecutionEvent, ExecutionStarted, ExecutionSucceeded, RetryScheduled, TaskFailed,
     TaskScheduled, TaskStarted, TaskStateEntered,
@@ -11,7 +13,10 @@ use daybook_domain::stored_object::{Channel, ObjectCreated, ObjectEvent, ObjectV
 use daybook_domain::worker::{WorkerEvent, WorkerJoined, WorkerLeft};
 use daybook_domain::{Event, asl};
 use daybook_event_store::blobs::BlobStore;
-use daybook_event_store::{EventMetadata, RecordedEvent, StreamName, StreamVersion};
+use daybook_event_store::memory::MemoryEventLog;
+use daybook_event_store::{
+    Append, EventLog, EventMetadata, Expected, NewEvent, RecordedEvent, StreamName, StreamVersion,
+};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -262,15 +267,33 @@ async fn what_arrives_while_paused_is_owed_and_comes_back_on_resume() {
 #[tokio::test]
 async fn a_checkpoint_is_the_worklist_and_a_foreign_one_is_not_used() {
     let mut fold = Fold::new();
-    let id = fold.started().await;
-    fold.claimed(id, WorkerId(Uuid::from_u128(7))).await;
-    fold.object("b.txt", false).await;
+    let log: Arc<dyn EventLog> = MemoryEventLog::new();
+    let event = |id: u128| NewEvent {
+        event_id: Uuid::from_u128(id),
+        event_type: "WorkerJoined".into(),
+        schema_version: 1,
+        data: "{}".into(),
+        metadata: EventMetadata::default(),
+    };
+    let append = |id| Append {
+        stream: StreamName::new("worker-1"),
+        expected: Expected::NoStream,
+        events: (id..id + 9).map(event).collect(),
+    };
+    // The fold of the story stands at an event that the log has at the same place.
+    fold.started().await;
+    let position = u128::from(fold.worklist.position.0);
+    log.append(append(1)).await.unwrap();
+    assert_eq!(fold.worklist.last_event, Some(Uuid::from_u128(position)));
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("worklist.json");
     fold.worklist.save(&path).await.unwrap();
-    let head = fold.worklist.position;
-    assert_eq!(Worklist::restore(&path, head).await, Some(fold.worklist));
-    assert_eq!(Worklist::restore(&path, Position(head.0 - 1)).await, None);
+    let restored = Worklist::restore(&path, &log).await;
+    assert_eq!(restored, Some(fold.worklist));
+    let other: Arc<dyn EventLog> = MemoryEventLog::new();
+    assert_eq!(Worklist::restore(&path, &other).await, None);
+    other.append(append(100)).await.unwrap();
+    assert_eq!(Worklist::restore(&path, &other).await, None);
     std::fs::write(&path, "{}").unwrap();
-    assert_eq!(Worklist::restore(&path, head).await, None);
+    assert_eq!(Worklist::restore(&path, &log).await, None);
 }
