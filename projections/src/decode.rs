@@ -1,8 +1,8 @@
 //! From recorded bytes to domain events, fit to be folded.
 //!
 //! Big top-level fields of a body may be references into the blob store (`{"$blob": …}`). Payloads
-//! and texts stay references: rows only point to them. What the fold itself has to look into
-//! (reports, plans, settings) is fetched before the fold begins.
+//! and the texts of outcomes stay references: rows only point to them. Everything else (reports,
+//! plans, settings, the cause of an execution) is fetched before the fold begins.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -59,8 +59,16 @@ pub(crate) enum DomainEvent {
 
 /// Payloads of any shape: a reference decodes as well as the payload.
 const PAYLOADS: [&str; 3] = ["input", "output", "definition"];
-/// Texts: a reference is taken out before decoding and kept beside the event.
-const TEXTS: [&str; 5] = ["logs", "cause", "why", "reason", "error"];
+/// Texts that the rows point to, by event type: a reference is taken out before decoding and kept
+/// beside the event. The same name can be a structure elsewhere, as `cause` in `ExecutionStarted`.
+const TEXTS: [(&str, &[&str]); 6] = [
+    ("TaskSucceeded", &["logs"]),
+    ("TaskFailed", &["cause", "logs"]),
+    ("TaskTimedOut", &["cause", "logs"]),
+    ("TaskInterrupted", &["why"]),
+    ("ExecutionFailed", &["cause"]),
+    ("ExecutionAborted", &["reason"]),
+];
 const REFERENCE: &str = "$blob";
 
 /// Reads an event, and from the blob store what the fold has to see of it.
@@ -79,7 +87,7 @@ pub(crate) async fn prepare(
         serde_json::from_slice(&recorded.data).map_err(|error| fault(error.to_string(), false))?;
     let mut references = BTreeMap::new();
     if let Value::Object(fields) = &mut body {
-        references = take_texts(fields);
+        references = take_texts(&recorded.event_type, fields);
         hydrate_structures(fields, blobs).await.map_err(|error| {
             let transient = matches!(error, BlobError::Unavailable(_));
             fault(error.to_string(), transient)
@@ -108,9 +116,11 @@ pub(crate) fn is_reference(value: &Value) -> bool {
     fields.is_some_and(|fields| fields.contains_key(REFERENCE))
 }
 
-fn take_texts(fields: &mut Map<String, Value>) -> BTreeMap<String, Value> {
+fn take_texts(event_type: &str, fields: &mut Map<String, Value>) -> BTreeMap<String, Value> {
     TEXTS
         .iter()
+        .filter(|(of, _)| *of == event_type)
+        .flat_map(|(_, names)| *names)
         .filter_map(|name| {
             let field = fields.get_mut(*name).filter(|value| is_reference(value))?;
             let reference = std::mem::replace(field, Value::from(""));

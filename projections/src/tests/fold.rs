@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use daybook_domain::CommandId;
+use daybook_domain::execution::Cause;
 use daybook_event_store::{EventLog, Position};
 use proptest::prelude::*;
 use rusqlite::Connection;
@@ -223,6 +225,33 @@ async fn big_texts_stay_references() {
     assert!(cause.contains("$blob") && cause.len() < 200, "{cause}");
     // What the attempt touched is known all the same.
     assert_eq!(reader.objects_read(row.position).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_redrive_for_a_long_reason_is_read() {
+    let story = Story::new();
+    story.pipeline("p").await;
+    story.put("a.txt", 1).await;
+    let first = story.run("p", "a.txt", 1).await;
+    let reason = "because ".repeat(4_000);
+    let cause = Cause::Redrive {
+        of: first,
+        command: CommandId(uuid::Uuid::from_u128(1)),
+        reason: Some(reason.clone()),
+    };
+    let again = story.start_for("p", "a.txt", 1, cause).await;
+    // The cause as a whole lies in the blob store, structure and text together.
+    let events = story.log.read_all(Position::START, usize::MAX).await;
+    let started = events.unwrap().into_iter().find(|event| {
+        &*event.event_type == "ExecutionStarted"
+            && event.stream.as_str().ends_with(&again.to_string())
+    });
+    let body: serde_json::Value = serde_json::from_slice(&started.unwrap().data).unwrap();
+    assert!(body["cause"]["$blob"].is_object(), "{body}");
+    let row = reader(&story).await.execution(&again.to_string()).await;
+    let row = row.unwrap().unwrap();
+    assert_eq!(row.cause, "REDRIVE");
+    assert_eq!(row.reason, Some(reason));
 }
 
 /// What may happen to a few keys, driven by numbers.

@@ -225,7 +225,13 @@ impl Story {
         self.start_for(name, object, version, cause).await
     }
 
-    async fn start_for(&self, name: &str, object: &str, version: u32, cause: Cause) -> ExecutionId {
+    pub(crate) async fn start_for(
+        &self,
+        name: &str,
+        object: &str,
+        version: u32,
+        cause: Cause,
+    ) -> ExecutionId {
         let pipeline: PipelineName = name.parse().unwrap();
         let object = TriggerObject {
             bucket: bucket("inbox"),
