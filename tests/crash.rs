@@ -94,6 +94,8 @@ async fn what_was_acknowledged_survives_any_number_of_kills() {
     let acknowledged = puts.iter().filter(|put| put.acknowledged).count();
     println!("{acknowledged} of {} puts were acknowledged", puts.len());
     let log = quiet_log(&server).await;
+    let interrupted = of_type(&log, "TaskInterrupted").count();
+    println!("{interrupted} attempts were interrupted");
     check_log(&log);
     check_versions(&log, &puts);
     let runs = check_executions(&log);
