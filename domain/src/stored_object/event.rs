@@ -39,7 +39,8 @@ pub struct ObjectCreated {
     /// The attempt that wrote it, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub produced_by: Option<ProducedBy>,
-    /// Whether an attempt of the same execution had written the same content before: then nothing
+    /// Whether it is what was there before: an attempt of the same execution had written the same
+    /// content, or a file was found again as it was, but without its stamp. Then nothing
     /// downstream starts anew.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeated: bool,

@@ -134,7 +134,7 @@ impl StoredObject {
             order,
             produced_by,
         } = created;
-        if let Some(verdict) = self.verdict_on(&version, order.as_ref(), false) {
+        if let Some(verdict) = self.verdict_on(&version, order.as_ref(), &channel, false) {
             return self
                 .disregard(
                     bucket, key, version, channel, verdict.0, verdict.1, order, false,
@@ -144,7 +144,8 @@ impl StoredObject {
         }
         let repeated = produced_by
             .as_ref()
-            .is_some_and(|by| self.state.was_written_by(by.execution, &version));
+            .is_some_and(|by| self.state.was_written_by(by.execution, &version))
+            || channel.looks_for_itself() && self.state.shows(&version);
         let mut state = self.state.clone();
         state.present = true;
         state.versions += 1;
@@ -184,7 +185,7 @@ impl StoredObject {
         if order.is_none() && !self.state.present {
             return Vec::new();
         }
-        if let Some(verdict) = self.verdict_on(&version, order.as_ref(), true) {
+        if let Some(verdict) = self.verdict_on(&version, order.as_ref(), &channel, true) {
             return self
                 .disregard(
                     bucket, key, version, channel, verdict.0, verdict.1, order, true,
@@ -221,9 +222,12 @@ impl StoredObject {
         &self,
         version: &ObjectVersion,
         order: Option<&OrderMark>,
+        channel: &Channel,
         removed: bool,
     ) -> Option<(Verdict, String)> {
-        if self.state.find(version, order, removed).is_some() {
+        let known = self.state.find(version, order, removed);
+        if known.is_some_and(|at| !(channel.looks_for_itself() && self.state.came_again(at, order)))
+        {
             return Some((
                 Verdict::Duplicate,
                 "this version was recorded before".into(),
@@ -303,6 +307,30 @@ impl ObjectState {
         })
     }
 
+    /// Whether what was remembered there has been replaced or removed since, and is seen anew, not
+    /// told of again: a repetition has the place in the order that it had.
+    fn came_again(&self, at: usize, order: Option<&OrderMark>) -> bool {
+        let known = &self.recent[at];
+        let stands = at + 1 == self.recent.len() && self.present != known.removed;
+        let later = match (order, &known.order) {
+            (Some(order), Some(known)) => order.compare(known) == Some(Ordering::Greater),
+            _ => false,
+        };
+        !stands && later
+    }
+
+    /// Whether the object that is there looks the same: then a file that is found lost its stamp
+    /// (restored without attributes, copied onto itself) and is no new work.
+    fn shows(&self, version: &ObjectVersion) -> bool {
+        let looks = version.weak_identity();
+        self.present
+            && looks.is_some()
+            && self
+                .recent
+                .back()
+                .is_some_and(|known| !known.removed && known.version.weak_identity() == looks)
+    }
+
     /// Whether an attempt of the execution has written this content as the newest version.
     fn was_written_by(&self, execution: ExecutionId, version: &ObjectVersion) -> bool {
         self.present
@@ -368,6 +396,13 @@ impl ObjectVersion {
             self.modified_at
                 .map_or_else(|| "-".to_owned(), |time| time.to_string()),
         )
+    }
+}
+
+impl Channel {
+    /// Whether it sees what is there, and not what somebody tells of a write.
+    fn looks_for_itself(&self) -> bool {
+        matches!(self, Self::Watcher | Self::Listing)
     }
 }
 

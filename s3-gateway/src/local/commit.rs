@@ -114,6 +114,7 @@ impl Bucket {
             mtime_ns: stamp::mtime_ns(&meta),
             sequence: self.sequence.next()?,
             event_name: write.event_name.to_owned(),
+            place: self.place(&meta),
             found: false,
             headers: write.headers,
             metadata: write.metadata,

@@ -4,14 +4,17 @@
 //! place, so that data and metadata change in one step. Where that cannot be (no support, too
 //! large, not permitted) it lies in a file beside, whose name holds the data file's inode and
 //! modification time. A stamp whose size or time differs from its file's says nothing: the file
-//! was changed by somebody else and is another version.
+//! was changed by somebody else and is another version. So is a file that came with the stamp of
+//! another one.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
+use daybook_domain::BucketName;
 use daybook_domain::stored_object::{ObjectVersion, OrderMark, ProducedBy};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -41,6 +44,8 @@ pub(crate) struct Stamp {
     /// The place in the order of writes; see [`Stamp::order`].
     pub(crate) sequence: u64,
     pub(crate) event_name: String,
+    /// The file that it was written to.
+    pub(crate) place: Place,
     /// Whether the gateway did not write the bytes, but found them.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) found: bool,
@@ -52,6 +57,36 @@ pub(crate) struct Stamp {
     pub(crate) checksums: Checksums,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) produced_by: Option<ProducedBy>,
+}
+
+/// Which file a stamp was written to: a copy that took the attributes along (`cp -a`) is another
+/// write, even at the same key. Storage format.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    pub(crate) bucket: BucketName,
+    /// The bucket's own folder. Where it is another one the bucket as a whole was copied or
+    /// restored, and its files are still what they were.
+    pub(crate) folder: Birth,
+    pub(crate) file: Birth,
+}
+
+/// What tells a file from others, also from those that get its inode when it is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Birth {
+    inode: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    born_ns: Option<i64>,
+}
+
+impl Birth {
+    pub(crate) fn of(meta: &Metadata) -> Self {
+        let since = |born: SystemTime| born.duration_since(SystemTime::UNIX_EPOCH).ok();
+        let born = meta.created().ok().and_then(since);
+        Self {
+            inode: meta.ino(),
+            born_ns: born.and_then(|born| i64::try_from(born.as_nanos()).ok()),
+        }
+    }
 }
 
 /// The standard headers that an object keeps. Storage format.
@@ -125,6 +160,12 @@ impl Stamp {
     pub(crate) fn fits(&self, meta: &Metadata) -> bool {
         self.size == meta.len() && self.mtime_ns == mtime_ns(meta)
     }
+
+    /// Whether it was written to this file, and not copied to it from another one.
+    pub(crate) fn is_at(&self, here: &Place) -> bool {
+        self.place.bucket == here.bucket
+            && (self.place.folder != here.folder || self.place.file == here.file)
+    }
 }
 
 /// The modification time in nanoseconds since 1970.
@@ -139,7 +180,8 @@ pub(crate) fn read(root: &Path, digest: &str, file: &File, meta: &Metadata) -> O
     let fitting = |bytes: Vec<u8>| {
         let stamp: Stamp = serde_json::from_slice(&bytes).ok()?;
         // The key is compared too: a stamped file that was copied or moved by hand (`cp -a`
-        // keeps attributes and times) is another object.
+        // keeps attributes and times) is another object. Whether it is the very file is asked
+        // where people may put files, see `Stamp::is_at`.
         (stamp.fits(meta) && key_path::digest(&stamp.key) == digest).then_some(stamp)
     };
     let attribute = file.get_xattr(STAMP).ok().flatten();
@@ -255,9 +297,9 @@ pub(crate) fn order_mark(sequence: u64) -> OrderMark {
 }
 
 fn has_mark(root: &Path, name: &str, file: &File, meta: &Metadata, stamp: &Stamp) -> bool {
-    let attribute = file.get_xattr(name).ok().flatten();
-    attribute.is_some_and(|bytes| bytes == stamp.stamp.as_bytes())
-        || beside(root, name, &key_path::digest(&stamp.key), meta).exists()
+    let names = |bytes: Vec<u8>| bytes == stamp.stamp.as_bytes();
+    let path = || beside(root, name, &key_path::digest(&stamp.key), meta);
+    file.get_xattr(name).ok().flatten().is_some_and(names) || fs::read(path()).is_ok_and(names)
 }
 
 fn mark(root: &Path, name: &str, file: &File, stamp: &Stamp) -> io::Result<()> {
@@ -265,7 +307,7 @@ fn mark(root: &Path, name: &str, file: &File, stamp: &Stamp) -> io::Result<()> {
         return Ok(());
     }
     let path = beside(root, name, &key_path::digest(&stamp.key), &file.metadata()?);
-    fs::write(path, b"")
+    fs::write(path, stamp.stamp.as_bytes())
 }
 
 fn sidecar(root: &Path, digest: &str, meta: &Metadata) -> PathBuf {

@@ -14,10 +14,10 @@ use daybook_domain::{BucketName, ObjectKey};
 use uuid::Uuid;
 
 use super::durable;
-use super::key_path::{digest, hidden_path, plain_path, private};
+use super::key_path::{PRIVATE, digest, hidden_path, plain_path, private};
 use super::locks::{KeyGuard, KeyLocks};
 use super::sequence::Sequence;
-use super::stamp::{self, Checksums, Headers, Stamp};
+use super::stamp::{self, Birth, Checksums, Headers, Place, Stamp};
 use crate::error::StoreError;
 use crate::ledger::ObjectLedger;
 
@@ -25,6 +25,8 @@ use crate::ledger::ObjectLedger;
 pub(crate) struct Bucket {
     pub(crate) name: BucketName,
     pub(crate) root: PathBuf,
+    /// The gateway's own folder in it.
+    folder: Birth,
     pub(crate) retain: Duration,
     pub(crate) created_at: SystemTime,
     pub(crate) ledger: Arc<dyn ObjectLedger>,
@@ -65,9 +67,11 @@ impl Bucket {
     ) -> io::Result<Self> {
         let created_at = root.metadata()?.created().unwrap_or(SystemTime::UNIX_EPOCH);
         let sequence = Sequence::open(&root)?;
+        let folder = Birth::of(&root.join(PRIVATE).metadata()?);
         Ok(Self {
             name,
             root,
+            folder,
             retain,
             created_at,
             ledger,
@@ -175,8 +179,10 @@ impl Bucket {
         let digest = digest(key);
         if let Some(relative) = plain_path(key)
             && self.reachable(&relative)
-            && let Some(found) = self.open_file(&digest, self.root.join(relative))?
+            && let Some(mut found) = self.open_file(&digest, self.root.join(relative))?
         {
+            let here = self.place(&found.meta);
+            found.stamp = found.stamp.filter(|stamp| stamp.is_at(&here));
             return Ok(Some(found));
         }
         if !self.hidden().contains(key) {
@@ -208,9 +214,10 @@ impl Bucket {
         }
         let etag = hex::encode(md5);
         let mtime_ns = stamp::mtime_ns(&meta);
-        // From the file alone, so that a stamp that was lost comes out the same again.
+        // With the place in the order, because a file that comes back as it was is another write.
+        let sequence = self.sequence.next()?;
         let name = format!(
-            "daybook:{}/{key}:{mtime_ns}:{}:{etag}",
+            "daybook:{}/{key}:{sequence}:{mtime_ns}:{}:{etag}",
             self.name,
             meta.len()
         );
@@ -222,8 +229,9 @@ impl Bucket {
             etag,
             size: meta.len(),
             mtime_ns,
-            sequence: self.sequence.next()?,
+            sequence,
             event_name: "ObjectCreated:Put".to_owned(),
+            place: self.place(&meta),
             found: true,
             headers: Headers::default(),
             metadata: Default::default(),
@@ -231,7 +239,18 @@ impl Bucket {
             produced_by: None,
         };
         stamp::write(&self.root, &found.file, &stamp)?;
+        // Before the ledger hears of it: after a crash the same stamp has to be there again.
+        found.file.sync_all()?;
         Ok((Found { meta, ..found }, stamp))
+    }
+
+    /// Where a stamp for this file of the bucket belongs.
+    pub(crate) fn place(&self, meta: &Metadata) -> Place {
+        Place {
+            bucket: self.name.clone(),
+            folder: self.folder,
+            file: Birth::of(meta),
+        }
     }
 
     /// The version as lineage knows it.

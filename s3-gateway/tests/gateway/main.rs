@@ -15,5 +15,6 @@ mod listing;
 mod multipart;
 mod objects;
 mod recovery;
+mod restored;
 mod watch;
 mod world;

@@ -22,6 +22,11 @@ fn stamped(padding: usize) -> (TempDir, File, Stamp) {
         mtime_ns: mtime_ns(&meta),
         sequence: 0x1a,
         event_name: "ObjectCreated:Put".to_owned(),
+        place: Place {
+            bucket: BucketName::parse("inbox").unwrap(),
+            folder: Birth::of(&root.path().metadata().unwrap()),
+            file: Birth::of(&meta),
+        },
         found: false,
         headers: Headers::default(),
         metadata: BTreeMap::from([("padding".to_owned(), "x".repeat(padding))]),
@@ -91,6 +96,46 @@ fn the_mark_of_one_version_is_not_that_of_the_next() {
         ..stamp
     };
     assert!(!is_recorded(root.path(), &file, &meta, &next));
+}
+
+#[test]
+fn a_mark_beside_is_of_its_version_only() {
+    // As where there are no attributes, and the inode and time of the file are had again.
+    let (root, file, stamp) = stamped(10);
+    let meta = file.metadata().unwrap();
+    let path = beside(root.path(), RECORDED, &key_path::digest("k"), &meta);
+    fs::write(path, stamp.stamp.as_bytes()).unwrap();
+    assert!(is_recorded(root.path(), &file, &meta, &stamp));
+    let next = Stamp {
+        stamp: Uuid::from_u128(8),
+        ..stamp
+    };
+    assert!(!is_recorded(root.path(), &file, &meta, &next));
+}
+
+#[test]
+fn a_stamp_is_at_its_file_or_in_a_bucket_that_was_moved_as_a_whole() {
+    let (root, _, stamp) = stamped(10);
+    fs::write(root.path().join("other"), "hello").unwrap();
+    let other = Birth::of(&root.path().join("other").metadata().unwrap());
+    let place = &stamp.place;
+    let at = |change: fn(&mut Place, Birth)| {
+        let mut here = place.clone();
+        change(&mut here, other);
+        stamp.is_at(&here)
+    };
+    assert!(at(|_, _| {}));
+    assert!(!at(|here, other| here.file = other), "a copy");
+    assert!(at(|here, other| (here.folder, here.file) = (other, other)));
+    assert!(!at(|here, other| {
+        here.bucket = BucketName::parse("results").unwrap();
+        (here.folder, here.file) = (other, other);
+    }));
+    let reused = Birth {
+        born_ns: Some(1),
+        ..place.file
+    };
+    assert_ne!(reused, place.file, "an inode that is had again");
 }
 
 #[test]
