@@ -1,7 +1,7 @@
 //! `/graphql`, after the GraphQL over HTTP specification (working draft): GET runs queries alone,
 //! POST takes JSON, and the status depends on the media type that the client accepts.
 
-use async_graphql::parser::types::OperationType;
+use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType};
 use async_graphql::{Request, Response as GraphqlResponse, ServerError, Variables};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, RawQuery, State};
@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::order::Asked;
 use super::{Web, console};
 
 /// What clients may accept.
@@ -115,8 +116,16 @@ async fn run(web: Web, media: Media, parameters: Parameters, get: bool) -> Respo
         }
         _ => {}
     }
+    let document = request.parsed_query().ok().cloned();
+    let operation_name = request.operation_name.clone();
     let position = web.state.projector.position().0;
-    let response = web.schema.execute(request).await;
+    let mut response = web.schema.execute(request).await;
+    // Data says that the document was validated and ran.
+    if let Some(document) = document.filter(|_| response.data != async_graphql::Value::Null)
+        && let Some(operation) = operation_of(&document, operation_name.as_deref())
+    {
+        Asked::of(&operation.selection_set.node, &document).sort(&mut response.data);
+    }
     let response = response.extension("position", async_graphql::Value::from(position));
     let status = match media {
         // Data is null where the request never came to run, or its root could not be given.
@@ -132,12 +141,20 @@ async fn run(web: Web, media: Media, parameters: Parameters, get: bool) -> Respo
 fn kind_of(request: &mut Request) -> Option<OperationType> {
     let name = request.operation_name.clone();
     let document = request.parsed_query().ok()?;
+    operation_of(document, name.as_deref()).map(|operation| operation.ty)
+}
+
+/// The operation of this name; the only one without a name.
+fn operation_of<'a>(
+    document: &'a ExecutableDocument,
+    name: Option<&str>,
+) -> Option<&'a OperationDefinition> {
     let mut operations = document.operations.iter();
     let chosen = match name {
-        Some(name) => operations.find(|(found, _)| found.is_some_and(|found| *found == *name)),
+        Some(name) => operations.find(|(found, _)| found.is_some_and(|found| **found == *name)),
         None => operations.next(),
     };
-    chosen.map(|(_, operation)| operation.node.ty)
+    chosen.map(|(_, operation)| &operation.node)
 }
 
 /// An error of the request (it never ran) has no path; one of a field has.
@@ -147,8 +164,8 @@ fn is_request_error(response: &GraphqlResponse) -> bool {
 }
 
 fn answer(media: Media, status: StatusCode, response: GraphqlResponse) -> Response {
-    // Written as it is, which keeps the fields in the order in which they were asked for. A request
-    // that did not run has no data at all, rather than data that is null.
+    // Written as it is, which keeps the order of its fields. A request that did not run has no data
+    // at all, rather than data that is null.
     let body = if is_request_error(&response) {
         let mut body = serde_json::to_value(&response).unwrap_or_default();
         if let Some(fields) = body.as_object_mut() {

@@ -2,6 +2,7 @@
 
 mod console;
 mod graphql;
+mod order;
 mod rest;
 mod socket;
 
