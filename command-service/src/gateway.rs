@@ -166,6 +166,7 @@ impl StorageAccess for GatewayStorage {
             read: activity.read,
             written: activity.written,
             refused: activity.refused,
+            truncated: activity.truncated,
         }
     }
 

@@ -1,5 +1,9 @@
 //! One invocation from its slot to its outcome: a warm or new process, the hand-over, and
 //! whatever ends it first: the answer, the process's end, the time-out, or somebody's wish.
+//!
+//! The function's own time-out and that of the state which calls it both hold, and either is
+//! [`OutcomeResult::TimedOut`], so `States.Timeout` to the state machine. AWS reports the function's
+//! own as a failure of the Lambda service integration instead.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -144,7 +148,9 @@ async fn hand_over(
     outcome: &mut Outcome,
 ) -> Handed {
     let (spec, id) = (&slot.pool().spec, invocation.request_id);
-    let timeout = invocation.timeout.unwrap_or(spec.timeout);
+    let timeout = spec
+        .timeout
+        .min(invocation.timeout.unwrap_or(Duration::MAX));
     let (reply, mut replied) = oneshot::channel();
     let scope = Scope::begin(shared, &process, slot, invocation);
     let begun = Instant::now();
@@ -184,6 +190,8 @@ async fn hand_over(
     outcome.report.read = activity.read;
     outcome.report.written = activity.written;
     outcome.report.refused = activity.refused;
+    // Lists that were cut off say what was touched, but not that nothing else was.
+    outcome.report.lineage_known &= !activity.truncated;
     outcome.result = result;
     Handed::Done(goes_on.then_some(process))
 }

@@ -23,7 +23,7 @@ pub struct Invocation {
     pub trigger: Option<TriggerObject>,
     /// The event, as JSON.
     pub payload: Bytes,
-    /// How long it may take; `None` leaves it to the function's own time-out.
+    /// The state's own limit; the function's holds as well.
     pub timeout: Option<Duration>,
     /// The W3C trace context that the function continues.
     pub traceparent: Option<String>,

@@ -69,4 +69,6 @@ pub struct StorageActivity {
     pub written: Vec<ObjectAccess>,
     /// What was refused, with the reason.
     pub refused: Vec<String>,
+    /// Whether there was more than the lists hold.
+    pub truncated: bool,
 }

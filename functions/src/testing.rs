@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -183,6 +184,7 @@ pub(crate) struct FakeStorage {
     pub(crate) watch: Mutex<Option<std::path::PathBuf>>,
     pub(crate) endpoint: Mutex<Option<String>>,
     pub(crate) scopes: Mutex<Vec<InvocationScope>>,
+    pub(crate) truncated: AtomicBool,
 }
 
 impl FakeStorage {
@@ -240,6 +242,7 @@ impl StorageAccess for FakeStorage {
         self.record("end", access_key);
         StorageActivity {
             written: vec![Self::written()],
+            truncated: self.truncated.load(Ordering::Relaxed),
             ..StorageActivity::default()
         }
     }

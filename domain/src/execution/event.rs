@@ -127,7 +127,7 @@ pub struct TaskScheduled {
     pub attempt: u32,
     /// The function that is to run.
     pub function: FunctionName,
-    /// How long it may take, in seconds; `None` leaves it to the function's own time-out.
+    /// How long the state lets it take, in seconds; the function's own time-out holds as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u64>,
 }

@@ -140,6 +140,35 @@ async fn an_invocation_may_have_its_own_time_out() {
 }
 
 #[tokio::test]
+async fn the_shorter_of_both_time_outs_holds() {
+    let fixture = Fixture::with(|spec| spec.timeout = Duration::from_millis(300)).await;
+    for (own, seconds) in [(Some(60_000), "0.30"), (Some(100), "0.10"), (None, "0.30")] {
+        let slot = fixture.slot().await;
+        let mut limited = invocation("time.sleep(600)");
+        limited.timeout = own.map(Duration::from_millis);
+        let outcome = fixture.host.invoke(slot, limited).await;
+        let OutcomeResult::TimedOut { cause } = &outcome.result else {
+            panic!("{outcome:?}")
+        };
+        let end = format!("timed out after {seconds} seconds");
+        assert!(message(cause).ends_with(&end), "{cause}");
+    }
+}
+
+#[tokio::test]
+async fn the_lineage_of_cut_off_lists_is_not_known() {
+    let fixture = Fixture::new().await;
+    let cut = &fixture.storage.truncated;
+    cut.store(true, std::sync::atomic::Ordering::Relaxed);
+    let outcome = fixture.run("respond('1')").await;
+    assert!(!outcome.report.lineage_known);
+    // What is known of it is reported all the same.
+    assert_eq!(outcome.report.written, [FakeStorage::written()]);
+    cut.store(false, std::sync::atomic::Ordering::Relaxed);
+    assert!(fixture.run("respond('1')").await.report.lineage_known);
+}
+
+#[tokio::test]
 async fn output_of_any_size_neither_blocks_nor_grows() {
     let fixture = Fixture::new().await;
     let code = "sys.stdout.write('a' * 5000000); sys.stdout.write('the end'); \
