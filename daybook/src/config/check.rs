@@ -11,7 +11,7 @@ use daybook_functions::{FunctionSpec, Runtime};
 use daybook_s3_gateway::{Limits, LocalBucket, OperatorKey, Policy};
 
 use super::file::{ConfigFile, FunctionTable, KeyTable, LimitsTable, PipelineTable};
-use super::{Config, ConfigError, DATA_DIR};
+use super::{Config, ConfigError, DATA_DIR, folders};
 
 /// How long running invocations have to finish when the process is told to stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(25);
@@ -47,19 +47,36 @@ pub(super) fn check(
     let mut functions = Vec::new();
     let mut policies = BTreeMap::new();
     for (name, table) in &file.functions {
-        policies.insert(name.clone(), policy(&place, name, table, &pipelines)?);
+        policies.insert(
+            name.clone(),
+            policy(&place, name, table, &pipelines, &buckets)?,
+        );
         functions.push(function(&place, name, table)?);
     }
-    let mut keys = Vec::new();
+    let mut keys: Vec<OperatorKey> = Vec::new();
     for (name, table) in file.s3.keys {
-        keys.push(key(&place, name, table)?);
+        let key = key(&place, name, table, &buckets)?;
+        if let Some(other) = keys.iter().find(|other| other.access_key == key.access_key) {
+            return place.wrong(
+                &format!("s3.keys.{}.access_key", key.name),
+                format!(
+                    "s3.keys.{} has the same access key; give each its own",
+                    other.name
+                ),
+            );
+        }
+        keys.push(key);
     }
     let data_dir = data_dir.map_or_else(|| folder.join(DATA_DIR), Path::to_owned);
-    let blobs = file
-        .blobs
-        .url
-        .map_or_else(|| data_dir.join("blobs"), |url| folder.join(url));
-    Ok(Config {
+    let data_dir = match std::path::absolute(&data_dir) {
+        Ok(data_dir) => data_dir,
+        Err(error) => return place.wrong("--data-dir", error.to_string()),
+    };
+    let blobs = match &file.blobs.url {
+        Some(url) => blobs(&place, url)?,
+        None => data_dir.join("blobs"),
+    };
+    let config = Config {
         buckets,
         functions,
         policies,
@@ -81,7 +98,28 @@ pub(super) fn check(
             .collect(),
         data_dir,
         blobs,
-    })
+    };
+    folders::check(&place, &config)?;
+    Ok(config)
+}
+
+/// The folder of the blobs, given as a path or a `file://` URL.
+fn blobs(place: &Place<'_>, url: &str) -> Result<PathBuf, ConfigError> {
+    let Some((scheme, path)) = url.split_once("://") else {
+        return Ok(place.folder.join(url));
+    };
+    let path = path.strip_prefix("localhost").unwrap_or(path);
+    // An escape is not undone here: a path says the same without one.
+    if scheme != "file" || !path.starts_with('/') || path.contains('%') {
+        return place.wrong(
+            "blobs.url",
+            format!(
+                "{scheme}:// is no folder of this machine; this version keeps blobs in one, given \
+                 as a path or as file:///PATH without escapes"
+            ),
+        );
+    }
+    Ok(PathBuf::from(path))
 }
 
 fn buckets(
@@ -94,7 +132,7 @@ fn buckets(
         let root = place.folder.join(&table.path);
         let other = buckets
             .iter()
-            .find(|(_, other)| other.root.starts_with(&root) || root.starts_with(&other.root));
+            .find(|(_, other)| folders::share_files(&other.root, &root));
         if let Some((other, _)) = other {
             return place.wrong(
                 &format!("{at}.path"),
@@ -222,9 +260,7 @@ fn function(
     }
     let mut spec = FunctionSpec::new(name.clone(), runtime, code, handler);
     let set = |key: &str, text: &Option<String>, target: &mut Duration| {
-        let duration = place.duration(&format!("{at}.{key}"), text.as_deref())?;
-        *target = duration.unwrap_or(*target);
-        Ok::<(), ConfigError>(())
+        place.set_positive(&format!("{at}.{key}"), text.as_deref(), target)
     };
     set("timeout", &table.timeout, &mut spec.timeout)?;
     set("init_timeout", &table.init_timeout, &mut spec.init_timeout)?;
@@ -247,6 +283,7 @@ fn policy(
     name: &FunctionName,
     table: &FunctionTable,
     pipelines: &[PipelineConfig],
+    buckets: &BTreeMap<BucketName, LocalBucket>,
 ) -> Result<Policy, ConfigError> {
     let triggers = || {
         let wanted = pipelines.iter().filter(|pipeline| {
@@ -260,13 +297,8 @@ fn policy(
         buckets.into_iter().collect()
     };
     for (key, patterns) in [("read", &table.read), ("write", &table.write)] {
-        let empty = patterns.iter().flatten().any(String::is_empty);
-        if empty {
-            return place.wrong(
-                &format!("functions.{name}.{key}"),
-                "a pattern is empty; write \"bucket/*\"",
-            );
-        }
+        let patterns = patterns.as_deref().unwrap_or_default();
+        check_patterns(place, &format!("functions.{name}.{key}"), patterns, buckets)?;
     }
     Ok(Policy {
         read: table.read.clone().unwrap_or_else(triggers),
@@ -274,7 +306,51 @@ fn policy(
     })
 }
 
-fn key(place: &Place<'_>, name: String, table: KeyTable) -> Result<OperatorKey, ConfigError> {
+/// Whether each pattern can match something: a misspelt one would refuse everything, and that
+/// would be seen only when a function runs.
+fn check_patterns(
+    place: &Place<'_>,
+    at: &str,
+    patterns: &[String],
+    buckets: &BTreeMap<BucketName, LocalBucket>,
+) -> Result<(), ConfigError> {
+    for pattern in patterns {
+        if pattern.is_empty() {
+            return place.wrong(at, "a pattern is empty; write \"bucket/*\"");
+        }
+        let before_star = pattern.split('*').next().unwrap_or_default();
+        let known = match before_star.split_once('/') {
+            Some((bucket, _)) => buckets.keys().any(|name| name.as_str() == bucket),
+            // The star is in the bucket's name, or stands for it.
+            None if before_star != pattern => buckets
+                .keys()
+                .any(|name| name.as_str().starts_with(before_star)),
+            None => false,
+        };
+        if !known && !pattern.starts_with('*') {
+            return place.wrong(
+                at,
+                format!(
+                    "{pattern:?} begins with no bucket of this config; write \"BUCKET/*\" with one \
+                     of: {}",
+                    buckets
+                        .keys()
+                        .map(BucketName::as_str)
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn key(
+    place: &Place<'_>,
+    name: String,
+    table: KeyTable,
+    buckets: &BTreeMap<BucketName, LocalBucket>,
+) -> Result<OperatorKey, ConfigError> {
     let at = format!("s3.keys.{name}");
     let secret_key = match table.secret_key.resolve(place.folder) {
         Ok(secret) => secret,
@@ -283,6 +359,8 @@ fn key(place: &Place<'_>, name: String, table: KeyTable) -> Result<OperatorKey, 
     if table.access_key.is_empty() {
         return place.wrong(&format!("{at}.access_key"), "the access key is empty");
     }
+    check_patterns(place, &format!("{at}.read"), &table.read, buckets)?;
+    check_patterns(place, &format!("{at}.write"), &table.write, buckets)?;
     Ok(OperatorKey {
         name,
         access_key: table.access_key,
@@ -295,9 +373,7 @@ fn key(place: &Place<'_>, name: String, table: KeyTable) -> Result<OperatorKey, 
 fn limits(place: &Place<'_>, table: &LimitsTable) -> Result<Limits, ConfigError> {
     let mut limits = Limits::default();
     let set = |key: &str, text: &Option<String>, target: &mut Duration| {
-        let duration = place.duration(&format!("limits.{key}"), text.as_deref())?;
-        *target = duration.unwrap_or(*target);
-        Ok::<(), ConfigError>(())
+        place.set_positive(&format!("limits.{key}"), text.as_deref(), target)
     };
     set(
         "upload_retain",
@@ -319,17 +395,32 @@ fn limits(place: &Place<'_>, table: &LimitsTable) -> Result<Limits, ConfigError>
         .max_put_size
         .map_or(limits.max_put_bytes, |size| size.as_u64());
     limits.max_connections = table.max_connections.unwrap_or(limits.max_connections);
+    for (key, nothing) in [
+        ("max_put_size", limits.max_put_bytes == 0),
+        ("max_connections", limits.max_connections == 0),
+    ] {
+        if nothing {
+            return place.wrong(
+                &format!("limits.{key}"),
+                "0 lets nothing through; give more, or leave it out for the default",
+            );
+        }
+    }
     Ok(limits)
 }
 
 /// Where a value stands, for messages.
-struct Place<'a> {
+pub(super) struct Place<'a> {
     path: &'a Path,
     folder: &'a Path,
 }
 
 impl Place<'_> {
-    fn wrong<T>(&self, place: &str, problem: impl Into<String>) -> Result<T, ConfigError> {
+    pub(super) fn wrong<T>(
+        &self,
+        place: &str,
+        problem: impl Into<String>,
+    ) -> Result<T, ConfigError> {
         Err(ConfigError::Invalid {
             path: PathBuf::from(self.path),
             place: place.to_owned(),
@@ -340,6 +431,26 @@ impl Place<'_> {
     fn duration(&self, place: &str, text: Option<&str>) -> Result<Option<Duration>, ConfigError> {
         text.map(|text| self.parse_duration(place, text))
             .transpose()
+    }
+
+    /// Takes over a duration that must not be nothing.
+    fn set_positive(
+        &self,
+        place: &str,
+        text: Option<&str>,
+        target: &mut Duration,
+    ) -> Result<(), ConfigError> {
+        match self.duration(place, text)? {
+            None => Ok(()),
+            Some(Duration::ZERO) => self.wrong(
+                place,
+                "it must be longer than nothing; leave it out for the default",
+            ),
+            Some(duration) => {
+                *target = duration;
+                Ok(())
+            }
+        }
     }
 
     fn parse_duration(&self, place: &str, text: &str) -> Result<Duration, ConfigError> {

@@ -92,7 +92,7 @@ fn sqlite() -> String {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BlobsTable {
-    pub url: Option<PathBuf>,
+    pub url: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -7,8 +7,10 @@
 
 mod check;
 mod file;
+mod folders;
 mod secret;
 mod show;
+mod syntax;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -51,7 +53,7 @@ pub(crate) enum ConfigError {
         #[source]
         source: std::io::Error,
     },
-    #[error("config {path} is not understood:\n{message}")]
+    #[error("config {path} is not understood: {message}")]
     Syntax { path: PathBuf, message: String },
     #[error("{place} in {path}: {problem}")]
     Invalid {
@@ -71,7 +73,7 @@ impl Config {
         let file: file::ConfigFile =
             toml::from_str(&text).map_err(|error| ConfigError::Syntax {
                 path: path.to_owned(),
-                message: error.to_string().trim_end().to_owned(),
+                message: syntax::message(&text, error),
             })?;
         let folder = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),

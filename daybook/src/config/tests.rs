@@ -110,7 +110,11 @@ fn a_config_that_is_not_there_is_named() {
 #[test]
 fn what_is_not_toml_or_not_known_is_shown_with_its_line() {
     check("[buckets", "line 1", "not understood");
-    check_added("[buckett.x]\npath = \"x\"", "[buckett.x]", "unknown field");
+    check_added(
+        "[buckett.x]\npath = \"x\"",
+        "line 17",
+        "unknown field `buckett`",
+    );
     check_added("[limits]\nmax_conections = 5", "max_conections", "unknown");
     check_replaced(
         "runtime = \"builtin\"",
@@ -126,8 +130,8 @@ fn what_is_not_toml_or_not_known_is_shown_with_its_line() {
     );
     check_added(
         "[limits]\nmax_connections = \"many\"",
-        "\"many\"",
-        "invalid type",
+        "limits.max_connections",
+        "invalid type: string, expected usize",
     );
 }
 
@@ -244,7 +248,7 @@ fn a_function_has_all_it_needs() {
     };
     check(
         "handler = \"a.b\"",
-        "[functions.other]",
+        "functions.other",
         "missing field `runtime`",
     );
     check(
@@ -281,7 +285,7 @@ fn a_function_has_all_it_needs() {
     );
     check(&with("read = [\"\"]"), "functions.other.read", "bucket/*");
     check(
-        &with("write = [\"a/*\", \"\"]"),
+        &with("write = [\"inbox/*\", \"\"]"),
         "functions.other.write",
         "bucket/*",
     );
@@ -382,4 +386,187 @@ fn a_message_about_a_secret_does_not_hold_it() {
     for secret in SECRETS {
         assert!(!debug.contains(secret), "{secret} is in {debug}");
     }
+}
+
+#[test]
+fn a_message_about_the_shape_does_not_hold_the_line() {
+    let planted = [
+        // Not TOML at all, on the line of a secret.
+        "[s3.keys.a]\naccess_key = \"AK\"\nsecret_key = \"in-the-config",
+        "[s3.keys.a]\nsecret_key = \"in-the-config\" access_key = \"AK\"",
+        "[s3.keys.a]\nsecret_key = in-the-config",
+        // Of the wrong shape.
+        "[s3.keys.a]\naccess_key = [\"in-the-config\"]\nsecret_key = \"x\"",
+        "[s3.keys.a]\nsecret_key = [\"in-the-config\"]",
+        "[s3]\nkeys = \"in-the-config\"",
+        "[limits]\nmax_connections = \"in-the-config, expected \"",
+    ];
+    for planted in planted {
+        let error = load(&format!("{SOUND}{planted}")).unwrap_err();
+        let message = format!("{:#}", anyhow::Error::from(error));
+        assert!(!message.contains("in-the-config"), "{message}");
+        assert!(
+            message.contains("line 1") && message.contains("column"),
+            "{message}"
+        );
+    }
+    let number = "[s3.keys.a]\naccess_key = 7715422\nsecret_key = \"x\"";
+    let message = load(&format!("{SOUND}{number}")).unwrap_err().to_string();
+    assert!(!message.contains("7715422"), "{message}");
+    assert!(message.contains("s3.keys.a.access_key"), "{message}");
+}
+
+#[test]
+fn no_bucket_shares_files_with_the_ledger() {
+    let problem = "lie within each other";
+    for path in [
+        ".",
+        "daybook-data",
+        "daybook-data/in",
+        "inbox2/../daybook-data",
+        "./nowhere/../daybook-data/blobs/x",
+    ] {
+        check_replaced(
+            "path = \"results\"",
+            &format!("path = \"{path}\""),
+            "buckets.",
+            problem,
+        );
+    }
+    check_added(
+        "[blobs]\nurl = \"results/blobs\"",
+        "buckets.results.path",
+        "blobs",
+    );
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("daybook.toml");
+    std::fs::write(&path, SOUND).unwrap();
+    std::fs::create_dir(folder.path().join("data")).unwrap();
+    std::os::unix::fs::symlink("data", folder.path().join("results")).unwrap();
+    let data_dir = folder.path().join("data/ledger");
+    let error = Config::load(&path, Some(&data_dir)).unwrap_err();
+    assert!(
+        error.to_string().contains("buckets.results.path"),
+        "{error}"
+    );
+    std::os::unix::fs::symlink("inbox/deep", folder.path().join("link")).unwrap();
+    std::fs::create_dir_all(folder.path().join("inbox/deep")).unwrap();
+    let data_dir = folder.path().join("link/ledger");
+    let error = Config::load(&path, Some(&data_dir)).unwrap_err();
+    assert!(error.to_string().contains("buckets.inbox.path"), "{error}");
+}
+
+#[test]
+fn buckets_are_told_apart_by_where_they_are() {
+    check_added(
+        "[buckets.same]\npath = \"elsewhere/../inbox\"",
+        "buckets.same.path",
+        "lie within each other",
+    );
+}
+
+#[test]
+fn no_function_packs_the_ledger() {
+    check_added(
+        "[functions.other]\nruntime = \"python\"\ncode = \".\"\nhandler = \"a.b\"",
+        "functions.other.code",
+        "holds the data directory",
+    );
+}
+
+#[test]
+fn nothing_is_no_limit() {
+    for key in ["timeout", "init_timeout", "idle_timeout"] {
+        check_replaced(
+            "runtime = \"builtin\"",
+            &format!("runtime = \"builtin\"\n{key} = \"0s\""),
+            &format!("functions.uppercase.{key}"),
+            "longer than nothing",
+        );
+    }
+    for key in [
+        "upload_retain",
+        "settle_after",
+        "rescan_every",
+        "sweep_every",
+    ] {
+        let place = format!("limits.{key}");
+        check_added(
+            &format!("[limits]\n{key} = \"0ms\""),
+            &place,
+            "longer than nothing",
+        );
+    }
+    for (key, nothing) in [("max_connections", "0"), ("max_put_size", "\"0B\"")] {
+        let place = format!("limits.{key}");
+        check_added(
+            &format!("[limits]\n{key} = {nothing}"),
+            &place,
+            "lets nothing through",
+        );
+    }
+    // Nothing is kept, and nobody is waited for: both can be meant.
+    let text = SOUND.replace("path = \"inbox\"", "path = \"inbox\"\nretain = \"0s\"");
+    load(&format!("{text}[limits]\nshutdown_grace = \"0s\"")).unwrap();
+}
+
+#[test]
+fn each_key_is_its_own() {
+    check_added(
+        "[s3.keys.a]\naccess_key = \"AK\"\nsecret_key = \"x\"\n\
+         [s3.keys.b]\naccess_key = \"AK\"\nsecret_key = \"y\"",
+        "s3.keys.b.access_key",
+        "s3.keys.a has the same",
+    );
+}
+
+#[test]
+fn blobs_are_in_a_folder() {
+    for url in [
+        "s3://bucket/x",
+        "https://host/x",
+        "file://host/x",
+        "file:///a%20b",
+    ] {
+        let table = format!("[blobs]\nurl = \"{url}\"");
+        check_added(&table, "blobs.url", "file:///PATH");
+    }
+    let load = |url: &str| {
+        load(&format!("{SOUND}[blobs]\nurl = \"{url}\""))
+            .unwrap()
+            .blobs
+    };
+    assert_eq!(load("file:///srv/blobs"), PathBuf::from("/srv/blobs"));
+    assert_eq!(load("/srv/blobs"), PathBuf::from("/srv/blobs"));
+    assert!(load("blobs").is_absolute());
+}
+
+#[test]
+fn a_pattern_names_a_bucket() {
+    let with = |line: &str| format!("{}{line}", SOUND);
+    for pattern in [
+        "inbocks/*",
+        "inbox",
+        "/inbox/*",
+        "s3://inbox/*",
+        "inbo/*",
+        "outbox*",
+    ] {
+        for key in ["read", "write"] {
+            let text = with(&format!("{key} = [\"inbox/*\", \"{pattern}\"]"));
+            check(
+                &text,
+                &format!("functions.uppercase.{key}"),
+                "inbox, results",
+            );
+        }
+        let key =
+            format!("[s3.keys.a]\naccess_key = \"AK\"\nsecret_key = \"x\"\nread = [\"{pattern}\"]");
+        check_added(&key, "s3.keys.a.read", "inbox, results");
+    }
+    load(&with(
+        "read = [\"*\", \"*/x\", \"in*\", \"inbox/a.txt\", \"results/*.csv\"]",
+    ))
+    .unwrap();
 }
