@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use daybook_domain::function::{self, Function, FunctionCommand, FunctionError, FunctionSettings};
 use daybook_domain::pipeline::{self, Pipeline, PipelineCommand, PipelineError, Trigger};
-use daybook_domain::{CommandId, PipelineName};
-use daybook_event_store::blobs::BlobError;
+use daybook_domain::{CommandId, FunctionName, PipelineName};
+use daybook_event_store::blobs::{BlobError, BlobRef};
 use daybook_functions::{FunctionHost, FunctionSpec, LoadError, Package};
 use serde_json::Value;
 use thiserror::Error;
@@ -56,6 +56,9 @@ pub enum PackageError {
     /// It could not be read.
     #[error("it could not be read")]
     Read(#[from] std::io::Error),
+    /// Whether it is kept already could not be read from the ledger.
+    #[error("its revisions could not be read")]
+    Ledger(#[source] CommandError<FunctionError>),
     /// It could not be stored.
     #[error("it could not be stored")]
     Store(#[from] BlobError),
@@ -117,7 +120,11 @@ async fn publish_function(
         memory_bytes: spec.memory_bytes,
     };
     let loaded = host.load(spec).await?;
-    keep(ledger, loaded.package)
+    let package = BlobRef {
+        sha256: loaded.sha256,
+        size: loaded.size,
+    };
+    keep(ledger, &name, &package, loaded.package)
         .await
         .map_err(|source| PublishError::Package {
             function: name.to_string(),
@@ -125,8 +132,8 @@ async fn publish_function(
         })?;
     let command = FunctionCommand::Revise {
         function: name.clone(),
-        sha256: loaded.sha256,
-        package_bytes: loaded.size,
+        sha256: package.sha256,
+        package_bytes: package.size,
         settings,
         actor: actor.to_owned(),
     };
@@ -137,11 +144,27 @@ async fn publish_function(
         .map_err(|error| PublishError::FunctionRefused(name.to_string(), error))
 }
 
-async fn keep(ledger: &Ledger, package: Package) -> Result<(), PackageError> {
-    if let Package::Archive(archive) = package {
-        let bytes = tokio::fs::read(archive.path()).await?;
-        ledger.blobs().put(Bytes::from(bytes)).await?;
+/// Keeps a package in the blob store, unless a recorded revision says that it is kept.
+async fn keep(
+    ledger: &Ledger,
+    function: &FunctionName,
+    blob: &BlobRef,
+    package: Package,
+) -> Result<(), PackageError> {
+    let Package::Archive(archive) = package else {
+        return Ok(());
+    };
+    let known: Option<Function> = ledger
+        .load(&function::stream_of(function))
+        .await
+        .map_err(PackageError::Ledger)?;
+    let recorded = known.and_then(|function| function.current);
+    let same = recorded.is_some_and(|current| current.sha256 == blob.sha256);
+    if same && ledger.blobs().has(blob).await? {
+        return Ok(());
     }
+    let bytes = tokio::fs::read(archive.path()).await?;
+    ledger.blobs().put(Bytes::from(bytes)).await?;
     Ok(())
 }
 

@@ -102,6 +102,16 @@ impl BlobStore {
         Ok(blob)
     }
 
+    /// Whether a blob of this name and size is there. Says nothing of whether it is on disk yet: only
+    /// a blob that a recorded event names is known to be.
+    pub async fn has(&self, blob: &BlobRef) -> Result<bool, BlobError> {
+        match self.store.head(&path(&blob.sha256)).await {
+            Ok(found) => Ok(found.size == blob.size),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(BlobError::Unavailable(error.to_string())),
+        }
+    }
+
     /// The content, which is what the reference says, or an error.
     pub async fn get(&self, blob: &BlobRef) -> Result<Bytes, BlobError> {
         let sha256 = &blob.sha256;

@@ -36,6 +36,16 @@ async fn what_is_put_comes_back_under_its_digest() {
 }
 
 #[tokio::test]
+async fn it_says_whether_a_blob_is_there_whole() {
+    let (folder, store) = store();
+    assert!(!store.has(&hello()).await.unwrap());
+    store.put("hello").await.unwrap();
+    assert!(store.has(&hello()).await.unwrap());
+    fs::write(folder.path().join("2c").join(HELLO), "hell").unwrap();
+    assert!(!store.has(&hello()).await.unwrap());
+}
+
+#[tokio::test]
 async fn nothing_and_much_can_be_put() {
     let (_folder, store) = store();
     for size in [0, 1, 5_000_000] {
