@@ -112,7 +112,7 @@ fn what_is_not_toml_or_not_known_is_shown_with_its_line() {
     check("[buckets", "line 1", "not understood");
     check_added(
         "[buckett.x]\npath = \"x\"",
-        "line 17",
+        "line 15",
         "unknown field `buckett`",
     );
     check_added("[limits]\nmax_conections = 5", "max_conections", "unknown");
@@ -289,7 +289,11 @@ fn a_function_has_all_it_needs() {
         "functions.other.write",
         "bucket/*",
     );
-    check(&with("memory = \"much\""), "memory", "much");
+    check(
+        &with("memory = \"much\""),
+        "functions.other.memory",
+        "invalid value: string",
+    );
 }
 
 #[test]
