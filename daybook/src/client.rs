@@ -22,10 +22,9 @@ impl Client {
     /// Asks; the answer is the `data` of the response. Errors of the query are errors here.
     pub(crate) async fn query(&self, query: &str, variables: Value) -> Result<Value> {
         let body = json!({ "query": query, "variables": variables });
-        let url = format!("{}/graphql", self.server);
         let response = self
             .http
-            .post(&url)
+            .post(format!("{}/graphql", self.server))
             .header(
                 "accept",
                 "application/graphql-response+json, application/json",
@@ -34,10 +33,14 @@ impl Client {
             .send()
             .await
             .with_context(|| self.unreachable())?;
-        let mut answer: Value = response
-            .json()
-            .await
-            .with_context(|| format!("{url} gave no JSON"))?;
+        // Refused queries have a status of their own and still say why as GraphQL does; what is
+        // not JSON comes from before GraphQL, and its text says why.
+        let (status, json) = (response.status(), is_json(&response));
+        let text = response.text().await.context("the answer broke off")?;
+        let mut answer: Value = match serde_json::from_str(&text) {
+            Ok(answer) if json => answer,
+            _ => bail!("the server answered {status}: {}", text.trim()),
+        };
         if let Some(errors) = answer["errors"]
             .as_array()
             .filter(|errors| !errors.is_empty())
@@ -48,7 +51,10 @@ impl Client {
                 .collect();
             bail!("{}", messages.join("; "));
         }
-        Ok(answer["data"].take())
+        match answer["data"].take() {
+            Value::Null => bail!("the server answered {status}: {}", text.trim()),
+            data => Ok(data),
+        }
     }
 
     /// Sends a command.
@@ -104,4 +110,12 @@ impl Client {
             self.server
         )
     }
+}
+
+/// Whether the answer says that it is JSON, also in a special form (`application/problem+json`).
+fn is_json(response: &reqwest::Response) -> bool {
+    let header = response.headers().get(reqwest::header::CONTENT_TYPE);
+    let named = header.and_then(|name| name.to_str().ok()).unwrap_or("");
+    let kind = named.split(';').next().unwrap_or("").trim();
+    kind.ends_with("/json") || kind.ends_with("+json")
 }

@@ -24,11 +24,15 @@ mod output;
 mod serve;
 mod server;
 mod timeline;
+mod usage;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
+
+/// Called in a way that cannot be meant; also what clap exits with.
+const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
@@ -57,6 +61,9 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("daybook: {error:#}");
+            if error.is::<usage::UsageError>() {
+                return ExitCode::from(USAGE);
+            }
             ExitCode::FAILURE
         }
     }

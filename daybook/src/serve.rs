@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
 use crate::server::Server;
+use crate::usage::usage;
 use crate::{actor, operator_key};
 
 /// The roles of a process. This version runs them all in one.
@@ -62,14 +63,14 @@ pub(crate) async fn run(
 
 fn check_roles(roles: &[String]) -> Result<()> {
     if let Some(unknown) = roles.iter().find(|role| !ROLES.contains(&role.as_str())) {
-        bail!("role {unknown:?} is not one of {}", ROLES.join(", "));
+        usage!("role {unknown:?} is not one of {}", ROLES.join(", "));
     }
     if !roles.is_empty()
         && ROLES
             .iter()
             .any(|role| !roles.iter().any(|given| given == role))
     {
-        bail!(
+        usage!(
             "this version runs all roles in one process; leave --roles out, or give {}",
             ROLES.join(",")
         );

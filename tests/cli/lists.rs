@@ -246,3 +246,31 @@ async fn events_are_paged_and_followed() {
         .collect();
     assert_eq!(positions, recorded);
 }
+
+#[tokio::test]
+async fn more_events_than_one_answer_holds_come_all_the_same() {
+    let ledger = Ledger::uppercase();
+    let server = ledger.start().await;
+    let client = server.client();
+    for number in 0..30 {
+        let key = format!("{number}.txt");
+        client.put("inbox", &key, "x".into()).await.unwrap();
+    }
+    for number in 0..30 {
+        server.settled("inbox", &format!("{number}.txt")).await;
+    }
+    let head = server.events(&[]).await.len();
+    assert!(head > 200, "{head} events are no two pages");
+    for more in [&[][..], &["--after", "0"]] {
+        let mut command = vec!["events", "--limit", "100000"];
+        command.extend(more);
+        let rows = output(&server, &command, "json").await.json();
+        let positions = rows.as_array().unwrap().iter();
+        let positions: Vec<_> = positions.map(|row| row["position"].clone()).collect();
+        let expected: Vec<_> = (1..=head).map(|position| json!(position)).collect();
+        assert_eq!(positions, expected, "{command:?}");
+        command[2] = "150";
+        let rows = output(&server, &command, "json").await.json();
+        assert_eq!(rows.as_array().unwrap().len(), 150, "{command:?}");
+    }
+}

@@ -55,4 +55,45 @@ async fn mistakes_are_told_apart_by_the_exit_code() {
     }
 }
 
+#[tokio::test]
+async fn a_server_that_cannot_be_meant_is_a_mistake_of_usage() {
+    let ledger = Ledger::uppercase();
+    let config = ledger.config().display().to_string();
+    let data_dir = ledger.data_dir().display().to_string();
+    let loopback = "127.0.0.1:0";
+    for (listen, s3_listen, roles, part) in [
+        (loopback, loopback, "nonsense", "role \"nonsense\""),
+        (loopback, loopback, "query", "all roles in one process"),
+        ("0.0.0.0:0", loopback, "", "outside loopback"),
+        (loopback, "[::]:0", "", "outside loopback"),
+    ] {
+        let mut arguments = vec!["serve", "--config", &config, "--data-dir", &data_dir];
+        arguments.extend(["--listen", listen, "--s3-listen", s3_listen]);
+        if !roles.is_empty() {
+            arguments.extend(["--roles", roles]);
+        }
+        let said = alone(&arguments).await.failed(2);
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn what_refuses_a_query_before_graphql_is_told() {
+    // A server that answers each connection as the guard does.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 65536]).await;
+            let answer = "HTTP/1.1 403 Forbidden\r\ncontent-type: text/plain\r\n\
+                          content-length: 20\r\nconnection: close\r\n\r\nhost is not mine :(\n";
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    let said = alone(&["--server", &address, "status"]).await.failed(1);
+    assert!(said.contains("403 Forbidden: host is not mine"), "{said}");
+}
+
 const NO_EXECUTION: &str = "00000000-0000-4000-8000-000000000000";

@@ -5,15 +5,16 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::limit_of;
+use super::{SERVER_PAGE, limit_of};
 use crate::cli::{EventsArgs, Format};
 use crate::client::Client;
 use crate::output::{self, Column, text, time};
 use crate::timeline::nodes;
 
-const NEWEST: &str = "query($last: Int!, $where: EventWhere) {
-  events(last: $last, where: $where) {
+const NEWEST: &str = "query($last: Int!, $before: String, $where: EventWhere) {
+  events(last: $last, before: $before, where: $where) {
     edges { node { position stream version type recordedAt actor correlationId causationId data } }
+    pageInfo { hasPreviousPage startCursor }
   }
 }";
 
@@ -34,9 +35,6 @@ const COLUMNS: &[Column] = &[
 /// How often a follower asks when nothing had come.
 const ASK_EVERY: Duration = Duration::from_millis(500);
 
-/// The most events of one answer.
-const PAGE: usize = 100;
-
 pub(super) async fn run(client: &Client, format: Format, args: EventsArgs) -> Result<()> {
     let mut filter = json!({});
     if let Some(stream) = &args.stream {
@@ -47,11 +45,8 @@ pub(super) async fn run(client: &Client, format: Format, args: EventsArgs) -> Re
     }
     let limit = limit_of(&args.page);
     let rows = match args.after {
-        None => {
-            let variables = json!({ "last": limit.min(PAGE), "where": filter });
-            nodes(&client.query(NEWEST, variables).await?["events"])
-        }
-        Some(after) => page(client, &filter, after, limit.min(PAGE)).await?,
+        None => newest(client, &filter, limit).await?,
+        Some(after) => following(client, &filter, after, limit).await?,
     };
     output::list(format, &rows, COLUMNS);
     if !args.follow {
@@ -63,7 +58,7 @@ pub(super) async fn run(client: &Client, format: Format, args: EventsArgs) -> Re
             Some(after) => after,
             None => args.after.unwrap_or(0),
         };
-        let rows = page(client, &filter, from, PAGE).await?;
+        let rows = page(client, &filter, from, SERVER_PAGE).await?;
         for row in &rows {
             match format {
                 Format::Table => output::line(output::plain(&format!(
@@ -85,6 +80,48 @@ pub(super) async fn run(client: &Client, format: Format, args: EventsArgs) -> Re
             tokio::time::sleep(ASK_EVERY).await;
         }
     }
+}
+
+/// The newest events, oldest first, over as many pages as it takes.
+async fn newest(client: &Client, filter: &Value, limit: usize) -> Result<Vec<Value>> {
+    let mut rows = Vec::new();
+    let mut before = Value::Null;
+    while rows.len() < limit {
+        let last = SERVER_PAGE.min(limit - rows.len());
+        let variables = json!({ "last": last, "before": before, "where": filter });
+        let answer = client.query(NEWEST, variables).await?;
+        let mut older = nodes(&answer["events"]);
+        older.append(&mut rows);
+        rows = older;
+        let info = &answer["events"]["pageInfo"];
+        before = info["startCursor"].clone();
+        if info["hasPreviousPage"] != true {
+            break;
+        }
+    }
+    Ok(rows)
+}
+
+/// The events after a position, over as many pages as it takes.
+async fn following(
+    client: &Client,
+    filter: &Value,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<Value>> {
+    let mut rows = Vec::new();
+    let mut after = after;
+    while rows.len() < limit {
+        let first = SERVER_PAGE.min(limit - rows.len());
+        let next = page(client, filter, after, first).await?;
+        let full = next.len() == first;
+        rows.extend(next);
+        match rows.last().and_then(|row| row["position"].as_u64()) {
+            Some(position) if full => after = position,
+            _ => break,
+        }
+    }
+    Ok(rows)
 }
 
 async fn page(client: &Client, filter: &Value, after: u64, first: usize) -> Result<Vec<Value>> {
