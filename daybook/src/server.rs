@@ -11,8 +11,9 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
@@ -25,13 +26,21 @@ use daybook_query_service::{QueryConfig, QueryService};
 use daybook_s3_gateway::{GatewayConfig, OperatorKey};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::usage::usage;
 use crate::{guard, operator_key};
+
+const S3: &str = "the S3 gateway";
+const API: &str = "the API";
 
 /// The hidden subcommand that runs a built-in function.
 pub(crate) const FUNCTION_COMMAND: &str = "function";
+
+/// What the listeners have beyond the grace to end by themselves.
+const LISTENER_SLACK: Duration = Duration::from_secs(2);
 
 /// A running server.
 pub(crate) struct Server {
@@ -44,7 +53,9 @@ pub(crate) struct Server {
     log: Arc<SqliteEventLog>,
     command: CommandService,
     serving: CancellationToken,
-    tasks: Vec<JoinHandle<()>>,
+    /// How long requests in flight may still take once nothing new is served.
+    grace: Duration,
+    tasks: Vec<(&'static str, JoinHandle<()>)>,
 }
 
 impl Server {
@@ -57,7 +68,7 @@ impl Server {
     ) -> Result<Self> {
         let (api_listener, s3_listener) = (bind(listen).await?, bind(s3_listen).await?);
         let (api, s3) = (api_listener.local_addr()?, s3_listener.local_addr()?);
-        let data_dir = config.data_dir.clone();
+        let (data_dir, grace) = (config.data_dir.clone(), config.shutdown_grace);
         std::fs::create_dir_all(&data_dir)
             .with_context(|| format!("data directory {} cannot be made", data_dir.display()))?;
         let log = open_log(&data_dir)?;
@@ -86,18 +97,18 @@ impl Server {
             .await
             .context("the query service does not start")?;
         let router = router(&command, query, api);
+        let (s3_gateway, watcher) = (gateway.clone(), gateway);
+        let s3_served = s3_gateway.serve(s3_listener, serving.clone());
+        let api_served = axum::serve(api_listener, router)
+            .with_graceful_shutdown(serving.clone().cancelled_owned())
+            .into_future();
         let tasks = vec![
-            tokio::spawn(log_end(
-                "the S3 gateway",
-                gateway.clone().serve(s3_listener, serving.clone()),
-            )),
-            tokio::spawn(gateway.watch(serving.clone())),
-            tokio::spawn(log_end(
-                "the API",
-                axum::serve(api_listener, router)
-                    .with_graceful_shutdown(serving.clone().cancelled_owned())
-                    .into_future(),
-            )),
+            (S3, tokio::spawn(log_end(S3, s3_served))),
+            (
+                "the watch on the folders",
+                tokio::spawn(watcher.watch(serving.clone())),
+            ),
+            (API, tokio::spawn(log_end(API, api_served))),
         ];
         // Functions go to the gateway at once: only now is it there for them.
         let command = command.begin();
@@ -108,6 +119,7 @@ impl Server {
             log,
             command,
             serving,
+            grace,
             tasks,
         })
     }
@@ -131,9 +143,16 @@ impl Server {
     pub(crate) async fn stop(self) {
         self.command.stop().await;
         self.serving.cancel();
-        for task in self.tasks {
-            if let Err(error) = task.await {
-                tracing::warn!(%error, "a part did not end cleanly");
+        // A client that stalls in the middle of a request must not hold up the end.
+        let deadline = Instant::now() + self.grace + LISTENER_SLACK;
+        for (part, mut task) in self.tasks {
+            match timeout_at(deadline, &mut task).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "{part} did not end cleanly"),
+                Err(_) => {
+                    tracing::warn!("{part} is ended with requests in flight");
+                    task.abort();
+                }
             }
         }
         self.log.close().await;
@@ -142,7 +161,7 @@ impl Server {
 
 async fn bind(address: SocketAddr) -> Result<TcpListener> {
     if !address.ip().is_loopback() {
-        bail!(
+        usage!(
             "{address} is outside loopback, which needs authentication; this version has none for \
              the API, so listen on 127.0.0.1 and put a proxy that authenticates before it"
         );

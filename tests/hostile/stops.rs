@@ -110,3 +110,32 @@ async fn a_second_server_on_the_same_data_is_refused() {
     // And once it is gone, another may serve.
     ledger.start().await;
 }
+
+#[tokio::test]
+async fn a_client_that_stalls_does_not_hold_up_the_end() {
+    use tokio::io::AsyncWriteExt;
+    let ledger = Ledger::uppercase();
+    let config = std::fs::read_to_string(ledger.config()).unwrap();
+    let limits = "[limits]\nshutdown_grace = \"100ms\"\n";
+    ledger.write("daybook.toml", format!("{config}\n{limits}"));
+    let server = ledger.start().await;
+    let mut stalled = Vec::new();
+    for (url, path) in [(&server.api, "/graphql"), (&server.s3, "/inbox/half")] {
+        let address = url.trim_start_matches("http://");
+        let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
+        let half = format!(
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
+             content-length: 1000\r\n\r\n{{"
+        );
+        connection.write_all(half.as_bytes()).await.unwrap();
+        stalled.push(connection);
+    }
+    // Answered on the same listener after the half one was accepted.
+    server.events(&[]).await;
+    let (status, said) = server.stop().await;
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("the API is ended with requests in flight"),
+        "{said}"
+    );
+}
