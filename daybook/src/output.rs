@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
 
 use crate::cli::Format;
@@ -39,6 +40,17 @@ pub(crate) fn line(text: impl Display) {
             eprintln!("daybook: standard output cannot be written: {error}");
             std::process::exit(1);
         }
+    }
+}
+
+/// Ends the program if the reader is gone: who has nothing to print would not notice.
+pub(crate) fn end_without_reader() {
+    let stdout = std::io::stdout();
+    let mut polled = [PollFd::new(&stdout, PollFlags::empty())];
+    // Where it cannot be asked, the next line will tell.
+    let answered = poll(&mut polled, Some(&Timespec::default())).is_ok();
+    if answered && polled[0].revents().intersects(PollFlags::ERR) {
+        std::process::exit(0);
     }
 }
 

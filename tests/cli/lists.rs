@@ -274,3 +274,26 @@ async fn more_events_than_one_answer_holds_come_all_the_same() {
         assert_eq!(rows.as_array().unwrap().len(), 150, "{command:?}");
     }
 }
+
+#[tokio::test]
+async fn a_follower_ends_with_its_reader_though_nothing_comes() {
+    let ledger = Ledger::uppercase();
+    let server = three_files(&ledger).await;
+    let mut child = tokio::process::Command::new(program())
+        .args(["--server", &server.api, "events", "--follow"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    // As `head -1` does.
+    let mut lines =
+        tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(child.stdout.take().unwrap()));
+    let first = lines.next_line().await.unwrap().unwrap();
+    assert!(first.contains("POSITION"), "{first}");
+    drop(lines);
+    let ended = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
+    let ended = ended.expect("it ends").unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!((ended.status.code(), &*said), (Some(0), ""));
+}

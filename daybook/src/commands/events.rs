@@ -77,6 +77,7 @@ pub(super) async fn run(client: &Client, format: Format, args: EventsArgs) -> Re
             .and_then(|row| row["position"].as_u64())
             .or(after);
         if rows.is_empty() {
+            output::end_without_reader();
             tokio::time::sleep(ASK_EVERY).await;
         }
     }
