@@ -15,9 +15,10 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::actor;
+use crate::bench_calls::Calls;
 use crate::cli::BenchArgs;
 use crate::config::Config;
-use crate::server::Server;
+use crate::server::{self, Server};
 
 /// The size of each object: 1 KB of text.
 const OBJECT_BYTES: usize = 1_000;
@@ -55,17 +56,22 @@ pub(crate) async fn run(args: BenchArgs) -> Result<()> {
         args.objects
     );
     println!(
-        "{:>9}  {:>12}  {:>16}  {:>7}",
-        "IN FLIGHT", "OBJECTS/s", "BARE LOOP/s", "RATIO"
+        "{:>9}  {:>12}  {:>16}  {:>7}  {:>9}",
+        "IN FLIGHT", "OBJECTS/s", "BARE LOOP/s", "RATIO", "CALLS/s"
     );
     let path = dir.path().join("daybook.toml");
     std::fs::write(&path, CONFIG)?;
     let loopback = "127.0.0.1:0".parse()?;
     let config = Config::load(&path, None)?;
+    let calls = Calls::new(
+        server::host_options(&config, dir.path().join("run"))?,
+        dir.path(),
+    )
+    .await?;
     let server = Server::start(config, loopback, loopback, actor::name()).await?;
     let mut result = Ok(());
     for (round, in_flight) in args.in_flight.iter().enumerate() {
-        result = measure(&server, dir.path(), round, *in_flight, args.objects).await;
+        result = measure(&server, &calls, dir.path(), round, *in_flight, args.objects).await;
         if result.is_err() {
             break;
         }
@@ -78,11 +84,13 @@ pub(crate) async fn run(args: BenchArgs) -> Result<()> {
         );
     }
     server.stop().await;
+    calls.stop().await;
     result
 }
 
 async fn measure(
     server: &Server,
+    calls: &Calls,
     dir: &Path,
     round: usize,
     in_flight: usize,
@@ -97,8 +105,9 @@ async fn measure(
     let bare_dir = dir.join(format!("bare-{round}"));
     let bare = tokio::task::spawn_blocking(move || bare_loop(&bare_dir, in_flight, objects));
     let (ours, theirs) = (rate(objects, elapsed), rate(objects, bare.await??));
+    let called = rate(objects, calls.measure(in_flight, objects).await?);
     println!(
-        "{in_flight:>9}  {ours:>12.0}  {theirs:>16.0}  {:>7.2}",
+        "{in_flight:>9}  {ours:>12.0}  {theirs:>16.0}  {:>7.2}  {called:>9.0}",
         ours / theirs
     );
     Ok(())

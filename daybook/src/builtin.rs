@@ -17,11 +17,18 @@ use serde_json::{Value, json};
 pub(crate) enum Builtin {
     /// Upper-cases text objects.
     Uppercase,
+    /// Answers with its event: what a call itself costs, for the benchmark.
+    Echo,
 }
 
 /// Serves invocations until the host ends the process.
 pub(crate) async fn run(function: Builtin) -> Result<()> {
-    let Builtin::Uppercase = function;
+    if function == Builtin::Echo {
+        let echo = service_fn(|event: LambdaEvent<Value>| async move {
+            Ok::<_, std::convert::Infallible>(event.payload)
+        });
+        return served(lambda_runtime::run(echo).await);
+    }
     let s3 = client()?;
     let results = std::env::var("RESULTS_BUCKET").unwrap_or_else(|_| "results".to_owned());
     let handler = service_fn(|event: LambdaEvent<Value>| {
@@ -35,9 +42,11 @@ pub(crate) async fn run(function: Builtin) -> Result<()> {
                 })
         }
     });
-    lambda_runtime::run(handler)
-        .await
-        .map_err(|error| anyhow::anyhow!("{error}"))
+    served(lambda_runtime::run(handler).await)
+}
+
+fn served(result: Result<(), lambda_runtime::Error>) -> Result<()> {
+    result.map_err(|error| anyhow::anyhow!("{error}"))
 }
 
 /// The client that a function's environment describes.

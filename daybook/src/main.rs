@@ -12,6 +12,7 @@
 
 mod actor;
 mod bench;
+mod bench_calls;
 mod builtin;
 mod cli;
 mod client;
@@ -19,6 +20,7 @@ mod commands;
 mod config;
 mod demo;
 mod guard;
+mod no_storage;
 mod operator_key;
 mod output;
 mod serve;

@@ -4,15 +4,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use daybook_domain::FunctionName;
-use daybook_functions::{
-    FunctionHost, InvocationScope, StorageAccess, StorageActivity, StorageCredentials,
-};
+use daybook_functions::FunctionHost;
 use serde_json::json;
 
 use super::WANTING;
 use crate::cli::{ConfigCommand, Format};
 use crate::config::{self, Config};
+use crate::no_storage::NoStorage;
 use crate::output;
 use crate::server;
 
@@ -51,26 +49,4 @@ async fn check(path: &Path) -> Result<()> {
         host.load(function).await?;
     }
     Ok(())
-}
-
-/// Nothing is invoked while a config is checked.
-struct NoStorage;
-
-impl StorageAccess for NoStorage {
-    fn issue(&self, _function: &FunctionName) -> StorageCredentials {
-        StorageCredentials {
-            access_key: String::new(),
-            secret_key: String::new(),
-            endpoint: String::new(),
-            region: String::new(),
-        }
-    }
-
-    fn begin(&self, _access_key: &str, _scope: InvocationScope) {}
-
-    fn end(&self, _access_key: &str) -> StorageActivity {
-        StorageActivity::default()
-    }
-
-    fn revoke(&self, _access_key: &str) {}
 }
