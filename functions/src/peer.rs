@@ -10,18 +10,31 @@
 use rustix::process::Pid;
 use tokio::net::TcpStream;
 
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// A process of the group.
+    Member,
+    /// Somebody else.
+    Foreign,
+    /// Nobody any more: clients drop connections that they opened in advance.
+    Gone,
+}
+
 #[cfg(target_os = "linux")]
-pub(crate) async fn belongs_to(stream: &TcpStream, group: Pid) -> bool {
+pub(crate) async fn of(stream: &TcpStream, group: Pid) -> Peer {
     let (Ok(ours), Ok(theirs)) = (stream.local_addr(), stream.peer_addr()) else {
-        return false;
+        return Peer::Gone;
     };
-    let check = move || linux::holds(group, theirs.port(), ours.port());
-    tokio::task::spawn_blocking(check).await.unwrap_or(false)
+    let check = move || linux::peer(group, theirs.port(), ours.port());
+    tokio::task::spawn_blocking(check)
+        .await
+        .unwrap_or(Peer::Foreign)
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) async fn belongs_to(_stream: &TcpStream, _group: Pid) -> bool {
-    true
+pub(crate) async fn of(_stream: &TcpStream, _group: Pid) -> Peer {
+    Peer::Member
 }
 
 #[cfg(target_os = "linux")]
@@ -32,14 +45,24 @@ mod linux {
 
     use rustix::process::Pid;
 
-    /// Whether a process of `group` holds the loopback socket from port `local` to port `remote`.
-    pub(super) fn holds(group: Pid, local: u16, remote: u16) -> bool {
-        let Some(inode) = inode(local, remote) else {
-            return false;
+    use super::Peer;
+
+    /// Who holds the loopback socket from port `local` to port `remote`.
+    pub(super) fn peer(group: Pid, local: u16, remote: u16) -> Peer {
+        // A socket that its process has closed has inode 0 for a while.
+        let Some(inode) = inode(local, remote).filter(|inode| inode != "0") else {
+            return Peer::Gone;
         };
         let socket = format!("socket:[{inode}]");
         let leader = group.as_raw_nonzero().get();
-        has_open(leader, &socket) || members(group).any(|member| has_open(member, &socket))
+        if has_open(leader, &socket) || members(group).any(|member| has_open(member, &socket)) {
+            return Peer::Member;
+        }
+        // It may have been closed since it was looked up.
+        match self::inode(local, remote) {
+            Some(still) if still == inode => Peer::Foreign,
+            _ => Peer::Gone,
+        }
     }
 
     /// The socket's inode, from the table that the kernel's `proc_net_tcp` document describes.

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::peer;
+use crate::peer::{self, Peer};
 use crate::session::{Delivery, ErrorReport, Refusal, Reply, Session};
 
 /// The largest response of a function, in bytes (AWS Lambda quotas: 6 MB and a little).
@@ -75,12 +75,16 @@ async fn connection(
     group: rustix::process::Pid,
     arn: HeaderValue,
 ) {
-    if !peer::belongs_to(&stream, group).await {
-        tracing::warn!(
-            ?group,
-            "refused a connection from outside the function's process group"
-        );
-        return;
+    match peer::of(&stream, group).await {
+        Peer::Member => {}
+        Peer::Gone => return,
+        Peer::Foreign => {
+            tracing::warn!(
+                ?group,
+                "refused a connection from outside the function's process group"
+            );
+            return;
+        }
     }
     // Without it, clients that send a request in two packets wait for delayed acknowledgements.
     let _ = stream.set_nodelay(true);
