@@ -13,15 +13,15 @@
 //! what its last step recorded.
 
 mod attempt;
+mod follow;
 mod queues;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use daybook_domain::{ExecutionId, WorkerId};
-use daybook_event_store::{Position, RecordedEvent, Subscription};
+use daybook_event_store::{Position, RecordedEvent};
 use daybook_functions::{FunctionHost, Slot};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -34,10 +34,8 @@ use crate::gateway::Stories;
 use crate::replay;
 use crate::worklist::{Change, FoldError, OpenPhase, Worklist};
 use attempt::{Attempt, Start};
+use follow::{READ_PAUSE, read, sleep_until};
 use queues::Queues;
-
-/// How many events are folded before what they made due is looked at.
-const FOLD_BATCH: usize = 1_000;
 
 /// How many executions are being started at once, beside those that have a slot.
 const MAX_STARTS: usize = 64;
@@ -47,9 +45,6 @@ const CHECKPOINT_EVERY: u64 = 20_000;
 
 /// How long to wait before a time-out is offered to the log again.
 const TIME_OUT_PAUSE: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
-
-/// How long to wait before the log is read again after it could not be read.
-const READ_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the conductor needs.
 pub(crate) struct ConductorConfig {
@@ -449,34 +444,6 @@ impl Conductor {
             region: self.config.region.clone(),
             stories: self.config.stories.clone(),
             done: self.done.clone(),
-        }
-    }
-}
-
-/// Reads ahead of the fold, in a task of its own, so that no page is read twice because something
-/// else was due meanwhile.
-async fn read(mut subscription: Subscription, batches: mpsc::Sender<Vec<RecordedEvent>>) {
-    loop {
-        match subscription.next_batch(FOLD_BATCH).await {
-            Ok(batch) => {
-                if batches.send(batch).await.is_err() {
-                    return;
-                }
-            }
-            Err(error) => {
-                tracing::error!(%error, "the log cannot be read; trying again");
-                tokio::time::sleep(READ_PAUSE).await;
-            }
-        }
-    }
-}
-
-async fn sleep_until(due: Option<jiff::Timestamp>) {
-    match due {
-        None => std::future::pending().await,
-        Some(due) => {
-            let wait = due.duration_since(clock::now());
-            tokio::time::sleep(Duration::try_from(wait).unwrap_or(Duration::ZERO)).await;
         }
     }
 }

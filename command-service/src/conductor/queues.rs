@@ -1,6 +1,9 @@
 //! What waits for its turn: starts, tasks by function, timers. Each execution waits in each queue
 //! once at most.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use daybook_domain::{ExecutionId, FunctionName};

@@ -1,0 +1,46 @@
+//! Reading the log beside the conductor, and waiting for its timers.
+
+use std::time::Duration;
+
+use daybook_event_store::{RecordedEvent, Subscription};
+use tokio::sync::mpsc;
+
+use crate::clock;
+
+/// How many events are folded before what they made due is looked at.
+const FOLD_BATCH: usize = 1_000;
+
+/// How long to wait before the log is read again after it could not be read.
+pub(super) const READ_PAUSE: Duration = Duration::from_secs(1);
+
+/// Reads ahead of the fold, in a task of its own, so that no page is read twice because something
+/// else was due meanwhile.
+pub(super) async fn read(
+    mut subscription: Subscription,
+    batches: mpsc::Sender<Vec<RecordedEvent>>,
+) {
+    loop {
+        match subscription.next_batch(FOLD_BATCH).await {
+            Ok(batch) => {
+                if batches.send(batch).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "the log cannot be read; trying again");
+                tokio::time::sleep(READ_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Waits until a time; for ever where there is none.
+pub(super) async fn sleep_until(due: Option<jiff::Timestamp>) {
+    match due {
+        None => std::future::pending().await,
+        Some(due) => {
+            let wait = due.duration_since(clock::now());
+            tokio::time::sleep(Duration::try_from(wait).unwrap_or(Duration::ZERO)).await;
+        }
+    }
+}
