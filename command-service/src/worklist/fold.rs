@@ -9,7 +9,7 @@ use daybook_domain::worker::WorkerEvent;
 use daybook_domain::{Aggregate, DecodeError, Event, ExecutionId, ReplayId, WorkerId};
 use daybook_event_store::blobs::{BlobError, BlobStore};
 use daybook_event_store::{Position, RecordedEvent};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::Value;
 use thiserror::Error;
 
@@ -155,11 +155,7 @@ impl Worklist {
         match event {
             ExecutionEvent::ExecutionStarted(started) => {
                 self.owed.remove(&id);
-                let deadline = started.timeout_seconds.and_then(|seconds| {
-                    let span = SignedDuration::from_secs(i64::try_from(seconds).ok()?);
-                    started.started_at.checked_add(span).ok()
-                });
-                self.entering(id, deadline, correlation_of(recorded));
+                self.entering(id, started.deadline(), correlation_of(recorded));
             }
             ExecutionEvent::TaskScheduled(scheduled) => {
                 if let Some(open) = self.tasks.get_mut(&id) {

@@ -10,7 +10,8 @@ use crate::cli::{Format, ProjectionsCommand};
 use crate::client::Client;
 use crate::output::{self, Column, text};
 
-const COLUMNS: &[Column] = &[
+/// What a table of read models shows.
+pub(super) const COLUMNS: &[Column] = &[
     ("READ MODEL", |row| text(&row["name"])),
     ("POSITION", |row| text(&row["position"])),
     ("LAG", |row| text(&row["lag"])),

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use serde_json::json;
 
+use super::projections;
 use crate::cli::Format;
 use crate::client::Client;
 use crate::output::{self, Column, text};
@@ -15,13 +16,6 @@ const QUERY: &str = "query {
   pipelines { name revision paused }
   functions { name revision runtime sha256 }
 }";
-
-const PROJECTIONS: &[Column] = &[
-    ("READ MODEL", |row| text(&row["name"])),
-    ("POSITION", |row| text(&row["position"])),
-    ("LAG", |row| text(&row["lag"])),
-    ("STATE", |row| text(&row["state"])),
-];
 
 const COUNTS: &[Column] = &[
     ("STATUS", |row| text(&row["status"])),
@@ -44,7 +38,11 @@ pub(super) async fn run(client: &Client, format: Format) -> Result<()> {
             text(&answer["ledger"]["position"])
         );
         for (title, rows, columns) in [
-            ("", rows(&answer["ledger"]["projections"]), PROJECTIONS),
+            (
+                "",
+                rows(&answer["ledger"]["projections"]),
+                projections::COLUMNS,
+            ),
             (
                 "objects\n",
                 rows(&answer["statistics"]["objectsByStatus"]),

@@ -1,7 +1,7 @@
 //! What can happen to an execution, after the history events of AWS Step Functions
 //! ("HistoryEvent", Step Functions API reference). These names and shapes are storage format.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -67,6 +67,16 @@ pub struct ExecutionStarted {
     /// The state machine's own `TimeoutSeconds`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u64>,
+}
+
+impl ExecutionStarted {
+    /// When the execution as a whole times out.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        let seconds = i64::try_from(self.timeout_seconds?).ok()?;
+        self.started_at
+            .checked_add(SignedDuration::from_secs(seconds))
+            .ok()
+    }
 }
 
 /// The object version for which an execution runs.

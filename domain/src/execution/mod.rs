@@ -22,7 +22,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -216,10 +216,7 @@ impl Aggregate for Execution {
         self.events += 1;
         match event {
             ExecutionEvent::ExecutionStarted(event) => {
-                let deadline = event.timeout_seconds.and_then(|seconds| {
-                    let span = SignedDuration::from_secs(i64::try_from(seconds).ok()?);
-                    Some((event.started_at.checked_add(span).ok()?, seconds))
-                });
+                let deadline = event.deadline().zip(event.timeout_seconds);
                 self.started = Some(Started {
                     definition: event.definition.clone(),
                     object: event.object.clone(),
