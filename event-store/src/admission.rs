@@ -1,7 +1,9 @@
 //! What every adapter checks before it appends: the limits, and whether an append is new, a
 //! repetition or a conflict. Pure, so that all adapters decide alike.
 
-use crate::{Append, AppendError, Expected, StreamVersion};
+use std::collections::HashMap;
+
+use crate::{Append, AppendError, Expected, Position, RecordedEvent, StreamName, StreamVersion};
 
 /// The most that one append may weigh: the data, metadata and type names of its events together.
 pub const MAX_APPEND_BYTES: usize = 1024 * 1024;
@@ -73,6 +75,42 @@ pub(crate) fn plan(expected: Expected, actual: Option<StreamVersion>, count: usi
         Some(actual) if actual >= last => Plan::CompareIds { first, last },
         _ => Plan::Conflict,
     }
+}
+
+/// Refuses events that are not the next of a log with contiguous positions, which is at `head`,
+/// took its newest event at `last_us` and has its streams at `version_of`.
+pub(crate) fn check_import(
+    events: &[RecordedEvent],
+    head: Position,
+    last_us: i64,
+    version_of: impl Fn(&StreamName) -> Option<StreamVersion>,
+) -> Result<(), AppendError> {
+    let mut versions: HashMap<&StreamName, StreamVersion> = HashMap::new();
+    let mut last_us = last_us;
+    for (event, position) in events.iter().zip(head.0 + 1..) {
+        let refuse = |why: String| {
+            let (at, stream) = (event.position, &event.stream);
+            Err(AppendError::Invalid(format!(
+                "the event at {at} in stream {stream}: {why}"
+            )))
+        };
+        if event.position.0 != position {
+            return refuse(format!("the log wants position {position} next"));
+        }
+        let newest = versions.get(&event.stream).copied();
+        let next = Expected::from(newest.or_else(|| version_of(&event.stream))).next_version();
+        if event.version != next {
+            let (found, next) = (event.version.0, next.0);
+            return refuse(format!("it has version {found}, the stream wants {next}"));
+        }
+        let recorded_at_us = event.recorded_at.as_microsecond();
+        if recorded_at_us < last_us {
+            return refuse("it was recorded before the one in front of it".into());
+        }
+        last_us = recorded_at_us;
+        versions.insert(&event.stream, event.version);
+    }
+    Ok(())
 }
 
 /// Versions stay well inside the signed 64 bits that databases offer.

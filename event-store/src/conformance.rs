@@ -16,6 +16,7 @@
 
 pub mod appending;
 pub mod fixture;
+pub mod importing;
 pub mod racing;
 pub mod reading;
 pub mod recording;
@@ -110,7 +111,7 @@ macro_rules! conformance_suite {
         $crate::conformance_suite!(@cases $harness, subscribing:
             catches_up_then_lives,
             starts_after_its_position,
-            past_the_head_it_waits,
+            ahead_of_the_log_it_stops,
             batches_keep_their_limit,
             several_subscribers_see_one_order,
             neither_misses_nor_repeats_under_concurrent_appends,
@@ -129,6 +130,13 @@ macro_rules! conformance_suite {
             one_of_many_new_streams_wins,
             writers_that_retry_all_get_through,
             positions_are_unique_and_streams_whole,
+        );
+        $crate::conformance_suite!(@cases $harness, importing:
+            imported_events_are_kept_as_they_are,
+            an_import_goes_on_where_the_last_one_ended,
+            appends_go_on_after_an_import,
+            an_import_that_does_not_fit_is_refused_whole,
+            subscribers_see_imported_events,
         );
     };
     (@cases $harness:expr, $group:ident: $($case:ident),+ $(,)?) => {

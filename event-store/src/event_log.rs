@@ -53,8 +53,27 @@ pub trait EventLog: Send + Sync + 'static {
     async fn head(&self) -> Result<Position, ReadError>;
 
     /// Everything after `after`: first what is there, then what comes, without a gap and without a
-    /// repeat.
+    /// repeat. A subscriber that finds itself ahead of the log is told so
+    /// ([`ReadError::Ahead`]).
     fn subscribe(self: Arc<Self>, after: Position) -> Subscription;
+
+    /// Takes over the next events of another log as they are: stream, version, id, type, time,
+    /// body, metadata and salt, all of them or none. Where positions are contiguous, the first
+    /// event has to have the one after [`EventLog::head`], and keeps it. It is for copying a whole
+    /// ledger into a log that nobody else appends to; returns the new head.
+    async fn import(&self, events: Vec<RecordedEvent>) -> Result<Position, AppendError>;
+
+    /// Looks for damage that reading the events does not show, such as a dictionary without an
+    /// entry, and describes each find. Safe beside readers and writers.
+    async fn check_storage(&self) -> Result<Vec<String>, ReadError>;
+
+    /// Waits until the log has stopped for good: closed, or by a failure after which it may not be
+    /// touched. Then the process has to end, and the next start recovers.
+    async fn stopped(&self);
+
+    /// Finishes what waits and lets the log go. Everything asked afterwards is `Unavailable`;
+    /// subscriptions end with that error.
+    async fn close(&self);
 }
 
 /// One append: events for one stream at an expected version.
@@ -145,4 +164,14 @@ pub enum ReadError {
     /// What is stored cannot be decoded. Stop and have it looked at.
     #[error("log damaged: {0}")]
     Damaged(String),
+    /// The reader has seen events that the log does not have: it was restored from an older copy,
+    /// or a standby took over that had not received them. Stop; what was derived from those events
+    /// has to be derived anew.
+    #[error("reader is at position {position}, ahead of the log, which ends at {head}")]
+    Ahead {
+        /// Where the reader is.
+        position: Position,
+        /// Where the log ends.
+        head: Position,
+    },
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::admission::{Plan, check_limits, plan};
+use crate::admission::{Plan, check_import, check_limits, plan};
 use crate::clock::next_recorded_at_us;
 use crate::{
     Append, AppendError, Appended, Clock, Direction, EventLog, Position, ReadError, RecordedEvent,
@@ -116,6 +116,30 @@ impl EventLog for MemoryEventLog {
         let head = self.head.subscribe();
         Subscription::new(self, after, head)
     }
+
+    async fn import(&self, events: Vec<RecordedEvent>) -> Result<Position, AppendError> {
+        let mut state = self.state();
+        check_import(&events, state.head(), state.last_recorded_at_us, |stream| {
+            state.version_of(stream)
+        })?;
+        for event in events {
+            state.last_recorded_at_us = event.recorded_at.as_microsecond();
+            state.push(event);
+        }
+        self.head.send_replace(state.head());
+        Ok(state.head())
+    }
+
+    async fn check_storage(&self) -> Result<Vec<String>, ReadError> {
+        Ok(Vec::new())
+    }
+
+    /// It never stops: there is no disk to fail it.
+    async fn stopped(&self) {
+        std::future::pending().await
+    }
+
+    async fn close(&self) {}
 }
 
 impl State {
@@ -125,10 +149,7 @@ impl State {
 
     fn append(&mut self, append: Append, clock: &Clock) -> Result<Appended, AppendError> {
         check_limits(&append)?;
-        let indices = self.streams.get(&append.stream);
-        let actual = indices
-            .and_then(|indices| indices.len().checked_sub(1))
-            .map(|version| StreamVersion(version as u64));
+        let actual = self.version_of(&append.stream);
         let repeated = match plan(append.expected, actual, append.events.len()) {
             Plan::Append => return Ok(self.record(append, clock)),
             Plan::CompareIds { first, .. } => self.repeated(&append, first),
@@ -139,6 +160,12 @@ impl State {
             expected: append.expected,
             actual,
         })
+    }
+
+    fn version_of(&self, stream: &StreamName) -> Option<StreamVersion> {
+        let indices = self.streams.get(stream)?;
+        let version = indices.len().checked_sub(1)?;
+        Some(StreamVersion(version as u64))
     }
 
     fn repeated(&self, append: &Append, first: StreamVersion) -> Option<Appended> {
@@ -163,13 +190,12 @@ impl State {
         self.last_recorded_at_us = now_us;
         let recorded_at =
             Timestamp::from_microsecond(now_us).expect("it comes from a timestamp of the clock");
-        let indices = self.streams.entry(append.stream.clone()).or_default();
+        let mut version = append.expected.next_version();
         for event in append.events {
-            let index = self.events.len();
-            self.events.push(RecordedEvent {
-                position: Position(index as u64 + 1),
+            self.push(RecordedEvent {
+                position: Position(self.head().0 + 1),
                 stream: append.stream.clone(),
-                version: StreamVersion(indices.len() as u64),
+                version,
                 event_id: event.event_id,
                 event_type: event.event_type,
                 schema_version: event.schema_version,
@@ -178,12 +204,19 @@ impl State {
                 metadata: event.metadata,
                 salt: crate::clock::new_salt(),
             });
-            indices.push(index);
+            version.0 += 1;
         }
         Appended {
-            version: StreamVersion(indices.len() as u64 - 1),
+            version: StreamVersion(version.0 - 1),
             position: self.head(),
         }
+    }
+
+    fn push(&mut self, event: RecordedEvent) {
+        let index = self.events.len();
+        let indices = self.streams.entry(event.stream.clone()).or_default();
+        indices.push(index);
+        self.events.push(event);
     }
 }
 

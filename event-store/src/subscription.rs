@@ -4,6 +4,7 @@
 //! moment where catching up becomes living does not exist and nothing can fall into it. A watched
 //! position wakes it when there is more to read.
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -46,20 +47,30 @@ impl Subscription {
     /// be called again and goes on where it was.
     pub async fn next_batch(&mut self, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
         loop {
-            let position = self.position;
-            self.head
-                .wait_for(|head| *head > position)
-                .await
-                .map_err(|_| stopped())?;
             // Seen before the read: what is announced from here on wakes us below.
-            self.head.borrow_and_update();
-            let events = self.log.read_all(position, limit.max(1)).await?;
-            if let Some(last) = events.last() {
-                self.position = last.position;
-                return Ok(events);
+            let announced = *self.head.borrow_and_update();
+            match announced.cmp(&self.position) {
+                Ordering::Greater => {
+                    let events = self.log.read_all(self.position, limit.max(1)).await?;
+                    if let Some(last) = events.last() {
+                        self.position = last.position;
+                        return Ok(events);
+                    }
+                }
+                // Announced late, or never to be: only the log itself knows.
+                Ordering::Less => self.refuse_to_be_ahead().await?,
+                Ordering::Equal => {}
             }
             self.head.changed().await.map_err(|_| stopped())?;
         }
+    }
+
+    async fn refuse_to_be_ahead(&self) -> Result<(), ReadError> {
+        let (position, head) = (self.position, self.log.head().await?);
+        if head < position {
+            return Err(ReadError::Ahead { position, head });
+        }
+        Ok(())
     }
 
     /// The same as a stream of single events, read in pages of at most `page` events. It ends

@@ -53,7 +53,9 @@ pub(super) fn on_append<E: std::error::Error>(error: AppendError) -> AggregateEr
 pub(super) fn on_read<E: std::error::Error>(error: ReadError) -> AggregateError<E> {
     match error {
         ReadError::Damaged(_) => AggregateError::DeserializationError(Box::new(error)),
-        ReadError::Unavailable(_) => AggregateError::DatabaseConnectionError(Box::new(error)),
+        ReadError::Unavailable(_) | ReadError::Ahead { .. } => {
+            AggregateError::DatabaseConnectionError(Box::new(error))
+        }
     }
 }
 

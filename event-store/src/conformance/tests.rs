@@ -5,6 +5,7 @@ fn the_macro_starts_every_case() {
     let started = include_str!("../conformance.rs");
     let groups = [
         include_str!("appending.rs"),
+        include_str!("importing.rs"),
         include_str!("racing.rs"),
         include_str!("reading.rs"),
         include_str!("recording.rs"),

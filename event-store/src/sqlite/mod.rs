@@ -78,21 +78,6 @@ impl SqliteEventLog {
             head,
         }))
     }
-
-    /// Waits until the writer is gone: closed, or stopped for good by a disk that failed it. Then
-    /// the process has to end, and the next start recovers.
-    pub async fn stopped(&self) {
-        // The head is never awaited here: the wait ends with the sender, which the writer holds.
-        let _ = self.head.clone().wait_for(|_| false).await;
-    }
-
-    /// Finishes what waits, moves the write-ahead log into the database and lets the file go.
-    /// Everything asked afterwards is `Unavailable`; subscriptions end with that error. Dropping
-    /// the last handle does the same, but blocks.
-    pub async fn close(&self) {
-        self.readers.close().await;
-        self.queue.close().await;
-    }
 }
 
 #[async_trait]
@@ -129,6 +114,27 @@ impl EventLog for SqliteEventLog {
     fn subscribe(self: Arc<Self>, after: Position) -> Subscription {
         let head = self.head.clone();
         Subscription::new(self, after, head)
+    }
+
+    async fn import(&self, events: Vec<RecordedEvent>) -> Result<Position, AppendError> {
+        let _ = events;
+        Err(AppendError::Invalid("imports are not taken yet".into()))
+    }
+
+    async fn check_storage(&self) -> Result<Vec<String>, ReadError> {
+        Ok(Vec::new())
+    }
+
+    async fn stopped(&self) {
+        // The head is never awaited here: the wait ends with the sender, which the writer holds.
+        let _ = self.head.clone().wait_for(|_| false).await;
+    }
+
+    /// It moves the write-ahead log into the database. Dropping the last handle does the same, but
+    /// blocks.
+    async fn close(&self) {
+        self.readers.close().await;
+        self.queue.close().await;
     }
 }
 
