@@ -11,6 +11,7 @@ mod conductor;
 mod export;
 mod gateway;
 mod http;
+mod lives;
 mod notification;
 mod publish;
 mod redrive;

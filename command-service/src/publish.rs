@@ -1,7 +1,7 @@
 //! Makes the config known to the ledger: each function's and pipeline's revision, and the end of
 //! those that are in the config no more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use daybook_domain::function::{self, Function, FunctionCommand, FunctionError, FunctionSettings};
@@ -64,7 +64,8 @@ pub enum PackageError {
     Store(#[from] BlobError),
 }
 
-/// Makes functions and pipelines known, and retires the pipelines that are not among them.
+/// Makes functions and pipelines known, and retires the pipelines that are not among them. Returns
+/// the functions that run here, each with the SHA-256 of its package.
 pub(crate) async fn publish(
     ledger: &Ledger,
     host: &FunctionHost,
@@ -72,9 +73,12 @@ pub(crate) async fn publish(
     pipelines: Vec<PipelineConfig>,
     known: &Worklist,
     actor: &str,
-) -> Result<(), PublishError> {
+) -> Result<BTreeMap<FunctionName, String>, PublishError> {
+    let mut running = BTreeMap::new();
     for spec in functions {
-        publish_function(ledger, host, spec, actor).await?;
+        let name = spec.name.clone();
+        let sha256 = publish_function(ledger, host, spec, actor).await?;
+        running.insert(name, sha256);
     }
     let names: BTreeSet<_> = pipelines
         .iter()
@@ -103,7 +107,7 @@ pub(crate) async fn publish(
             command_pipeline(ledger, name, command, actor).await?;
         }
     }
-    Ok(())
+    Ok(running)
 }
 
 async fn publish_function(
@@ -111,7 +115,7 @@ async fn publish_function(
     host: &FunctionHost,
     spec: FunctionSpec,
     actor: &str,
-) -> Result<(), PublishError> {
+) -> Result<String, PublishError> {
     let name = spec.name.clone();
     let settings = FunctionSettings {
         runtime: spec.runtime.as_str().to_owned(),
@@ -132,7 +136,7 @@ async fn publish_function(
         })?;
     let command = FunctionCommand::Revise {
         function: name.clone(),
-        sha256: package.sha256,
+        sha256: package.sha256.clone(),
         package_bytes: package.size,
         settings,
         actor: actor.to_owned(),
@@ -140,7 +144,7 @@ async fn publish_function(
     ledger
         .execute::<Function>(&function::stream_of(&name), command, &origin(actor))
         .await
-        .map(|_| ())
+        .map(|_| package.sha256)
         .map_err(|error| PublishError::FunctionRefused(name.to_string(), error))
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use daybook_domain::worker::{Worker, WorkerCommand, WorkerError, stream_of};
-use daybook_domain::{CommandId, FunctionName, WorkerId};
+use daybook_domain::FunctionName;
+use daybook_domain::worker::WorkerError;
 use daybook_event_store::blobs::BlobStore;
 use daybook_event_store::{EventLog, ReadError};
 use daybook_functions::{FunctionHost, FunctionSpec, HostOptions};
@@ -15,15 +15,14 @@ use daybook_s3_gateway::{Gateway, GatewayConfig, ObjectLedger, Policy};
 use thiserror::Error;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use crate::clock;
-use crate::commands::{CommandError, Ledger, Origin};
-use crate::conductor::{Conductor, ConductorConfig};
+use crate::commands::{CommandError, Ledger};
+use crate::conductor::Claims;
 use crate::gateway::{GatewayStorage, RecordedObjects, Stories};
 use crate::http;
+use crate::lives::{LifeError, Lives};
 use crate::publish::{PipelineConfig, PublishError, publish};
-use crate::worklist::{FoldError, Worklist};
+use crate::worklist::Worklist;
 
 /// How many events are read at once while catching up.
 const CATCH_UP_PAGE: usize = 2_000;
@@ -53,8 +52,9 @@ pub struct CommandServiceConfig {
     pub host_name: String,
     /// The program's version.
     pub version: String,
-    /// Whether this is the only process on the log: then every other worker is known to be gone.
-    pub exclusive: bool,
+    /// How long this worker's word counts for the others on the log. `None` where it is alone on
+    /// it: then every other worker is known to be gone.
+    pub lease: Option<Duration>,
     /// How long running invocations have to finish at the end.
     pub grace: Duration,
 }
@@ -84,16 +84,16 @@ pub struct CommandService {
     ledger: Ledger,
     gateway: Arc<Gateway>,
     host: Arc<FunctionHost>,
-    worker: WorkerId,
+    claims: Arc<Claims>,
     grace: Duration,
     shutdown: CancellationToken,
-    conductor: Work,
+    work: Work,
 }
 
-/// The conductor, before and after it began.
+/// The work, before and after it began.
 enum Work {
-    Waiting(Box<Conductor>),
-    Begun(JoinHandle<Result<(), FoldError>>),
+    Waiting(Box<(Lives, Worklist)>),
+    Begun(JoinHandle<Result<(), LifeError>>),
 }
 
 impl CommandService {
@@ -121,53 +121,56 @@ impl CommandService {
         ));
         let host = FunctionHost::new(storage, config.host);
         let mut worklist = catch_up(&ledger, &config.worklist_path).await?;
-        let (functions, pipelines) = (config.functions, config.pipelines);
-        publish(
+        let functions = publish(
             &ledger,
             &host,
-            functions,
-            pipelines,
+            config.functions,
+            config.pipelines,
             &worklist,
             &config.actor,
         )
         .await?;
-        let worker = WorkerId(clock::random_id());
-        if config.exclusive {
-            declare_gone(&ledger, &worklist, worker).await?;
-        }
-        let join = WorkerCommand::Join {
-            worker,
-            host: config.host_name,
-            version: config.version,
-        };
-        command_worker(&ledger, worker, worker, join).await?;
-        // What was just made known counts for the first thing that runs.
-        fold_up_to_head(&ledger, &mut worklist).await?;
-        let conductor = Conductor::new(ConductorConfig {
+        let claims = Arc::<Claims>::default();
+        let mut lives = Lives {
             ledger: ledger.clone(),
             host: host.clone(),
-            worker,
+            claims: claims.clone(),
+            fence: Arc::new(|_| {}),
+            lease: config.lease,
             region,
             stories,
             checkpoint: config.worklist_path,
-            worklist,
-        });
+            host_name: config.host_name,
+            version: config.version,
+            functions,
+            current: None,
+        };
+        let worker = lives.join().await.map_err(StartError::Join)?;
+        if config.lease.is_none() {
+            lives
+                .declare_gone(&worklist, worker)
+                .await
+                .map_err(StartError::Join)?;
+        }
+        // What was just made known counts for the first thing that runs.
+        fold_up_to_head(&ledger, &mut worklist).await?;
         Ok(Self {
             ledger,
             gateway,
             host,
-            worker,
+            claims,
             grace: config.grace,
             shutdown: CancellationToken::new(),
-            conductor: Work::Waiting(Box::new(conductor)),
+            work: Work::Waiting(Box::new((lives, worklist))),
         })
     }
 
     /// Begins to work: call it when the gateway serves, since functions go there at once.
     pub fn begin(mut self) -> Self {
-        if let Work::Waiting(conductor) = self.conductor {
-            let running = tokio::spawn(conductor.run(self.shutdown.clone()));
-            self.conductor = Work::Begun(running);
+        if let Work::Waiting(waiting) = self.work {
+            let (lives, worklist) = *waiting;
+            let running = tokio::spawn(lives.run(worklist, self.shutdown.clone()));
+            self.work = Work::Begun(running);
         }
         self
     }
@@ -187,13 +190,19 @@ impl CommandService {
         http::router(self.ledger.clone())
     }
 
+    /// How many attempts this process has claimed, and how many went to another worker while it
+    /// tried.
+    pub fn claims(&self) -> (u64, u64) {
+        self.claims.counts()
+    }
+
     /// Waits until the service ends by itself, which it does only when the log holds what it
-    /// cannot read.
+    /// cannot read, or has lost what it read.
     pub async fn failed(&mut self) -> Box<dyn std::error::Error + Send + Sync> {
-        let Work::Begun(conductor) = &mut self.conductor else {
+        let Work::Begun(work) = &mut self.work else {
             return std::future::pending().await;
         };
-        match conductor.await {
+        match work.await {
             Ok(Ok(())) => "the command service ended".into(),
             Ok(Err(error)) => Box::new(error),
             Err(error) => Box::new(error),
@@ -205,20 +214,13 @@ impl CommandService {
     pub async fn stop(self) {
         self.shutdown.cancel();
         self.host.shutdown(self.grace).await;
-        if let Work::Begun(conductor) = self.conductor
-            && !conductor.is_finished()
-            && tokio::time::timeout(self.grace + STOP_SLACK, conductor)
+        if let Work::Begun(work) = self.work
+            && !work.is_finished()
+            && tokio::time::timeout(self.grace + STOP_SLACK, work)
                 .await
                 .is_err()
         {
             tracing::error!("outcomes could not be recorded; the next start takes them up again");
-        }
-        let leave = WorkerCommand::Leave {
-            worker: self.worker,
-            why: "stopped".to_owned(),
-        };
-        if let Err(error) = command_worker(&self.ledger, self.worker, self.worker, leave).await {
-            tracing::warn!(%error, "leaving could not be recorded");
         }
     }
 }
@@ -249,41 +251,4 @@ async fn fold_up_to_head(ledger: &Ledger, worklist: &mut Worklist) -> Result<(),
         }
     }
     Ok(())
-}
-
-/// The log has one process at a time, so that whoever had joined and not left is gone.
-async fn declare_gone(
-    ledger: &Ledger,
-    worklist: &Worklist,
-    successor: WorkerId,
-) -> Result<(), StartError> {
-    for gone in &worklist.workers {
-        let why = "its process ended without a word".to_owned();
-        let leave = WorkerCommand::Leave { worker: *gone, why };
-        command_worker(ledger, *gone, successor, leave).await?;
-    }
-    Ok(())
-}
-
-async fn command_worker(
-    ledger: &Ledger,
-    worker: WorkerId,
-    actor: WorkerId,
-    command: WorkerCommand,
-) -> Result<(), StartError> {
-    let purpose: &[u8] = match command {
-        WorkerCommand::Join { .. } => b"join",
-        WorkerCommand::Leave { .. } => b"leave",
-    };
-    let origin = Origin {
-        command: CommandId(Uuid::new_v5(&worker.0, purpose)),
-        correlation: worker.to_string(),
-        causation: None,
-        actor: format!("worker:{actor}"),
-    };
-    ledger
-        .execute::<Worker>(&stream_of(worker), command, &origin)
-        .await
-        .map(|_| ())
-        .map_err(StartError::Join)
 }

@@ -2,6 +2,7 @@
 //! record the outcome.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use daybook_domain::execution::{
     StartExecution, TaskOutcome, stream_of,
 };
 use daybook_domain::pipeline::Revision;
+use daybook_domain::worker::{self, Worker, WorkerCommand};
 use daybook_domain::{CommandId, ExecutionId, FunctionName, WorkerId};
 use daybook_event_store::Position;
 use daybook_functions::{FunctionHost, Invocation, Outcome, OutcomeResult, Slot};
@@ -18,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::Done;
+use super::{Done, Lease};
 use crate::clock;
 use crate::commands::{CommandError, Executed, Ledger, Origin};
 use crate::gateway::Stories;
@@ -33,9 +35,33 @@ pub(super) struct Tools {
     pub ledger: Ledger,
     pub host: Arc<FunctionHost>,
     pub worker: WorkerId,
+    pub lease: Lease,
+    pub claims: Arc<Claims>,
     pub region: String,
     pub stories: Stories,
     pub done: mpsc::UnboundedSender<Done>,
+}
+
+/// How the claims of this process went.
+#[derive(Debug, Default)]
+pub(crate) struct Claims {
+    won: AtomicU64,
+    lost: AtomicU64,
+}
+
+impl Claims {
+    /// How many attempts were claimed, and how many went to another worker meanwhile.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (
+            self.won.load(Ordering::Relaxed),
+            self.lost.load(Ordering::Relaxed),
+        )
+    }
+
+    fn count(&self, won: bool) {
+        let counter = if won { &self.won } else { &self.lost };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// An execution to start.
@@ -68,6 +94,9 @@ impl Start {
     /// same append and runs it.
     pub(super) async fn run(self, tools: Tools, slot: Option<(Slot, CodeRevision)>) {
         let counted = slot.is_none();
+        if tools.lease.hold().await.is_none() {
+            return tools.give_up(self.id, counted).await;
+        }
         let (slot, code) = slot.unzip();
         match (self.record(&tools, code.clone()).await, slot.zip(code)) {
             (Ok(started), Some((slot, code))) if started.position.is_some() => {
@@ -84,6 +113,7 @@ impl Start {
             (Ok(started), _) => {
                 // Where nothing was recorded, it had been started before.
                 if started.position.is_none() {
+                    tools.claims.count(false);
                     let _ = tools.done.send(Done::AlreadyStarted(self.id));
                 }
                 tools.done(self.id, started.position, counted).await;
@@ -143,9 +173,13 @@ impl Start {
 impl Attempt {
     /// Claims the attempt, runs the function and records the outcome.
     pub(super) async fn run(self, tools: Tools, slot: Slot, counted: bool) {
+        if tools.lease.hold().await.is_none() {
+            return tools.give_up(self.id, counted).await;
+        }
         match self.claim(&tools).await {
             Ok(claimed) => return self.perform(tools, slot, claimed, counted).await,
             Err(CommandError::Refused(error)) => {
+                tools.claims.count(false);
                 tracing::debug!(execution = %self.id, %error, "the attempt is not to be had");
             }
             Err(error) => {
@@ -159,16 +193,40 @@ impl Attempt {
     /// Runs the function, if the claim got the attempt, and records the outcome.
     async fn perform(self, tools: Tools, slot: Slot, claimed: Executed<Execution>, counted: bool) {
         let mut position = claimed.position;
-        if self.holds(&claimed, tools.worker) {
+        let holds = self.holds(&claimed, tools.worker);
+        tools.claims.count(holds);
+        if holds {
             let invocation = self.invocation(&claimed.state);
             let attempt = invocation.attempt;
             tools.stories.begin(self.id, &self.correlation);
-            let outcome = tools.host.invoke(slot, invocation).await;
+            let outcome = self.invoke(&tools, slot, invocation).await;
             tools.stories.end(self.id);
             position = self.record(&tools, attempt, outcome).await.max(position);
             tools.ledger.settled(&stream_of(self.id));
         }
         tools.done(self.id, position, counted).await;
+    }
+
+    /// Runs the function, and kills it when the lease lapses meanwhile: from then on others may
+    /// run it.
+    async fn invoke(&self, tools: &Tools, slot: Slot, invocation: Invocation) -> Outcome {
+        let Some(term) = tools.lease.hold().await else {
+            return Outcome {
+                result: OutcomeResult::Interrupted {
+                    why: "the lease of its worker lapsed before it began".to_owned(),
+                },
+                report: Default::default(),
+                logs: String::new(),
+            };
+        };
+        let mut running = std::pin::pin!(tools.host.invoke(slot, invocation));
+        tokio::select! {
+            outcome = &mut running => outcome,
+            () = term.cancelled() => {
+                self.cancel.cancel();
+                running.await
+            }
+        }
     }
 
     async fn claim(
@@ -264,6 +322,27 @@ impl Attempt {
     }
 }
 
+/// Records that a worker did not renew its lease in time, unless it did meanwhile. Where the log
+/// cannot take it, it is said again a while later.
+pub(super) async fn expire(ledger: Ledger, worker: WorkerId, renewal: u64, observer: WorkerId) {
+    let expire = WorkerCommand::Expire {
+        worker,
+        renewal,
+        observer,
+    };
+    let origin = Origin {
+        command: CommandId(clock::random_id()),
+        correlation: worker.to_string(),
+        causation: None,
+        actor: format!("worker:{observer}"),
+    };
+    let stream = worker::stream_of(worker);
+    match ledger.execute::<Worker>(&stream, expire, &origin).await {
+        Ok(_) => tracing::warn!(%worker, "a worker did not renew its lease and is held for gone"),
+        Err(error) => tracing::debug!(%worker, %error, "the worker is not held for gone"),
+    }
+}
+
 /// Records that the execution as a whole took too long. Its attempt is stopped when the conductor
 /// folds that.
 pub(super) async fn time_out(tools: Tools, id: ExecutionId, correlation: String) {
@@ -304,6 +383,12 @@ impl Tools {
             position,
             counted,
         });
+    }
+
+    /// Without a lease nothing may be claimed; it is proposed again when the lease counts.
+    async fn give_up(&self, id: ExecutionId, counted: bool) {
+        tracing::debug!(execution = %id, "not claimed, since the lease of this worker does not count");
+        self.done(id, None, counted).await;
     }
 
     /// Gives an unavailable log time, so that the next try is not at once.

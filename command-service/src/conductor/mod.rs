@@ -11,18 +11,26 @@
 //! All state lives in one task; the attempts run beside it and tell when they are over. An
 //! execution is in flight at most once in a process, and stays so until the worklist has folded
 //! what its last step recorded.
+//!
+//! Where several command services share the log, each proposes only what it owns (`peers.rs`), and
+//! only while its lease counts (`lease.rs`).
 
 mod attempt;
 mod follow;
+mod lease;
+mod peers;
+mod proposing;
 mod queues;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
-use daybook_domain::{ExecutionId, WorkerId};
-use daybook_event_store::{Position, RecordedEvent};
-use daybook_functions::{FunctionHost, Slot};
+use daybook_domain::{ExecutionId, ReplayId, WorkerId};
+use daybook_event_store::{Position, ReadError, RecordedEvent};
+use daybook_functions::FunctionHost;
+use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -31,10 +39,11 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::clock;
 use crate::commands::Ledger;
 use crate::gateway::Stories;
-use crate::replay;
-use crate::worklist::{Change, FoldError, OpenPhase, Worklist};
-use attempt::{Attempt, Start};
-use follow::{READ_PAUSE, read, sleep_until};
+use crate::worklist::{Change, FoldError, Worklist};
+pub(crate) use attempt::Claims;
+use follow::{READ_PAUSE, read, sleep_until, sleep_until_instant};
+pub(crate) use lease::{Fence, Lease};
+use peers::Peers;
 use queues::Queues;
 
 /// How many executions are being started at once, beside those that have a slot.
@@ -51,6 +60,8 @@ pub(crate) struct ConductorConfig {
     pub ledger: Ledger,
     pub host: Arc<FunctionHost>,
     pub worker: WorkerId,
+    pub lease: Lease,
+    pub claims: Arc<Claims>,
     pub region: String,
     pub stories: Stories,
     pub checkpoint: PathBuf,
@@ -62,12 +73,13 @@ pub(crate) struct Conductor {
     config: ConductorConfig,
     worklist: Worklist,
     queues: Queues,
+    peers: Peers,
     /// Executions that this process is busy with, and how to stop their attempt.
     in_flight: HashMap<ExecutionId, CancellationToken>,
     /// Those that are done here, once the worklist has folded this position.
     settling: BTreeMap<Position, Vec<ExecutionId>>,
     starts: usize,
-    replays: BTreeMap<daybook_domain::ReplayId, CancellationToken>,
+    replays: BTreeMap<ReplayId, CancellationToken>,
     running: JoinSet<()>,
     done: mpsc::UnboundedSender<Done>,
     finished: mpsc::UnboundedReceiver<Done>,
@@ -88,7 +100,27 @@ pub(crate) enum Done {
     /// The time-out of an execution could not be recorded.
     NotTimedOut(ExecutionId),
     /// A replay.
-    Replay(daybook_domain::ReplayId),
+    Replay(ReplayId),
+}
+
+/// How the work of one life of a worker came to its end.
+pub(crate) enum Ended {
+    /// As it was told to.
+    ByShutdown,
+    /// The others hold this worker for gone. What it ran has ended; it has to join anew, and goes
+    /// on from its worklist.
+    ByLapse(Box<Worklist>),
+}
+
+/// Why the work cannot go on.
+#[derive(Debug, Error)]
+pub(crate) enum Stop {
+    /// The log holds what this version cannot read.
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    /// The log has lost what was read from it.
+    #[error("the event log has lost events that were acted on")]
+    Log(#[source] ReadError),
 }
 
 impl Conductor {
@@ -99,6 +131,7 @@ impl Conductor {
         let mut conductor = Self {
             saved_at: worklist.position,
             queues: Queues::default(),
+            peers: Peers::new(config.worker),
             in_flight: HashMap::new(),
             settling: BTreeMap::new(),
             starts: 0,
@@ -109,6 +142,10 @@ impl Conductor {
             worklist,
             config,
         };
+        let now = Instant::now();
+        for worker in conductor.worklist.workers.keys() {
+            conductor.peers.heard(*worker, now);
+        }
         conductor.enqueue_all();
         conductor.warn_of_missing_functions();
         conductor
@@ -136,9 +173,9 @@ impl Conductor {
         }
     }
 
-    /// Works until the shutdown, then lets what runs come to its end: the host decides how long
-    /// that takes.
-    pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<(), FoldError> {
+    /// Works until the shutdown, or until the others hold this worker for gone; then lets what runs
+    /// come to its end: the host decides how long that takes.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<Ended, Stop> {
         let (batches, mut events) = mpsc::channel(1);
         let subscription = self
             .config
@@ -147,37 +184,57 @@ impl Conductor {
             .clone()
             .subscribe(self.worklist.position);
         let _reader = AbortOnDropHandle::new(tokio::spawn(read(subscription, batches)));
-        loop {
+        // Kept to the very end: what runs may finish only while the lease counts.
+        let mut lease = AbortOnDropHandle::new(self.keep_lease());
+        let lapsed = loop {
             self.propose();
+            self.config
+                .lease
+                .want(self.peers.is_burdened() || !self.in_flight.is_empty());
             let timer = sleep_until(self.queues.next_timer());
+            let peers = sleep_until_instant(self.peers.next_due(&self.worklist.workers));
             tokio::select! {
                 biased;
-                () = shutdown.cancelled() => break,
+                () = shutdown.cancelled() => break false,
+                _ = &mut lease => break true,
                 Some(done) = self.finished.recv() => {
                     self.finish(done);
                     while let Ok(done) = self.finished.try_recv() {
                         self.finish(done);
                     }
                 }
-                Some(batch) = events.recv() => self.fold(&batch).await?,
+                Some(batch) = events.recv() => self.fold(&batch.map_err(Stop::Log)?).await?,
                 () = self.config.host.slot_freed() => {}
                 () = timer => self.fire_timers(),
+                () = peers => self.expire_overdue(),
             }
             while let Some(ended) = self.running.try_join_next() {
                 if let Err(error) = ended {
                     tracing::error!(%error, "an execution's task broke; the next start takes it up");
                 }
             }
-        }
+        };
         for replay in self.replays.values() {
             replay.cancel();
         }
+        if lapsed {
+            self.in_flight.values().for_each(CancellationToken::cancel);
+        }
         while self.running.join_next().await.is_some() {}
         self.save().await;
-        Ok(())
+        Ok(match lapsed {
+            true => Ended::ByLapse(Box::new(self.worklist)),
+            false => Ended::ByShutdown,
+        })
     }
 
-    async fn fold(&mut self, batch: &[RecordedEvent]) -> Result<(), FoldError> {
+    fn keep_lease(&self) -> tokio::task::JoinHandle<()> {
+        let (lease, ledger) = (self.config.lease.clone(), self.config.ledger.clone());
+        let worker = self.config.worker;
+        tokio::spawn(async move { lease.keep(&ledger, worker).await })
+    }
+
+    async fn fold(&mut self, batch: &[RecordedEvent]) -> Result<(), Stop> {
         let blobs = self.config.ledger.blobs().clone();
         let mut changes = Vec::new();
         for event in batch {
@@ -188,22 +245,38 @@ impl Conductor {
                         tracing::error!(%error, "the log cannot be followed now; trying again");
                         tokio::time::sleep(READ_PAUSE).await;
                     }
-                    Err(error) => return Err(error),
+                    Err(error) => return Err(error.into()),
                 }
             }
         }
         self.settle();
+        let mut reassigned = false;
         for change in changes {
             match change {
                 Change::Execution(id) => self.enqueue(id),
-                Change::WorkerLeft(_) => self.enqueue_all(),
+                Change::WorkerSeen(worker) => self.peers.heard(worker, Instant::now()),
+                Change::Reassigned => reassigned = true,
                 Change::Replay(id) => self.resume_replay(id),
             }
+        }
+        if reassigned {
+            self.enqueue_all();
+            self.peers.retain(&self.worklist.workers);
         }
         if self.worklist.position.0 >= self.saved_at.0 + CHECKPOINT_EVERY {
             self.save().await;
         }
         Ok(())
+    }
+
+    /// Says of the workers that did not renew their lease in time that they are gone.
+    fn expire_overdue(&mut self) {
+        let observer = self.config.worker;
+        for (worker, renewal) in self.peers.overdue(&self.worklist.workers, Instant::now()) {
+            let ledger = self.config.ledger.clone();
+            self.running
+                .spawn(attempt::expire(ledger, worker, renewal, observer));
+        }
     }
 
     async fn save(&mut self) {
@@ -212,169 +285,6 @@ impl Conductor {
             tracing::warn!(%error, "the worklist's checkpoint could not be written");
         }
         self.saved_at = self.worklist.position;
-    }
-
-    fn enqueue_all(&mut self) {
-        let owed = self.worklist.owed.keys().copied();
-        let ids: Vec<_> = owed.chain(self.worklist.tasks.keys().copied()).collect();
-        for id in ids {
-            self.enqueue(id);
-        }
-        let replays: Vec<_> = self.worklist.replays.keys().copied().collect();
-        for id in replays {
-            self.resume_replay(id);
-        }
-    }
-
-    /// Puts an execution where it belongs: into the queue of its function, of the starts, or of
-    /// the timers.
-    fn enqueue(&mut self, id: ExecutionId) {
-        let (owed, open) = (self.worklist.owed.get(&id), self.worklist.tasks.get(&id));
-        if owed.is_none() && open.is_none() {
-            self.end(id);
-            return;
-        }
-        if self.in_flight.contains_key(&id) {
-            // Its own task goes on with it; its deadline stays with the timers.
-            self.watch_deadline(id);
-            return;
-        }
-        if let Some(owed) = owed {
-            let pipeline = self.worklist.pipelines.get(&owed.pipeline);
-            if pipeline.is_some_and(|pipeline| !pipeline.paused && !pipeline.retired) {
-                self.queues.push_start(id);
-            }
-            return;
-        }
-        self.watch_deadline(id);
-        let Some(open) = self.worklist.tasks.get(&id) else {
-            return;
-        };
-        match open.phase {
-            OpenPhase::Due => self.queues.push_task(open.function.clone(), id),
-            OpenPhase::At(due) => self.queues.push_timer(due, id),
-            OpenPhase::Claimed(_) if self.worklist.abandoned_by(open).is_some() => {
-                self.queues.push_task(open.function.clone(), id);
-            }
-            OpenPhase::Claimed(_) | OpenPhase::Entering => {}
-        }
-    }
-
-    /// The execution is over. An attempt that still runs was overtaken by a time-out or an abort.
-    fn end(&mut self, id: ExecutionId) {
-        self.queues.forget_deadline(id);
-        if let Some(running) = self.in_flight.get(&id) {
-            running.cancel();
-        }
-    }
-
-    fn watch_deadline(&mut self, id: ExecutionId) {
-        let deadline = self.worklist.tasks.get(&id).and_then(|open| open.deadline);
-        if let Some(deadline) = deadline {
-            self.queues.push_deadline(deadline, id);
-        }
-    }
-
-    fn fire_timers(&mut self) {
-        let now = clock::now();
-        for id in self.queues.due_timers(now) {
-            let Some(open) = self.worklist.tasks.get(&id) else {
-                continue;
-            };
-            if open.deadline.is_some_and(|deadline| deadline <= now) {
-                self.time_out(id);
-            } else if matches!(open.phase, OpenPhase::At(due) if due <= now)
-                && !self.in_flight.contains_key(&id)
-            {
-                self.queues.push_task(open.function.clone(), id);
-            }
-        }
-    }
-
-    /// The execution as a whole took too long.
-    fn time_out(&mut self, id: ExecutionId) {
-        let correlation = self
-            .worklist
-            .tasks
-            .get(&id)
-            .map(|open| open.correlation.clone())
-            .unwrap_or_default();
-        let tools = self.tools();
-        self.running
-            .spawn(attempt::time_out(tools, id, correlation));
-    }
-
-    fn propose(&mut self) {
-        let host = self.config.host.clone();
-        while let Some((id, slot)) = self.queues.next_task(|function| host.reserve(function)) {
-            self.claim(id, slot);
-        }
-        while self.starts < MAX_STARTS {
-            let Some(id) = self.queues.next_start() else {
-                break;
-            };
-            self.start(id);
-        }
-    }
-
-    fn claim(&mut self, id: ExecutionId, slot: Slot) {
-        let Some(open) = self.worklist.tasks.get(&id) else {
-            return;
-        };
-        let supersede = self.worklist.abandoned_by(open);
-        let due = match open.phase {
-            OpenPhase::Due => true,
-            OpenPhase::At(due) => due <= clock::now(),
-            OpenPhase::Claimed(_) => supersede.is_some(),
-            OpenPhase::Entering => false,
-        };
-        let code = self
-            .worklist
-            .functions
-            .get(&open.function)
-            .and_then(|it| it.current.clone());
-        let (true, Some(code), false) = (due, code, self.in_flight.contains_key(&id)) else {
-            return;
-        };
-        let attempt = Attempt {
-            id,
-            task: open.task,
-            code,
-            supersede,
-            correlation: open.correlation.clone(),
-            cancel: CancellationToken::new(),
-        };
-        self.in_flight.insert(id, attempt.cancel.clone());
-        self.running.spawn(attempt.run(self.tools(), slot, false));
-    }
-
-    fn start(&mut self, id: ExecutionId) {
-        let Some(owed) = self.worklist.owed.get(&id) else {
-            return;
-        };
-        let pipeline = self.worklist.pipelines.get(&owed.pipeline);
-        let revision = pipeline.and_then(|pipeline| pipeline.current.clone());
-        let (Some(revision), false) = (revision, self.in_flight.contains_key(&id)) else {
-            return;
-        };
-        // Whoever waits longer for the function goes first.
-        let code = attempt::first_function(&revision)
-            .filter(|function| !self.queues.waits_for(function))
-            .and_then(|function| {
-                let current = self.worklist.functions.get(&function)?.current.clone()?;
-                let slot = self.config.host.reserve(&function)?;
-                Some((slot, current))
-            });
-        let start = Start {
-            id,
-            owed: owed.clone(),
-            revision,
-            cancel: CancellationToken::new(),
-        };
-        self.in_flight.insert(id, start.cancel.clone());
-        // One that has a slot is bounded by the slots.
-        self.starts += usize::from(code.is_none());
-        self.running.spawn(start.run(self.tools(), code));
     }
 
     fn finish(&mut self, done: Done) {
@@ -399,7 +309,11 @@ impl Conductor {
                     .push_timer(again.unwrap_or(jiff::Timestamp::MAX), id);
             }
             Done::Replay(id) => {
-                self.replays.remove(&id);
+                let left = self.replays.remove(&id);
+                // It may be this worker's again.
+                if left.is_some_and(|cancel| cancel.is_cancelled()) {
+                    self.resume_replay(id);
+                }
             }
         }
     }
@@ -414,36 +328,6 @@ impl Conductor {
                 self.in_flight.remove(&id);
                 self.enqueue(id);
             }
-        }
-    }
-
-    fn resume_replay(&mut self, id: daybook_domain::ReplayId) {
-        match (
-            self.worklist.replays.contains_key(&id),
-            self.replays.get(&id),
-        ) {
-            (true, None) => {
-                let cancel = CancellationToken::new();
-                self.replays.insert(id, cancel.clone());
-                let (ledger, done) = (self.config.ledger.clone(), self.done.clone());
-                self.running.spawn(async move {
-                    replay::drive(ledger, id, cancel).await;
-                    let _ = done.send(Done::Replay(id));
-                });
-            }
-            (false, Some(running)) => running.cancel(),
-            _ => {}
-        }
-    }
-
-    fn tools(&self) -> attempt::Tools {
-        attempt::Tools {
-            ledger: self.config.ledger.clone(),
-            host: self.config.host.clone(),
-            worker: self.config.worker,
-            region: self.config.region.clone(),
-            stories: self.config.stories.clone(),
-            done: self.done.clone(),
         }
     }
 }

@@ -13,15 +13,18 @@ use jiff::Timestamp;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::{OpenPhase, OpenTask, OwedStart, Worklist};
+use super::{LiveWorker, OpenPhase, OpenTask, OwedStart, Worklist};
 
 /// What an event made due, or ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     /// Something about this execution.
     Execution(ExecutionId),
-    /// A worker is gone: what it had claimed is free.
-    WorkerLeft(WorkerId),
+    /// A worker is there, or still there.
+    WorkerSeen(WorkerId),
+    /// Who has to do what may be another now: a worker came or went, what one had claimed is
+    /// free, or a function has other code.
+    Reassigned,
     /// A replay has work to do.
     Replay(ReplayId),
 }
@@ -100,18 +103,9 @@ impl Worklist {
                 let name = name.parse().map_err(|_| FoldCause::Stream)?;
                 let function = self.functions.entry(name).or_default();
                 *function = std::mem::take(function).evolve(&decoded);
-                Vec::new()
+                vec![Change::Reassigned]
             }
-            "worker" => match decode(event, blobs).await? {
-                WorkerEvent::WorkerJoined(joined) => {
-                    self.workers.insert(joined.worker);
-                    Vec::new()
-                }
-                WorkerEvent::WorkerLeft(left) => {
-                    self.workers.remove(&left.worker);
-                    vec![Change::WorkerLeft(left.worker)]
-                }
-            },
+            "worker" => self.manned(decode(event, blobs).await?),
             "replay" => {
                 let id: ReplayId = name.parse().map_err(|_| FoldCause::Stream)?;
                 self.replayed(id, &decode(event, blobs).await?)
@@ -212,6 +206,30 @@ impl Worklist {
     fn in_phase(&mut self, id: ExecutionId, phase: OpenPhase) {
         if let Some(open) = self.tasks.get_mut(&id) {
             open.phase = phase;
+        }
+    }
+
+    fn manned(&mut self, event: WorkerEvent) -> Vec<Change> {
+        match event {
+            WorkerEvent::WorkerJoined(joined) => {
+                let worker = LiveWorker {
+                    lease_ms: joined.lease_ms,
+                    renewal: 0,
+                    functions: joined.functions,
+                };
+                self.workers.insert(joined.worker, worker);
+                vec![Change::WorkerSeen(joined.worker), Change::Reassigned]
+            }
+            WorkerEvent::LeaseRenewed(renewed) => {
+                if let Some(worker) = self.workers.get_mut(&renewed.worker) {
+                    worker.renewal = renewed.renewal;
+                }
+                vec![Change::WorkerSeen(renewed.worker)]
+            }
+            WorkerEvent::WorkerLeft(left) => {
+                self.workers.remove(&left.worker);
+                vec![Change::Reassigned]
+            }
         }
     }
 

@@ -8,7 +8,7 @@ mod fold;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use daybook_domain::execution::TriggerObject;
 use daybook_domain::function::Function;
@@ -33,13 +33,24 @@ pub(crate) struct Worklist {
     /// The functions.
     pub functions: BTreeMap<FunctionName, Function>,
     /// The workers that have joined and not left.
-    pub workers: BTreeSet<WorkerId>,
+    pub workers: BTreeMap<WorkerId, LiveWorker>,
     /// Executions that are owed: the object is there, the start is not.
     pub owed: BTreeMap<ExecutionId, OwedStart>,
     /// The tasks of executions that are not over.
     pub tasks: HashMap<ExecutionId, OpenTask>,
     /// Replays that are not over: how many of their plan are started.
     pub replays: BTreeMap<ReplayId, u64>,
+}
+
+/// A worker that has joined and not left.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LiveWorker {
+    /// How long its word counts, in milliseconds; `None` for one that is alone on its log.
+    pub lease_ms: Option<u64>,
+    /// Its newest renewal.
+    pub renewal: u64,
+    /// The functions that it can run, each with the SHA-256 of its package.
+    pub functions: BTreeMap<FunctionName, String>,
 }
 
 /// An execution that is owed.
@@ -95,8 +106,21 @@ impl Worklist {
     /// The worker whose claim on an execution may be superseded, because it is gone.
     pub(crate) fn abandoned_by(&self, task: &OpenTask) -> Option<WorkerId> {
         match task.phase {
-            OpenPhase::Claimed(worker) if !self.workers.contains(&worker) => Some(worker),
+            OpenPhase::Claimed(worker) if !self.workers.contains_key(&worker) => Some(worker),
             _ => None,
         }
+    }
+
+    /// The workers that can run the current revision of a function.
+    pub(crate) fn offering(&self, function: &FunctionName) -> impl Iterator<Item = WorkerId> {
+        let wanted = self
+            .functions
+            .get(function)
+            .and_then(|function| function.current.as_ref())
+            .map(|code| code.sha256.as_str());
+        self.workers.iter().filter_map(move |(id, worker)| {
+            let offered = worker.functions.get(function).map(String::as_str);
+            (offered.is_some() && offered == wanted).then_some(*id)
+        })
     }
 }

@@ -145,6 +145,8 @@ impl Fold {
             worker,
             host: "laptop".to_owned(),
             version: "0.1.0".to_owned(),
+            lease_ms: Some(15_000),
+            functions: BTreeMap::from([("upper".parse().unwrap(), "00".to_owned())]),
         };
         self.event::<WorkerEvent>(&format!("worker-{worker}"), joined)
             .await;
@@ -206,7 +208,7 @@ async fn a_claim_can_be_superseded_once_its_worker_left() {
     };
     fold.event::<WorkerEvent>(&format!("worker-{worker}"), left)
         .await;
-    assert_eq!(fold.changes, [Change::WorkerLeft(worker)]);
+    assert_eq!(fold.changes, [Change::Reassigned]);
     assert_eq!(
         fold.worklist.abandoned_by(&fold.worklist.tasks[&id]),
         Some(worker)

@@ -11,4 +11,7 @@ pub enum WorkerError {
     /// A worker that left does not come back. Join under a new id.
     #[error("this worker has left; a new life has a new id")]
     Left,
+    /// It has renewed its lease meanwhile, or has none. Watch it on.
+    #[error("this worker's lease has not lapsed")]
+    Alive,
 }

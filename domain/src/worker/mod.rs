@@ -1,5 +1,13 @@
 //! A worker: one life of a command service. What it had claimed may be taken over when it is known
-//! to be gone.
+//! to be gone: it said so, or it did not renew its lease in time.
+//!
+//! ```text
+//!  Join ─> WorkerJoined ── Renew ─> LeaseRenewed ── Leave ────────────────> WorkerLeft
+//!                                        └───────── Expire (by another) ──> WorkerLeft
+//! ```
+//!
+//! How long ago a renewal was, everybody measures on a clock of his own; the stream only decides
+//! which came first, the renewal or the word that it did not come.
 
 mod command;
 mod error;
@@ -11,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use command::WorkerCommand;
 pub use error::WorkerError;
-pub use event::{WorkerEvent, WorkerJoined, WorkerLeft};
+pub use event::{LeaseRenewed, WorkerEvent, WorkerJoined, WorkerLeft};
 
 use crate::{Aggregate, Context, WorkerId};
 
@@ -27,6 +35,10 @@ pub struct Worker {
     pub joined: bool,
     /// Whether it has left, by its own word or another's.
     pub left: bool,
+    /// How long its word counts, in milliseconds.
+    pub lease_ms: Option<u64>,
+    /// Its newest renewal, from 1; 0 before the first.
+    pub renewal: u64,
 }
 
 impl Aggregate for Worker {
@@ -47,23 +59,50 @@ impl Aggregate for Worker {
                 worker,
                 host,
                 version,
-            } => Ok(vec![
-                WorkerJoined {
+                lease_ms,
+                functions,
+            } => {
+                let joined = WorkerJoined {
                     worker,
                     host,
                     version,
-                }
-                .into(),
-            ]),
-            WorkerCommand::Leave { .. } if !self.joined => Err(WorkerError::Unknown),
-            WorkerCommand::Leave { .. } if self.left => Ok(Vec::new()),
+                    lease_ms,
+                    functions,
+                };
+                Ok(vec![joined.into()])
+            }
+            _ if !self.joined => Err(WorkerError::Unknown),
+            WorkerCommand::Renew { .. } if self.left => Err(WorkerError::Left),
+            WorkerCommand::Renew { renewal, .. } if renewal <= self.renewal => Ok(Vec::new()),
+            WorkerCommand::Renew { worker, renewal } => {
+                Ok(vec![LeaseRenewed { worker, renewal }.into()])
+            }
+            // Ending what has ended is what was asked for.
+            WorkerCommand::Leave { .. } | WorkerCommand::Expire { .. } if self.left => {
+                Ok(Vec::new())
+            }
             WorkerCommand::Leave { worker, why } => Ok(vec![WorkerLeft { worker, why }.into()]),
+            WorkerCommand::Expire { renewal, .. }
+                if self.lease_ms.is_none() || renewal != self.renewal =>
+            {
+                Err(WorkerError::Alive)
+            }
+            WorkerCommand::Expire {
+                worker, observer, ..
+            } => {
+                let why = format!("its lease lapsed, as worker {observer} saw");
+                Ok(vec![WorkerLeft { worker, why }.into()])
+            }
         }
     }
 
     fn evolve(mut self, event: &WorkerEvent) -> Self {
         match event {
-            WorkerEvent::WorkerJoined(_) => self.joined = true,
+            WorkerEvent::WorkerJoined(joined) => {
+                self.joined = true;
+                self.lease_ms = joined.lease_ms;
+            }
+            WorkerEvent::LeaseRenewed(renewed) => self.renewal = renewed.renewal,
             WorkerEvent::WorkerLeft(_) => self.left = true,
         }
         self

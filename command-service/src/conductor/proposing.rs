@@ -1,0 +1,267 @@
+//! From what is due to what is done: who owns it, which queue it waits in, and its turn.
+
+use std::time::Instant;
+
+use daybook_domain::{ExecutionId, FunctionName, ReplayId, WorkerId};
+use daybook_functions::Slot;
+use tokio_util::sync::CancellationToken;
+
+use super::attempt::{self, Attempt, Start};
+use super::peers::owner;
+use super::{Conductor, Done, MAX_STARTS, TIME_OUT_PAUSE};
+use crate::clock;
+use crate::replay;
+use crate::worklist::{OpenPhase, OwedStart};
+
+impl Conductor {
+    pub(super) fn enqueue_all(&mut self) {
+        let owed = self.worklist.owed.keys().copied();
+        let ids: Vec<_> = owed.chain(self.worklist.tasks.keys().copied()).collect();
+        for id in ids {
+            self.enqueue(id);
+        }
+        let replays: Vec<_> = self.worklist.replays.keys().copied().collect();
+        for id in replays {
+            self.resume_replay(id);
+        }
+    }
+
+    /// Puts an execution where it belongs: into the queue of its function, of the starts, or of
+    /// the timers; or leaves it to the worker that owns it.
+    pub(super) fn enqueue(&mut self, id: ExecutionId) {
+        if self.in_flight.contains_key(&id) {
+            if !self.worklist.owed.contains_key(&id) && !self.worklist.tasks.contains_key(&id) {
+                return self.end(id);
+            }
+            // Its own task goes on with it; its deadline stays with the timers.
+            self.watch_deadline(id);
+            return self.assign(id, Some(self.config.worker));
+        }
+        if let Some(owed) = self.worklist.owed.get(&id) {
+            let owner = self.owner_of_start(id, owed);
+            self.assign(id, owner);
+            if owner == Some(self.config.worker) {
+                self.queues.push_start(id);
+            }
+            return;
+        }
+        self.watch_deadline(id);
+        let Some(open) = self.worklist.tasks.get(&id) else {
+            return self.end(id);
+        };
+        match open.phase {
+            OpenPhase::Due => self.offer(id),
+            OpenPhase::At(due) => {
+                self.queues.push_timer(due, id);
+                self.assign(id, None);
+            }
+            OpenPhase::Claimed(_) if self.worklist.abandoned_by(open).is_some() => self.offer(id),
+            OpenPhase::Claimed(worker) => self.assign(id, Some(worker)),
+            OpenPhase::Entering => self.assign(id, None),
+        }
+    }
+
+    /// Puts a task that is due into the queue of its function, if it is for this worker.
+    fn offer(&mut self, id: ExecutionId) {
+        let Some(open) = self.worklist.tasks.get(&id) else {
+            return;
+        };
+        let owner = self.owner_of_task(id, &open.function);
+        let function = open.function.clone();
+        self.assign(id, owner);
+        if owner == Some(self.config.worker) {
+            self.queues.push_task(function, id);
+        }
+    }
+
+    fn assign(&mut self, id: ExecutionId, worker: Option<WorkerId>) {
+        self.peers.assign(id.0, worker, Instant::now());
+    }
+
+    /// Who claims a task: one that can run what the function is now. `None` while nobody can.
+    fn owner_of_task(&self, id: ExecutionId, function: &FunctionName) -> Option<WorkerId> {
+        owner(id.0, self.worklist.offering(function))
+    }
+
+    /// Who starts an execution: who will claim its first task, so that both are one append.
+    fn owner_of_start(&self, id: ExecutionId, owed: &OwedStart) -> Option<WorkerId> {
+        let pipeline = self.worklist.pipelines.get(&owed.pipeline)?;
+        if pipeline.paused || pipeline.retired {
+            return None;
+        }
+        let first = attempt::first_function(pipeline.current.as_ref()?);
+        first
+            .and_then(|function| self.owner_of_task(id, &function))
+            .or_else(|| self.owner_among_all(id.0))
+    }
+
+    fn owner_among_all(&self, item: uuid::Uuid) -> Option<WorkerId> {
+        owner(item, self.worklist.workers.keys().copied())
+    }
+
+    /// The execution is over. An attempt that still runs was overtaken by a time-out or an abort.
+    fn end(&mut self, id: ExecutionId) {
+        self.assign(id, None);
+        self.queues.forget_deadline(id);
+        if let Some(running) = self.in_flight.get(&id) {
+            running.cancel();
+        }
+    }
+
+    fn watch_deadline(&mut self, id: ExecutionId) {
+        let deadline = self.worklist.tasks.get(&id).and_then(|open| open.deadline);
+        if let Some(deadline) = deadline {
+            self.queues.push_deadline(deadline, id);
+        }
+    }
+
+    pub(super) fn fire_timers(&mut self) {
+        let now = clock::now();
+        for id in self.queues.due_timers(now) {
+            let Some(open) = self.worklist.tasks.get(&id) else {
+                continue;
+            };
+            let due = matches!(open.phase, OpenPhase::At(due) if due <= now);
+            match open.deadline {
+                Some(deadline) if deadline <= now => self.time_out(id, deadline, now),
+                _ if due && !self.in_flight.contains_key(&id) => self.offer(id),
+                _ => {}
+            }
+        }
+    }
+
+    /// The execution as a whole took too long. That is for its owner to record, and a while later
+    /// for everybody.
+    fn time_out(&mut self, id: ExecutionId, deadline: jiff::Timestamp, now: jiff::Timestamp) {
+        let waited = now.duration_since(deadline);
+        if waited < TIME_OUT_PAUSE && self.owner_among_all(id.0) != Some(self.config.worker) {
+            let later = now.checked_add(TIME_OUT_PAUSE);
+            let later = later.unwrap_or(jiff::Timestamp::MAX);
+            return self.queues.push_timer(later, id);
+        }
+        let correlation = self
+            .worklist
+            .tasks
+            .get(&id)
+            .map(|open| open.correlation.clone())
+            .unwrap_or_default();
+        let tools = self.tools();
+        self.running
+            .spawn(attempt::time_out(tools, id, correlation));
+    }
+
+    pub(super) fn propose(&mut self) {
+        let host = self.config.host.clone();
+        while let Some((id, slot)) = self.queues.next_task(|function| host.reserve(function)) {
+            self.claim(id, slot);
+        }
+        while self.starts < MAX_STARTS {
+            let Some(id) = self.queues.next_start() else {
+                break;
+            };
+            self.start(id);
+        }
+    }
+
+    fn claim(&mut self, id: ExecutionId, slot: Slot) {
+        let Some(open) = self.worklist.tasks.get(&id) else {
+            return;
+        };
+        let supersede = self.worklist.abandoned_by(open);
+        let due = match open.phase {
+            OpenPhase::Due => true,
+            OpenPhase::At(due) => due <= clock::now(),
+            OpenPhase::Claimed(_) => supersede.is_some(),
+            OpenPhase::Entering => false,
+        };
+        // It may have gone to another worker while it waited here.
+        let mine = self.owner_of_task(id, &open.function) == Some(self.config.worker);
+        let code = self
+            .worklist
+            .functions
+            .get(&open.function)
+            .and_then(|it| it.current.clone());
+        let (true, Some(code), false) = (due && mine, code, self.in_flight.contains_key(&id))
+        else {
+            return;
+        };
+        let attempt = Attempt {
+            id,
+            task: open.task,
+            code,
+            supersede,
+            correlation: open.correlation.clone(),
+            cancel: CancellationToken::new(),
+        };
+        self.in_flight.insert(id, attempt.cancel.clone());
+        self.running.spawn(attempt.run(self.tools(), slot, false));
+    }
+
+    fn start(&mut self, id: ExecutionId) {
+        let Some(owed) = self.worklist.owed.get(&id) else {
+            return;
+        };
+        let mine = self.owner_of_start(id, owed) == Some(self.config.worker);
+        let pipeline = self.worklist.pipelines.get(&owed.pipeline);
+        let revision = pipeline.and_then(|pipeline| pipeline.current.clone());
+        let (Some(revision), true, false) = (revision, mine, self.in_flight.contains_key(&id))
+        else {
+            return;
+        };
+        // Whoever waits longer for the function goes first.
+        let code = attempt::first_function(&revision)
+            .filter(|function| !self.queues.waits_for(function))
+            .filter(|function| self.owner_of_task(id, function) == Some(self.config.worker))
+            .and_then(|function| {
+                let current = self.worklist.functions.get(&function)?.current.clone()?;
+                let slot = self.config.host.reserve(&function)?;
+                Some((slot, current))
+            });
+        let start = Start {
+            id,
+            owed: owed.clone(),
+            revision,
+            cancel: CancellationToken::new(),
+        };
+        self.in_flight.insert(id, start.cancel.clone());
+        // One that has a slot is bounded by the slots.
+        self.starts += usize::from(code.is_none());
+        self.running.spawn(start.run(self.tools(), code));
+    }
+
+    /// Goes on with a replay that is for this worker, and leaves one that is not, or is over.
+    pub(super) fn resume_replay(&mut self, id: ReplayId) {
+        let owner = match self.worklist.replays.contains_key(&id) {
+            true => self.owner_among_all(id.0),
+            false => None,
+        };
+        self.peers.assign(id.0, owner, Instant::now());
+        let mine = owner == Some(self.config.worker);
+        match self.replays.get(&id) {
+            None if mine => {
+                let cancel = CancellationToken::new();
+                self.replays.insert(id, cancel.clone());
+                let (ledger, done) = (self.config.ledger.clone(), self.done.clone());
+                self.running.spawn(async move {
+                    replay::drive(ledger, id, cancel).await;
+                    let _ = done.send(Done::Replay(id));
+                });
+            }
+            Some(running) if !mine => running.cancel(),
+            _ => {}
+        }
+    }
+
+    fn tools(&self) -> attempt::Tools {
+        attempt::Tools {
+            ledger: self.config.ledger.clone(),
+            host: self.config.host.clone(),
+            worker: self.config.worker,
+            lease: self.config.lease.clone(),
+            claims: self.config.claims.clone(),
+            region: self.config.region.clone(),
+            stories: self.config.stories.clone(),
+            done: self.done.clone(),
+        }
+    }
+}
