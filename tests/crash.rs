@@ -9,13 +9,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use daybook_s3_gateway::client::{S3Client, S3ClientError};
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 
+use crate::support::checks::{
+    TERMINAL, check_executions, check_log, complaints_of, created, of_type, version_of,
+};
+use crate::support::seeds::{Random, number, seed_of_now};
 use crate::support::{Ledger, Server, eventually, files_below};
 
 /// How many writers put at the same time.
@@ -30,13 +34,6 @@ const KILL_START_WITHIN_MS: u64 = 250;
 /// One object in so many is big enough to be in the middle of its transfer.
 const BIG_EVERY: u64 = 10;
 const BIG_BYTES: usize = 2 << 20;
-
-const TERMINAL: [&str; 4] = [
-    "ExecutionSucceeded",
-    "ExecutionFailed",
-    "ExecutionTimedOut",
-    "ExecutionAborted",
-];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_any_number_of_kills() {
@@ -193,23 +190,6 @@ async fn quiet_log(server: &Server) -> Vec<Value> {
     server.events(&[]).await
 }
 
-/// What a server says when it cannot do what it should.
-fn complaints_of(server: &Server) -> Vec<String> {
-    let log = server.log();
-    let complaints = log.lines().filter(|line| line.contains("ERROR"));
-    complaints.map(str::to_owned).collect()
-}
-
-fn check_log(log: &[Value]) {
-    let mut last_at = "";
-    for (event, position) in log.iter().zip(1_u64..) {
-        assert_eq!(event["position"], position, "positions have no gap");
-        let at = event["recordedAt"].as_str().unwrap();
-        assert!(at >= last_at, "time goes back at {position}");
-        last_at = at;
-    }
-}
-
 /// Each version that was acknowledged is recorded once, and none that was not put.
 fn check_versions(log: &[Value], puts: &[Put]) {
     let mut recorded: HashMap<(&str, &str), usize> = HashMap::new();
@@ -227,42 +207,6 @@ fn check_versions(log: &[Value], puts: &[Put]) {
         }
     }
     assert!(recorded.is_empty(), "nobody put these: {recorded:?}");
-}
-
-/// Each recorded version has one execution, with one end; which is success. The result is each
-/// version's `(key, etag)` with the executions' streams.
-fn check_executions(log: &[Value]) -> BTreeMap<(String, String), String> {
-    let mut ends: HashMap<&str, Vec<&str>> = HashMap::new();
-    for event in log {
-        let name = event["type"].as_str().unwrap();
-        if TERMINAL.contains(&name) {
-            let stream = event["stream"].as_str().unwrap();
-            ends.entry(stream).or_default().push(name);
-        }
-    }
-    let mut runs = BTreeMap::new();
-    for event in of_type(log, "ExecutionStarted") {
-        let stream = event["stream"].as_str().unwrap();
-        let object = &event["data"]["object"];
-        let key = object["key"].as_str().unwrap().to_owned();
-        let etag = object["version"]["etag"].as_str().unwrap().to_owned();
-        if ends[stream] != ["ExecutionSucceeded"] {
-            let story = log.iter().filter(|event| event["stream"] == stream);
-            let story: Vec<_> = story.map(ToString::to_string).collect();
-            panic!("{key} did not succeed once:\n{}", story.join("\n"));
-        }
-        let other = runs.insert((key, etag), stream.to_owned());
-        assert_eq!(other, None, "two runs for {object}");
-    }
-    for event in created(log, "inbox") {
-        let (key, etag) = version_of(event);
-        assert!(
-            runs.contains_key(&(key.to_owned(), etag.to_owned())),
-            "no run for {key}"
-        );
-    }
-    assert_eq!(runs.len(), ends.len(), "each end belongs to a run");
-    runs
 }
 
 /// Each run wrote what it had to; keys that were put once hold it, the others a version's result.
@@ -315,50 +259,6 @@ async fn check_read_models(server: &Server) {
     assert_eq!(report["equal"], true, "{report:#}");
 }
 
-fn of_type<'a>(log: &'a [Value], name: &str) -> impl Iterator<Item = &'a Value> {
-    log.iter().filter(move |event| event["type"] == name)
-}
-
-fn created<'a>(log: &'a [Value], bucket: &str) -> Vec<&'a Value> {
-    of_type(log, "ObjectCreated")
-        .filter(|event| event["data"]["bucket"] == bucket)
-        .collect()
-}
-
-fn version_of(event: &Value) -> (&str, &str) {
-    let data = &event["data"];
-    let etag = data["version"]["etag"].as_str();
-    (data["key"].as_str().unwrap(), etag.expect("an etag"))
-}
-
 fn etag(body: &str) -> String {
     hex::encode(Md5::digest(body))
-}
-
-fn number(variable: &str, default: u64) -> u64 {
-    match std::env::var(variable) {
-        Ok(text) => text
-            .parse()
-            .unwrap_or_else(|_| panic!("{variable}={text} is no number")),
-        Err(_) => default,
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "each run has a seed of its own")]
-fn seed_of_now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    u64::from(now.subsec_nanos())
-}
-
-/// SplitMix64: small, and the same for the same seed everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
 }

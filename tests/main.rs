@@ -14,4 +14,5 @@ mod graphql;
 mod handlers;
 mod hostile;
 mod layering;
+mod shared_log;
 mod support;

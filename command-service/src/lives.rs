@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use daybook_domain::worker::{Worker, WorkerCommand, WorkerError, stream_of};
 use daybook_domain::{CommandId, FunctionName, WorkerId};
 use daybook_functions::FunctionHost;
 use thiserror::Error;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -68,6 +69,7 @@ impl Lives {
         // The others count from when they see it, which is later.
         let sent = Instant::now();
         self.command(worker, worker, join).await?;
+        tracing::info!(%worker, "joined as a worker");
         let lease = Lease::begin(self.lease, sent, self.fence.clone());
         self.current = Some((worker, lease));
         Ok(worker)
@@ -125,10 +127,7 @@ impl Lives {
     async fn rejoin(&mut self, shutdown: &CancellationToken) -> Result<(), LifeError> {
         loop {
             match self.join().await {
-                Ok(worker) => {
-                    tracing::info!(%worker, "joined anew as another worker");
-                    return Ok(());
-                }
+                Ok(_) => return Ok(()),
                 Err(error @ (CommandError::Unavailable(_) | CommandError::Contended(_)))
                     if !shutdown.is_cancelled() =>
                 {

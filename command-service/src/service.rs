@@ -105,7 +105,7 @@ impl CommandService {
         blobs: BlobStore,
         config: CommandServiceConfig,
     ) -> Result<Self, StartError> {
-        let ledger = Ledger::new(log, blobs);
+        let ledger = Ledger::new(log, blobs, config.lease.is_some());
         let stories = Stories::default();
         let objects: Arc<dyn ObjectLedger> = Arc::new(RecordedObjects {
             ledger: ledger.clone(),
@@ -190,12 +190,6 @@ impl CommandService {
         http::router(self.ledger.clone())
     }
 
-    /// How many attempts this process has claimed, and how many went to another worker while it
-    /// tried.
-    pub fn claims(&self) -> (u64, u64) {
-        self.claims.counts()
-    }
-
     /// Waits until the service ends by itself, which it does only when the log holds what it
     /// cannot read, or has lost what it read.
     pub async fn failed(&mut self) -> Box<dyn std::error::Error + Send + Sync> {
@@ -210,8 +204,9 @@ impl CommandService {
     }
 
     /// Takes no new work, lets running invocations finish within the grace, records the others as
-    /// interrupted, and leaves.
-    pub async fn stop(self) {
+    /// interrupted, and leaves. Returns how many attempts this process has claimed, and how many
+    /// went to another worker while it tried.
+    pub async fn stop(self) -> (u64, u64) {
         self.shutdown.cancel();
         self.host.shutdown(self.grace).await;
         if let Work::Begun(work) = self.work
@@ -222,6 +217,7 @@ impl CommandService {
         {
             tracing::error!("outcomes could not be recorded; the next start takes them up again");
         }
+        self.claims.counts()
     }
 }
 

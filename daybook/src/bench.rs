@@ -18,6 +18,7 @@ use crate::actor;
 use crate::bench_calls::Calls;
 use crate::cli::BenchArgs;
 use crate::config::Config;
+use crate::roles::Roles;
 use crate::server::{self, Server};
 
 /// The size of each object: 1 KB of text.
@@ -68,7 +69,7 @@ pub(crate) async fn run(args: BenchArgs) -> Result<()> {
         dir.path(),
     )
     .await?;
-    let server = Server::start(config, loopback, loopback, actor::name()).await?;
+    let server = Server::start(config, Roles::ALL, loopback, loopback, actor::name()).await?;
     let mut result = Ok(());
     for (round, in_flight) in args.in_flight.iter().enumerate() {
         result = measure(&server, &calls, dir.path(), round, *in_flight, args.objects).await;
@@ -120,10 +121,12 @@ async fn drive(
     in_flight: usize,
     objects: usize,
 ) -> Result<Duration> {
-    let key = &server.operator;
-    let endpoint = format!("http://{}", server.s3);
+    let (s3, key) = server
+        .s3()
+        .context("a server with all roles has a gateway")?;
+    let endpoint = format!("http://{s3}");
     let s3 = S3Client::new(&endpoint, "us-east-1", &key.access_key, &key.secret_key);
-    let log: Arc<dyn EventLog> = server.log();
+    let log = server.log();
     let free = Arc::new(Semaphore::new(in_flight));
     let outcomes = tokio::spawn(count_outcomes(
         log.clone(),

@@ -106,7 +106,8 @@ pub(crate) struct ServeArgs {
     /// Where the S3 gateway listens.
     #[arg(long, default_value = "127.0.0.1:9000")]
     pub s3_listen: SocketAddr,
-    /// The roles of this process; this version runs all of them in one.
+    /// The roles of this process, for several on one log: command,functions or query [default:
+    /// all of them].
     #[arg(long, value_delimiter = ',')]
     pub roles: Vec<String>,
 }

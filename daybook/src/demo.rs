@@ -22,6 +22,7 @@ use crate::client::Client;
 use crate::commands::objects;
 use crate::config::Config;
 use crate::output::{self, text};
+use crate::roles::Roles;
 use crate::server::Server;
 use crate::timeline;
 
@@ -74,7 +75,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<()> {
     let progress = Progress::new();
     progress.step("starting a ledger");
     let loopback = "127.0.0.1:0".parse()?;
-    let server = Server::start(config, loopback, loopback, actor::name()).await?;
+    let server = Server::start(config, Roles::ALL, loopback, loopback, actor::name()).await?;
     let told = tell(&server, &progress).await;
     progress.done();
     server.stop().await;
@@ -88,9 +89,11 @@ pub(crate) async fn run(args: DemoArgs) -> Result<()> {
 /// Does everything, and tells it.
 async fn tell(server: &Server, progress: &Progress) -> Result<String> {
     let client = Client::new(&format!("http://{}", server.api));
-    let key = &server.operator;
+    let (s3, key) = server
+        .s3()
+        .context("a server with all roles has a gateway")?;
     let s3 = S3Client::new(
-        &format!("http://{}", server.s3),
+        &format!("http://{s3}"),
         "us-east-1",
         &key.access_key,
         &key.secret_key,

@@ -23,8 +23,10 @@ mod guard;
 mod no_storage;
 mod operator_key;
 mod output;
+mod roles;
 mod serve;
 mod server;
+mod store;
 mod timeline;
 mod usage;
 

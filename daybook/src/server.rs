@@ -1,4 +1,4 @@
-//! All services in one process: wiring only.
+//! The services of one process: wiring only.
 //!
 //! ```text
 //!  Config ─> event log, blobs ─> CommandService (gateway, function host) ─> S3 listener
@@ -9,7 +9,7 @@
 //! them, then the listeners close and the log last.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,8 +19,6 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use daybook_command_service::{CommandService, CommandServiceConfig};
 use daybook_event_store::EventLog;
-use daybook_event_store::blobs::BlobStore;
-use daybook_event_store::sqlite::{OpenError, SqliteEventLog, SqliteOptions};
 use daybook_functions::HostOptions;
 use daybook_query_service::{QueryConfig, QueryService};
 use daybook_s3_gateway::{GatewayConfig, OperatorKey};
@@ -30,8 +28,10 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::roles::Roles;
+use crate::store::Store;
 use crate::usage::usage;
-use crate::{guard, operator_key};
+use crate::{guard, operator_key, store};
 
 const S3: &str = "the S3 gateway";
 const API: &str = "the API";
@@ -46,102 +46,114 @@ const LISTENER_SLACK: Duration = Duration::from_secs(2);
 pub(crate) struct Server {
     /// Where the API listens.
     pub(crate) api: SocketAddr,
-    /// Where the S3 gateway listens.
-    pub(crate) s3: SocketAddr,
-    /// An operator's key, for the demo and for messages.
-    pub(crate) operator: OperatorKey,
-    log: Arc<SqliteEventLog>,
-    command: CommandService,
+    commanding: Option<Commanding>,
+    store: Store,
     serving: CancellationToken,
     /// How long requests in flight may still take once nothing new is served.
     grace: Duration,
     tasks: Vec<(&'static str, JoinHandle<()>)>,
 }
 
+/// The command side.
+struct Commanding {
+    service: CommandService,
+    /// Where the S3 gateway listens.
+    s3: SocketAddr,
+    /// An operator's key, for the demo and for messages.
+    operator: OperatorKey,
+}
+
 impl Server {
-    /// Starts everything. What is printed after it returned is true: both listeners serve.
+    /// Starts the services of the roles. What is printed after it returned is true: the listeners
+    /// serve.
     pub(crate) async fn start(
         config: Config,
+        roles: Roles,
         listen: SocketAddr,
         s3_listen: SocketAddr,
         actor: String,
     ) -> Result<Self> {
-        let (api_listener, s3_listener) = (bind(listen).await?, bind(s3_listen).await?);
-        let (api, s3) = (api_listener.local_addr()?, s3_listener.local_addr()?);
-        let (data_dir, grace) = (config.data_dir.clone(), config.shutdown_grace);
-        std::fs::create_dir_all(&data_dir)
-            .with_context(|| format!("data directory {} cannot be made", data_dir.display()))?;
-        let log = open_log(&data_dir)?;
-        let blobs = open_blobs(&config.blobs)?;
-        let mut keys = config.keys.clone();
-        if keys.is_empty() {
-            keys.push(operator_key::load_or_make(&data_dir)?);
-        }
-        let operator = keys[0].clone();
+        let api_listener = bind(listen).await?;
+        let api = api_listener.local_addr()?;
+        let (grace, data_dir) = (config.shutdown_grace, config.data_dir.clone());
+        let store = store::open(&config, roles).await?;
         let serving = CancellationToken::new();
-        let query_config = QueryConfig::new(data_dir.join("read-model.sqlite"));
-        let command = CommandService::start(
-            log.clone(),
-            blobs.clone(),
-            command_config(config, keys, s3, actor)?,
-        )
-        .await?;
-        let gateway = command.gateway().clone();
-        let found = gateway
-            .rescan()
-            .await
-            .context("the buckets cannot be listed")?;
-        tracing::info!(?found, "buckets scanned");
-        let event_log: Arc<dyn EventLog> = log.clone();
-        let query = QueryService::start(event_log, blobs, query_config, serving.clone())
-            .await
-            .context("the query service does not start")?;
-        let router = router(&command, query, api);
-        let (s3_gateway, watcher) = (gateway.clone(), gateway);
-        let s3_served = s3_gateway.serve(s3_listener, serving.clone());
+        let mut tasks = Vec::new();
+        let commanding = match roles.command {
+            true => {
+                let listener = bind(s3_listen).await?;
+                Some(
+                    Commanding::start(config, &store, listener, actor, &serving, &mut tasks)
+                        .await?,
+                )
+            }
+            false => None,
+        };
+        let query = match roles.query {
+            true => {
+                let config = QueryConfig::new(data_dir.join("read-model.sqlite"));
+                let (log, blobs) = (store.log.clone(), store.blobs.clone());
+                let query = QueryService::start(log, blobs, config, serving.clone())
+                    .await
+                    .context("the query service does not start")?;
+                Some(query)
+            }
+            false => None,
+        };
+        let router = router(commanding.as_ref(), query, store.log.clone(), api);
         let api_served = axum::serve(api_listener, router)
             .with_graceful_shutdown(serving.clone().cancelled_owned())
             .into_future();
-        let tasks = vec![
-            (S3, tokio::spawn(log_end(S3, s3_served))),
-            (
-                "the watch on the folders",
-                tokio::spawn(watcher.watch(serving.clone())),
-            ),
-            (API, tokio::spawn(log_end(API, api_served))),
-        ];
+        tasks.push((API, tokio::spawn(log_end(API, api_served))));
         // Functions go to the gateway at once: only now is it there for them.
-        let command = command.begin();
+        let commanding = commanding.map(|commanding| Commanding {
+            service: commanding.service.begin(),
+            ..commanding
+        });
         Ok(Self {
             api,
-            s3,
-            operator,
-            log,
-            command,
+            commanding,
+            store,
             serving,
             grace,
             tasks,
         })
     }
 
+    /// Where the S3 gateway listens, and a key for it; `None` where this process has none.
+    pub(crate) fn s3(&self) -> Option<(SocketAddr, &OperatorKey)> {
+        let commanding = self.commanding.as_ref()?;
+        Some((commanding.s3, &commanding.operator))
+    }
+
     /// The log, for measurements.
-    pub(crate) fn log(&self) -> Arc<SqliteEventLog> {
-        self.log.clone()
+    pub(crate) fn log(&self) -> Arc<dyn EventLog> {
+        self.store.log.clone()
     }
 
     /// Waits until a part ends that must not.
     pub(crate) async fn failed(&mut self) -> Box<dyn std::error::Error + Send + Sync> {
+        let commands = async {
+            match &mut self.commanding {
+                Some(commanding) => commanding.service.failed().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            error = self.command.failed() => error,
-            () = self.log.stopped() => {
+            error = commands => error,
+            () = self.store.log.stopped() => {
                 "the event log stopped, see above; a new start recovers it".into()
             }
         }
     }
 
-    /// Ends in order; see the module's documentation.
-    pub(crate) async fn stop(self) {
-        self.command.stop().await;
+    /// Ends in order; see the module's documentation. Returns how many attempts were claimed here,
+    /// and how many went to other workers while this one tried.
+    pub(crate) async fn stop(self) -> Option<(u64, u64)> {
+        let mut claims = None;
+        if let Some(commanding) = self.commanding {
+            claims = Some(commanding.service.stop().await);
+        }
         self.serving.cancel();
         // A client that stalls in the middle of a request must not hold up the end.
         let deadline = Instant::now() + self.grace + LISTENER_SLACK;
@@ -155,7 +167,44 @@ impl Server {
                 }
             }
         }
-        self.log.close().await;
+        self.store.log.close().await;
+        claims
+    }
+}
+
+impl Commanding {
+    async fn start(
+        config: Config,
+        store: &Store,
+        listener: TcpListener,
+        actor: String,
+        serving: &CancellationToken,
+        tasks: &mut Vec<(&'static str, JoinHandle<()>)>,
+    ) -> Result<Self> {
+        let s3 = listener.local_addr()?;
+        let mut keys = config.keys.clone();
+        if keys.is_empty() {
+            keys.push(operator_key::load_or_make(&config.data_dir)?);
+        }
+        let operator = keys[0].clone();
+        let config = command_config(config, keys, s3, actor)?;
+        let (log, blobs) = (store.log.clone(), store.blobs.clone());
+        let service = CommandService::start(log, blobs, config).await?;
+        let gateway = service.gateway().clone();
+        let found = gateway
+            .rescan()
+            .await
+            .context("the buckets cannot be listed")?;
+        tracing::info!(?found, "buckets scanned");
+        let served = gateway.clone().serve(listener, serving.clone());
+        let watched = gateway.watch(serving.clone());
+        tasks.push((S3, tokio::spawn(log_end(S3, served))));
+        tasks.push(("the watch on the folders", tokio::spawn(watched)));
+        Ok(Self {
+            service,
+            s3,
+            operator,
+        })
     }
 }
 
@@ -171,23 +220,6 @@ async fn bind(address: SocketAddr) -> Result<TcpListener> {
         .with_context(|| format!("{address} cannot be listened on; give another address"))
 }
 
-fn open_log(data_dir: &Path) -> Result<Arc<SqliteEventLog>> {
-    match SqliteEventLog::open(&data_dir.join("log.sqlite"), SqliteOptions::default()) {
-        Err(error @ OpenError::InUse { .. }) => Err(anyhow::Error::from(error).context(
-            "a ledger has one server at a time; stop the other one, or give another --data-dir",
-        )),
-        opened => opened
-            .with_context(|| format!("the event log in {} cannot be opened", data_dir.display())),
-    }
-}
-
-fn open_blobs(path: &Path) -> Result<BlobStore> {
-    let url = path
-        .to_str()
-        .with_context(|| format!("{} is not UTF-8", path.display()))?;
-    BlobStore::open(url).with_context(|| format!("the blob store {url} cannot be opened"))
-}
-
 fn command_config(
     config: Config,
     keys: Vec<OperatorKey>,
@@ -195,7 +227,7 @@ fn command_config(
     actor: String,
 ) -> Result<CommandServiceConfig> {
     let run_dir = config.data_dir.join("run");
-    // What a killed process left there is nobody's: this process holds the lock of the log.
+    // What a killed process left there is nobody's: this process holds the directory's lock.
     let _ = std::fs::remove_dir_all(&run_dir);
     let host = host_options(&config, run_dir)?;
     Ok(CommandServiceConfig {
@@ -214,7 +246,7 @@ fn command_config(
         actor,
         host_name: host_name(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        exclusive: true,
+        lease: config.store.is_shared().then_some(config.worker_lease),
         grace: config.shutdown_grace,
     })
 }
@@ -236,22 +268,43 @@ fn host_name() -> String {
         .unwrap_or_else(|_| "unknown".to_owned())
 }
 
-fn router(command: &CommandService, query: Arc<QueryService>, listener: SocketAddr) -> Router {
+fn router(
+    commanding: Option<&Commanding>,
+    query: Option<Arc<QueryService>>,
+    log: Arc<dyn EventLog>,
+    listener: SocketAddr,
+) -> Router {
     let ready = query.clone();
-    Router::new()
+    let mut router = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route(
             "/readyz",
             get(move || async move {
-                match ready.ready().await {
+                match is_ready(ready.as_deref(), &*log).await {
                     Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
                     Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
                 }
             }),
-        )
-        .merge(command.router())
-        .merge(query.router())
-        .layer(axum::middleware::from_fn_with_state(listener, guard::check))
+        );
+    if let Some(commanding) = commanding {
+        router = router.merge(commanding.service.router());
+    }
+    if let Some(query) = query {
+        router = router.merge(query.router());
+    }
+    router.layer(axum::middleware::from_fn_with_state(listener, guard::check))
+}
+
+/// Whether the log answers and the read models, where there are any, are not far behind it.
+async fn is_ready(query: Option<&QueryService>, log: &dyn EventLog) -> Result<(), String> {
+    match query {
+        Some(query) => query.ready().await,
+        None => log
+            .head()
+            .await
+            .map(|_| ())
+            .map_err(|error| error.to_string()),
+    }
 }
 
 async fn log_end(part: &str, future: impl Future<Output = std::io::Result<()>>) {

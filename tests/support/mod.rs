@@ -6,7 +6,9 @@
 //! ```
 //! Nothing here waits for a fixed time: [`eventually`] asks until the answer is there.
 
+pub(crate) mod checks;
 pub(crate) mod clients;
+pub(crate) mod seeds;
 mod server;
 pub(crate) mod socket;
 pub(crate) mod wire;
@@ -170,13 +172,17 @@ impl Ledger {
     }
 
     fn serve_command(&self) -> Command {
+        self.serve_command_in(&self.data_dir())
+    }
+
+    fn serve_command_in(&self, data_dir: &Path) -> Command {
         let mut command = Command::new(program());
         command
             .arg("serve")
             .arg("--config")
             .arg(self.config())
             .arg("--data-dir")
-            .arg(self.data_dir())
+            .arg(data_dir)
             .args(["--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -188,6 +194,13 @@ impl Ledger {
     /// Serves it, and returns once it is ready.
     pub(crate) async fn start(&self) -> Server {
         Starting::spawn(self.serve_command()).ready().await
+    }
+
+    /// Serves it as one process of several, with these roles and a data directory of its own.
+    pub(crate) async fn start_as(&self, name: &str, roles: &str) -> Server {
+        let mut command = self.serve_command_in(&self.path(name));
+        command.args(["--roles", roles]);
+        Starting::spawn(command).ready().await
     }
 
     /// Starts to serve it, and ends that as a power failure would, ready or not.

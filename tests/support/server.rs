@@ -59,7 +59,7 @@ impl Starting {
 pub(crate) struct Server {
     /// `http://ADDRESS:PORT` of GraphQL and commands.
     pub(crate) api: String,
-    /// `http://ADDRESS:PORT` of the S3 gateway.
+    /// `http://ADDRESS:PORT` of the S3 gateway; empty where it has none.
     pub(crate) s3: String,
     child: Child,
     log: Log,
@@ -85,6 +85,18 @@ impl Server {
     /// An S3 client that shows each answer as it is.
     pub(crate) fn wire(&self) -> wire::Client {
         wire::Client::new(&self.s3, ACCESS_KEY, SECRET_KEY)
+    }
+
+    /// The ids under which it has joined as a worker, oldest first.
+    pub(crate) fn workers(&self) -> Vec<String> {
+        let log = self.log();
+        let joined = log
+            .lines()
+            .filter(|line| line.contains("joined as a worker"));
+        joined
+            .filter_map(|line| line.split_once("worker="))
+            .map(|(_, id)| id.split_whitespace().next().unwrap_or_default().to_owned())
+            .collect()
     }
 
     /// Sends it a signal.
@@ -216,7 +228,8 @@ impl Log {
     }
 }
 
-/// Keeps what the server says, and finds out where it listens.
+/// Keeps what the server says, and finds out where it listens: the gateway, if it has one, is told
+/// of first.
 async fn follow(
     stderr: tokio::process::ChildStderr,
     log: Log,
@@ -232,9 +245,10 @@ async fn follow(
         if let Some(url) = url("S3 gateway ") {
             s3 = Some(url);
         }
-        if let (Some(s3), Some(url)) = (&s3, url("GraphQL ")) {
-            let api = url.trim_end_matches("/graphql").to_owned();
-            found.send_replace(Some((s3.clone(), api)));
+        if let Some(url) = url("commands ").or_else(|| url("GraphQL ")) {
+            let api = url.trim_end_matches("/graphql").trim_end_matches("/v1");
+            let s3 = s3.clone().unwrap_or_default();
+            found.send_replace(Some((s3, api.to_owned())));
         }
         let mut text = log.0.lock().expect("nobody panics with it");
         text.push_str(&line);

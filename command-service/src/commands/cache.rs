@@ -27,6 +27,11 @@ impl<A: Aggregate> Cache<A> {
         self.lock().get(stream).cloned()
     }
 
+    /// Whether a fold is kept.
+    pub(super) fn has(&self, stream: &str) -> bool {
+        self.lock().contains(stream)
+    }
+
     /// Keeps a fold, unless a newer one is kept: a slow reader must not put back what it read.
     pub(super) fn put(&self, stream: &str, state: A, version: StreamVersion) {
         let mut kept = self.lock();

@@ -45,6 +45,8 @@ pub struct Ledger(Arc<Rooms>);
 struct Rooms {
     log: Arc<dyn EventLog>,
     blobs: BlobStore,
+    /// Whether others append to the log, so that a kept fold may be behind it.
+    shared: bool,
     objects: Cache<StoredObject>,
     executions: Cache<Execution>,
     pipelines: Cache<Pipeline>,
@@ -104,11 +106,12 @@ kept!(
 );
 
 impl Ledger {
-    /// A ledger over a log and a blob store.
-    pub fn new(log: Arc<dyn EventLog>, blobs: BlobStore) -> Self {
+    /// A ledger over a log and a blob store; `shared` where other processes append to the log.
+    pub fn new(log: Arc<dyn EventLog>, blobs: BlobStore, shared: bool) -> Self {
         Self(Arc::new(Rooms {
             log,
             blobs,
+            shared,
             objects: Cache::default(),
             executions: Cache::default(),
             pipelines: Cache::default(),
@@ -137,8 +140,9 @@ impl Ledger {
         command: A::Command,
         origin: &Origin,
     ) -> Result<Executed<A>, CommandError<A::Error>> {
-        let mut refused_before = false;
+        let mut asked_anew = false;
         for _ in 0..MAX_CONFLICTS {
+            let may_be_behind = self.0.shared && !asked_anew && A::cache(self).has(stream);
             let store = LogStore::<A>::new(self, StreamName::new(stream), origin);
             let committed = store.committed();
             let framework = CqrsFramework::new(store, Vec::new(), ());
@@ -147,11 +151,20 @@ impl Ledger {
                 .execute_with_metadata(stream, command, HashMap::new())
                 .await;
             match result {
-                Ok(()) => return committed.take().ok_or_else(CommandError::incomplete),
+                Ok(()) => {
+                    let executed = committed.take().ok_or_else(CommandError::incomplete)?;
+                    // That there is nothing to do is for the stream itself to say.
+                    if executed.events.is_empty() && may_be_behind {
+                        asked_anew = true;
+                        A::cache(self).forget(stream);
+                        continue;
+                    }
+                    return Ok(executed);
+                }
                 Err(AggregateError::AggregateConflict) => A::cache(self).forget(stream),
                 // The fold may have been a cached one that is behind: ask the stream itself.
-                Err(AggregateError::UserError(_)) if !refused_before => {
-                    refused_before = true;
+                Err(AggregateError::UserError(_)) if !asked_anew => {
+                    asked_anew = true;
                     A::cache(self).forget(stream);
                 }
                 Err(error) => {
@@ -170,6 +183,9 @@ impl Ledger {
 
     /// The state of an aggregate, and whether it exists.
     pub async fn load<A: Kept>(&self, stream: &str) -> Result<Option<A>, CommandError<A::Error>> {
+        if self.0.shared {
+            A::cache(self).forget(stream);
+        }
         let (Root(state), version) = store::load::<A>(self, &StreamName::new(stream))
             .await
             .map_err(CommandError::<A::Error>::from)?;

@@ -1,6 +1,7 @@
 //! Commands against the real memory log.
 
 use daybook_domain::execution::{ExecutionCommand, StartExecution, TriggerObject};
+use daybook_domain::pipeline::PipelineCommand;
 use daybook_domain::stored_object::{Channel, ObjectCommand, ObjectVersion, RecordCreated};
 use daybook_domain::{asl, execution, stored_object};
 use daybook_event_store::Direction;
@@ -20,7 +21,7 @@ impl Given {
         let dir = tempfile::tempdir().unwrap();
         let blobs = BlobStore::open(dir.path().to_str().unwrap()).unwrap();
         Self {
-            ledger: Ledger::new(MemoryEventLog::new(), blobs),
+            ledger: Ledger::new(MemoryEventLog::new(), blobs, true),
             dir,
         }
     }
@@ -28,7 +29,7 @@ impl Given {
     /// Another process on the same log.
     fn other(&self) -> Ledger {
         let blobs = BlobStore::open(self.dir.path().to_str().unwrap()).unwrap();
-        Ledger::new(self.ledger.log().clone(), blobs)
+        Ledger::new(self.ledger.log().clone(), blobs, true)
     }
 }
 
@@ -142,11 +143,39 @@ async fn writers_that_race_decide_anew_on_what_the_other_did() {
         done.unwrap();
     }
     let (stream, _) = arrived(1);
-    let object: StoredObject = given.ledger.load(&stream).await.unwrap().unwrap();
-    // The cached fold may be behind; the stream is the truth.
-    assert!(object.state.versions <= 60);
-    let fresh: StoredObject = given.other().load(&stream).await.unwrap().unwrap();
-    assert_eq!(fresh.state.versions, 60);
+    for ledger in [given.ledger.clone(), given.other()] {
+        let object: StoredObject = ledger.load(&stream).await.unwrap().unwrap();
+        assert_eq!(object.state.versions, 60);
+    }
+}
+
+/// A kept fold that is behind must not swallow a command.
+#[tokio::test]
+async fn that_there_is_nothing_to_do_is_for_the_stream_to_say() {
+    let given = Given::new();
+    let other = given.other();
+    let stream = "pipeline-upper";
+    let actor = || "cli:ada".to_owned();
+    let revise = PipelineCommand::Revise {
+        pipeline: "upper".parse().unwrap(),
+        definition: asl::Machine::of_function(&"upper".parse().unwrap()),
+        triggers: Vec::new(),
+        actor: actor(),
+    };
+    let pause = PipelineCommand::Pause { actor: actor() };
+    let resume = PipelineCommand::Resume { actor: actor() };
+    let steps = [
+        (&given.ledger, revise, 1),
+        (&given.ledger, pause.clone(), 1),
+        (&other, resume, 1),
+        (&given.ledger, pause.clone(), 1),
+        (&given.ledger, pause, 0),
+    ];
+    for (number, (ledger, command, recorded)) in steps.into_iter().enumerate() {
+        let origin = origin(number as u128 + 1);
+        let executed = ledger.execute::<Pipeline>(stream, command, &origin).await;
+        assert_eq!(executed.unwrap().events.len(), recorded, "step {number}");
+    }
 }
 
 #[tokio::test]

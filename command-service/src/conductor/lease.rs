@@ -9,12 +9,16 @@
 //! length on monotonic clocks of their own; this one counts from before the renewal was sent, the
 //! others from when they saw it, and this one takes a margin off for killing what runs.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+#[cfg(test)]
+mod tests;
 
-use daybook_domain::worker::{Worker, WorkerCommand, stream_of};
+use std::sync::Arc;
+use std::time::Duration;
+
+use daybook_domain::worker::{Worker, WorkerCommand, WorkerError, stream_of};
 use daybook_domain::{CommandId, WorkerId};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -30,7 +34,7 @@ const MARGIN: u32 = 5;
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// Tells the gateway until when the keys of functions count.
-pub(crate) type Fence = Arc<dyn Fn(Instant) + Send + Sync>;
+pub(crate) type Fence = Arc<dyn Fn(std::time::Instant) + Send + Sync>;
 
 /// The lease of one life of a worker. Cheap to clone.
 #[derive(Clone)]
@@ -66,7 +70,7 @@ impl Lease {
             fence,
         };
         if let Some(length) = length {
-            (lease.fence)(until(sent, length));
+            (lease.fence)(until(sent, length).into_std());
         }
         lease
     }
@@ -114,7 +118,7 @@ impl Lease {
         let mut wanted = self.wanted.subscribe();
         for renewal in 1.. {
             let due = self.state.borrow().sent + length / RENEW_AFTER;
-            tokio::time::sleep_until(due.into()).await;
+            tokio::time::sleep_until(due).await;
             if wanted.wait_for(|wanted| *wanted).await.is_err() {
                 return;
             }
@@ -139,7 +143,7 @@ impl Lease {
                 state.term = CancellationToken::new();
             }
         });
-        (self.fence)(until(sent, length));
+        (self.fence)(until(sent, length).into_std());
     }
 
     /// Ends the term when the lease lapses. It is not for renewing late: what ran has to end.
@@ -153,7 +157,7 @@ impl Lease {
                     return;
                 }
             } else {
-                tokio::time::sleep_until(end.into()).await;
+                tokio::time::sleep_until(end).await;
             }
         }
     }
@@ -172,7 +176,7 @@ async fn send(
     ledger: &Ledger,
     worker: WorkerId,
     renewal: u64,
-) -> Result<(), CommandError<daybook_domain::worker::WorkerError>> {
+) -> Result<(), CommandError<WorkerError>> {
     let name = format!("renew:{renewal}");
     let origin = Origin {
         command: CommandId(Uuid::new_v5(&worker.0, name.as_bytes())),

@@ -31,17 +31,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     let client = Client::new(&cli.server);
     let format = cli.output;
     match cli.command {
-        Command::Serve(args) => {
-            let data_dir = args.data_dir.as_deref();
-            serve::run(
-                &args.config,
-                data_dir,
-                args.listen,
-                args.s3_listen,
-                &args.roles,
-            )
-            .await?;
-        }
+        Command::Serve(args) => serve::run(args).await?,
         Command::Demo(args) => demo::run(args).await?,
         Command::Bench(args) => bench::run(args).await?,
         Command::Function { function } => builtin::run(function).await?,

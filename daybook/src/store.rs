@@ -1,0 +1,103 @@
+//! Where the ledger is kept: the event log and the blobs, opened as the config says.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use daybook_event_store::EventLog;
+use daybook_event_store::blobs::BlobStore;
+use daybook_event_store::eventstoredb::EventStoreDbLog;
+use daybook_event_store::postgres::PostgresEventLog;
+use daybook_event_store::sqlite::{OpenError, SqliteEventLog, SqliteOptions};
+
+use crate::config::{BlobsAt, Config, StoreUrl};
+use crate::roles::Roles;
+
+/// The parts of a ledger that are kept.
+pub(crate) struct Store {
+    pub log: Arc<dyn EventLog>,
+    pub blobs: BlobStore,
+    /// Held as long as this process uses the data directory.
+    pub _locks: Vec<File>,
+}
+
+/// Opens the log and the blobs. It makes the data directory if it is missing.
+pub(crate) async fn open(config: &Config, roles: Roles) -> Result<Store> {
+    let data_dir = &config.data_dir;
+    std::fs::create_dir_all(data_dir)
+        .with_context(|| format!("data directory {} cannot be made", data_dir.display()))?;
+    let locks = lock(data_dir, roles)?;
+    let (log, own_blobs): (Arc<dyn EventLog>, _) = match &config.store {
+        StoreUrl::Sqlite => (open_sqlite(data_dir)?, None),
+        StoreUrl::Postgres(url) => {
+            let log = PostgresEventLog::connect(url.reveal(), Default::default())
+                .await
+                .with_context(|| format!("the event log at {url} cannot be opened"))?;
+            let blobs = log.blobs();
+            (log, Some(blobs))
+        }
+        StoreUrl::EventStoreDb(url) => {
+            let log = EventStoreDbLog::connect(url.reveal(), Default::default())
+                .await
+                .with_context(|| format!("the event log at {url} cannot be opened"))?;
+            (log, None)
+        }
+    };
+    let blobs = match (&config.blobs, own_blobs) {
+        (BlobsAt::WithTheLog, Some(blobs)) => blobs,
+        (BlobsAt::WithTheLog, None) => bail!("this event log keeps no blobs; set blobs.url"),
+        (BlobsAt::Folder(folder), _) => open_folder(folder)?,
+    };
+    Ok(Store {
+        log,
+        blobs,
+        _locks: locks,
+    })
+}
+
+/// Keeps a second process with the same role out of the data directory: each side has files of its
+/// own there, and may share it with the other.
+fn lock(data_dir: &Path, roles: Roles) -> Result<Vec<File>> {
+    let sides = [("command", roles.command), ("query", roles.query)];
+    sides
+        .into_iter()
+        .filter(|(_, here)| *here)
+        .map(|(side, _)| {
+            let path = data_dir.join(format!("{side}.lock"));
+            let file = File::options()
+                .create(true)
+                .write(true)
+                .truncate(false)
+                .open(&path)
+                .with_context(|| format!("{} cannot be opened", path.display()))?;
+            match file.try_lock() {
+                Ok(()) => Ok(file),
+                Err(TryLockError::WouldBlock) => bail!(
+                    "{} is in use by another process; stop that one, or give another --data-dir",
+                    data_dir.display()
+                ),
+                Err(TryLockError::Error(error)) => {
+                    Err(error).with_context(|| format!("{} cannot be locked", path.display()))
+                }
+            }
+        })
+        .collect()
+}
+
+fn open_sqlite(data_dir: &Path) -> Result<Arc<SqliteEventLog>> {
+    match SqliteEventLog::open(&data_dir.join("log.sqlite"), SqliteOptions::default()) {
+        Err(error @ OpenError::InUse { .. }) => Err(anyhow::Error::from(error).context(
+            "a ledger has one server at a time; stop the other one, or give another --data-dir",
+        )),
+        opened => opened
+            .with_context(|| format!("the event log in {} cannot be opened", data_dir.display())),
+    }
+}
+
+fn open_folder(path: &Path) -> Result<BlobStore> {
+    let url = path
+        .to_str()
+        .with_context(|| format!("{} is not UTF-8", path.display()))?;
+    BlobStore::open(url).with_context(|| format!("the blob store {url} cannot be opened"))
+}
