@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::upcast::{Upcaster, upcast};
+
 /// One consistency boundary. Its stream of events is its whole truth.
 pub trait Aggregate:
     Clone + Debug + Default + Serialize + DeserializeOwned + Send + Sync + 'static
@@ -56,20 +58,29 @@ pub struct Context {
 pub trait Event:
     Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static
 {
+    /// Each event's name as stored, with the version of the shape that [`Event::to_json`] writes.
+    const TYPES: &'static [(&'static str, u32)];
+    /// The steps that lead from older names and shapes to those of [`Event::TYPES`].
+    const UPCASTERS: &'static [Upcaster];
+
     /// The event's name as stored.
     fn event_type(&self) -> &'static str;
     /// The version of the shape that [`Event::to_json`] writes.
-    fn schema_version(&self) -> u32 {
-        1
-    }
+    fn schema_version(&self) -> u32;
     /// The body as stored, without the name.
     fn to_json(&self) -> serde_json::Value;
-    /// An event from its stored name, shape version and body.
+    /// An event from its name and body, both in today's form.
+    fn from_current(event_type: &str, body: serde_json::Value) -> Result<Self, DecodeError>;
+
+    /// An event from its stored name, shape version and body, brought up to today's form first.
     fn from_json(
         event_type: &str,
         schema_version: u32,
         body: serde_json::Value,
-    ) -> Result<Self, DecodeError>;
+    ) -> Result<Self, DecodeError> {
+        let (event_type, body) = upcast::<Self>(event_type, schema_version, body)?;
+        Self::from_current(event_type, body)
+    }
 }
 
 /// A stored event that this version of the program cannot read.
@@ -78,6 +89,31 @@ pub enum DecodeError {
     /// The name is not one of the aggregate's events: written by a newer version.
     #[error("unknown event type {0}")]
     UnknownType(String),
+    /// The shape is newer than this release knows. Upgrade to the one that wrote it.
+    #[error(
+        "event {event_type} has schema version {found}, and this release knows versions up to \
+         {known}: it was written by a newer release; upgrade"
+    )]
+    TooNew {
+        /// The event's name.
+        event_type: String,
+        /// The version of its shape.
+        found: u32,
+        /// The newest version that this release knows.
+        known: u32,
+    },
+    /// An upcaster cannot take it on: no release wrote such a version, or such a body.
+    #[error(
+        "event {event_type} of schema version {schema_version} cannot be brought up to date: {why}"
+    )]
+    Upcast {
+        /// The event's name at that version.
+        event_type: String,
+        /// The version of its shape.
+        schema_version: u32,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The body does not have the event's shape.
     #[error("event {event_type} has an unexpected shape")]
     Shape {
@@ -91,16 +127,39 @@ pub enum DecodeError {
 
 /// Declares the event enum of an aggregate: each variant wraps the struct of the same name, which
 /// is the stored body. The names are storage format.
+///
+/// `Variant = 2` says that the shape of the body has version 2; without a number it is the first.
+/// What leads there from older ones is named after the enum: `upcasters: UPCASTERS`.
 macro_rules! events {
-    ($(#[$meta:meta])* $vis:vis enum $name:ident { $($(#[$vmeta:meta])* $variant:ident),+ $(,)? }) => {
+    (
+        $(#[$meta:meta])* $vis:vis enum $name:ident {
+            $($(#[$vmeta:meta])* $variant:ident $(= $version:literal)?),+ $(,)?
+        }
+        $(upcasters: $upcasters:expr)?
+    ) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
         #[serde(tag = "type", content = "data")]
         $vis enum $name { $($(#[$vmeta])* $variant($variant)),+ }
 
         impl $crate::Event for $name {
+            const TYPES: &'static [(&'static str, u32)] = &[$((
+                stringify!($variant),
+                $crate::upcast::declared_version(&[$($version)?]),
+            )),+];
+            const UPCASTERS: &'static [$crate::Upcaster] =
+                $crate::upcast::declared_upcasters(&[$($upcasters)?]);
+
             fn event_type(&self) -> &'static str {
                 match self { $($name::$variant(_) => stringify!($variant)),+ }
+            }
+
+            fn schema_version(&self) -> u32 {
+                match self {
+                    $($name::$variant(_) => const {
+                        $crate::upcast::declared_version(&[$($version)?])
+                    }),+
+                }
             }
 
             fn to_json(&self) -> serde_json::Value {
@@ -109,9 +168,8 @@ macro_rules! events {
                 body.unwrap_or(serde_json::Value::Null)
             }
 
-            fn from_json(
+            fn from_current(
                 event_type: &str,
-                _schema_version: u32,
                 body: serde_json::Value,
             ) -> Result<Self, $crate::DecodeError> {
                 match event_type {

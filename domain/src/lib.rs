@@ -11,9 +11,11 @@ pub mod execution;
 pub mod export;
 pub mod function;
 mod ids;
+mod ledger_event;
 pub mod pipeline;
 pub mod replay;
 pub mod stored_object;
+mod upcast;
 pub mod worker;
 
 pub use aggregate::{Aggregate, Context, DecodeError, Event, Load};
@@ -21,3 +23,5 @@ pub use ids::{
     BucketName, CommandId, ExecutionId, ExportId, FunctionName, InvalidName, ObjectKey,
     PipelineName, ReplayId, WorkerId,
 };
+pub use ledger_event::LedgerEvent;
+pub use upcast::Upcaster;

@@ -7,18 +7,25 @@
 
 mod admission;
 pub mod blobs;
+pub mod check;
 mod clock;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+pub mod copy;
+mod envelope;
 mod event_log;
 pub mod memory;
+pub mod open;
+mod pages;
 mod recorded_event;
 pub mod sqlite;
 mod subscription;
 
 pub use admission::MAX_APPEND_BYTES;
 pub use clock::{Clock, system_clock};
+pub use envelope::EnvelopeHash;
 pub use event_log::{Append, AppendError, Appended, Direction, EventLog, Expected, ReadError};
+pub use pages::{PageLimits, Progress, Step};
 pub use recorded_event::{
     EventMetadata, NewEvent, Position, RecordedEvent, Salt, StreamName, StreamVersion,
 };

@@ -7,14 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use daybook_domain::execution::ExecutionEvent;
-use daybook_domain::export::ExportEvent;
-use daybook_domain::function::FunctionEvent;
-use daybook_domain::pipeline::PipelineEvent;
-use daybook_domain::replay::ReplayEvent;
-use daybook_domain::stored_object::ObjectEvent;
-use daybook_domain::worker::WorkerEvent;
-use daybook_domain::{DecodeError, Event};
+use daybook_domain::{DecodeError, LedgerEvent};
 use daybook_event_store::blobs::{BlobError, BlobStore};
 use daybook_event_store::{Position, RecordedEvent, StreamName};
 use serde_json::{Map, Value};
@@ -40,21 +33,10 @@ pub struct DecodeFault {
 #[derive(Clone, Debug)]
 pub(crate) struct Prepared {
     pub(crate) recorded: Arc<RecordedEvent>,
-    pub(crate) event: DomainEvent,
+    /// `None` for an event of no aggregate: it is only listed.
+    pub(crate) event: Option<LedgerEvent>,
     /// Texts that are references, by field.
     references: BTreeMap<String, Value>,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum DomainEvent {
-    Object(ObjectEvent),
-    Execution(ExecutionEvent),
-    Pipeline(PipelineEvent),
-    Function(FunctionEvent),
-    Replay(ReplayEvent),
-    Export(ExportEvent),
-    /// Of an aggregate about which there is no table but that of all events.
-    Other,
 }
 
 /// Payloads of any shape: a reference decodes as well as the payload.
@@ -144,23 +126,12 @@ async fn hydrate_structures(
     Ok(())
 }
 
-fn decode(recorded: &RecordedEvent, body: Value) -> Result<DomainEvent, DecodeError> {
-    let (name, version) = (&*recorded.event_type, recorded.schema_version);
-    let stream = recorded.stream.as_str();
-    Ok(
-        match stream.split_once('-').map_or("", |(prefix, _)| prefix) {
-            "object" => DomainEvent::Object(ObjectEvent::from_json(name, version, body)?),
-            "execution" => DomainEvent::Execution(ExecutionEvent::from_json(name, version, body)?),
-            "pipeline" => DomainEvent::Pipeline(PipelineEvent::from_json(name, version, body)?),
-            "function" => DomainEvent::Function(FunctionEvent::from_json(name, version, body)?),
-            "replay" => DomainEvent::Replay(ReplayEvent::from_json(name, version, body)?),
-            "export" => DomainEvent::Export(ExportEvent::from_json(name, version, body)?),
-            "worker" => {
-                WorkerEvent::from_json(name, version, body)?;
-                DomainEvent::Other
-            }
-            _ => DomainEvent::Other,
-        },
+fn decode(recorded: &RecordedEvent, body: Value) -> Result<Option<LedgerEvent>, DecodeError> {
+    LedgerEvent::from_json(
+        recorded.stream.as_str(),
+        &recorded.event_type,
+        recorded.schema_version,
+        body,
     )
 }
 

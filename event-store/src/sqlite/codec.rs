@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::admission::{check_limits, weight};
 use crate::{
-    Append, AppendError, Expected, Position, ReadError, RecordedEvent, Salt, StreamName,
-    StreamVersion,
+    Append, AppendError, EventMetadata, Expected, Position, ReadError, RecordedEvent, Salt,
+    StreamName, StreamVersion,
 };
 
 /// SQLite's integers are signed. What is beyond them is beyond everything stored.
@@ -39,6 +39,20 @@ pub(super) struct EncodedEvent {
     pub(super) salt: Salt,
 }
 
+impl EncodedEvent {
+    /// An event that has its salt already.
+    pub(super) fn of_recorded(event: &RecordedEvent) -> Result<Self, AppendError> {
+        Ok(Self {
+            event_id: event.event_id,
+            event_type: event.event_type.clone(),
+            schema_version: event.schema_version,
+            data: event.data.clone(),
+            metadata: encode_metadata(&event.metadata)?,
+            salt: event.salt,
+        })
+    }
+}
+
 /// Checks the limits and encodes.
 pub(super) fn encode(append: Append) -> Result<EncodedAppend, AppendError> {
     check_limits(&append)?;
@@ -47,8 +61,7 @@ pub(super) fn encode(append: Append) -> Result<EncodedAppend, AppendError> {
         .events
         .into_iter()
         .map(|event| {
-            let metadata = serde_json::to_vec(&event.metadata)
-                .map_err(|error| AppendError::Invalid(format!("its metadata: {error}")))?;
+            let metadata = encode_metadata(&event.metadata)?;
             Ok(EncodedEvent {
                 event_id: event.event_id,
                 event_type: event.event_type,
@@ -65,6 +78,11 @@ pub(super) fn encode(append: Append) -> Result<EncodedAppend, AppendError> {
         events,
         bytes,
     })
+}
+
+fn encode_metadata(metadata: &EventMetadata) -> Result<Vec<u8>, AppendError> {
+    serde_json::to_vec(metadata)
+        .map_err(|error| AppendError::Invalid(format!("its metadata: {error}")))
 }
 
 /// The columns that [`PageDecoder`] reads, in its order.

@@ -10,10 +10,12 @@
 //! (`reader.rs`) and never wait for the writer. A lock file beside the database keeps a second
 //! process out.
 
+mod check;
 mod codec;
 mod names;
 mod options;
 mod queue;
+mod read_only;
 mod reader;
 mod schema;
 mod tables;
@@ -27,6 +29,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use self::options::SqliteOptions;
 use self::queue::WriterQueue;
+use self::read_only::ReadOnlyLog;
 use self::reader::Readers;
 pub use self::schema::OpenError;
 use self::tables::Tables;
@@ -78,6 +81,13 @@ impl SqliteEventLog {
             head,
         }))
     }
+
+    /// Opens a log for reading only, beside the process that writes it if there is one. It takes
+    /// no lock, changes nothing and makes no checkpoint; what the writer commits is seen at once,
+    /// except by subscriptions, which look for it from time to time. Appends are `Unavailable`.
+    pub fn open_read_only(path: &Path) -> Result<Arc<dyn EventLog>, OpenError> {
+        Ok(Arc::new(ReadOnlyLog::open(path)?))
+    }
 }
 
 #[async_trait]
@@ -117,12 +127,11 @@ impl EventLog for SqliteEventLog {
     }
 
     async fn import(&self, events: Vec<RecordedEvent>) -> Result<Position, AppendError> {
-        let _ = events;
-        Err(AppendError::Invalid("imports are not taken yet".into()))
+        self.queue.import(events).await
     }
 
     async fn check_storage(&self) -> Result<Vec<String>, ReadError> {
-        Ok(Vec::new())
+        self.readers.check().await
     }
 
     async fn stopped(&self) {

@@ -8,8 +8,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::SqliteOptions;
 use super::codec::{EncodedAppend, encode};
-use super::writer::{AppendResult, Job, Request, Stopped};
-use crate::{Append, AppendError};
+use super::writer::{AppendResult, Job, Request, Stopped, Work};
+use crate::{Append, AppendError, Position, RecordedEvent};
 
 /// Hands appends to the writer.
 pub(super) struct WriterQueue {
@@ -66,9 +66,7 @@ impl WriterQueue {
         for sent in sent {
             let places = sent.places;
             let of_batch = match sent.reply {
-                Ok(reply) => reply.await.map_err(|_| {
-                    AppendError::Unknown("the writer has ended; restart to see".into())
-                }),
+                Ok(reply) => reply.await.map_err(|_| ended()),
                 Err(error) => Err(error),
             };
             match of_batch {
@@ -89,16 +87,25 @@ impl WriterQueue {
         results
     }
 
+    /// All of the events or none, and the head afterwards.
+    pub(super) async fn import(&self, events: Vec<RecordedEvent>) -> Result<Position, AppendError> {
+        let bytes = events.iter().map(|event| event.data.len()).sum();
+        let reply = self.enqueue(Work::Import(events), bytes).await?;
+        let mut results = reply.await.map_err(|_| ended())?;
+        let appended = results.pop().unwrap_or_else(|| Err(ended()))?;
+        Ok(appended.position)
+    }
+
     async fn send(&self, batch: Batch) -> Sent {
         Sent {
             places: batch.places,
-            reply: self.enqueue(batch.appends, batch.bytes).await,
+            reply: self.enqueue(Work::Append(batch.appends), batch.bytes).await,
         }
     }
 
     async fn enqueue(
         &self,
-        appends: Vec<EncodedAppend>,
+        work: Work,
         bytes: usize,
     ) -> Result<oneshot::Receiver<Vec<AppendResult>>, AppendError> {
         let permits = u32::try_from(bytes.min(self.queued_bytes)).unwrap_or(u32::MAX);
@@ -106,13 +113,13 @@ impl WriterQueue {
         let waiting = waiting.await.map_err(|_| self.unavailable())?;
         let (reply, receiver) = oneshot::channel();
         let job = Job {
-            appends,
+            work,
             reply,
             _waiting: waiting,
         };
         let requests = self.requests.as_ref().ok_or_else(|| self.unavailable())?;
         requests
-            .send(Request::Append(job))
+            .send(Request::Work(job))
             .await
             .map_err(|_| self.unavailable())?;
         Ok(receiver)
@@ -173,6 +180,10 @@ impl Batch {
 struct Sent {
     places: Vec<usize>,
     reply: Result<oneshot::Receiver<Vec<AppendResult>>, AppendError>,
+}
+
+fn ended() -> AppendError {
+    AppendError::Unknown("the writer has ended; restart to see".into())
 }
 
 fn join(thread: JoinHandle<()>) {

@@ -8,6 +8,7 @@ use rusqlite::{Connection, params};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
+use super::check;
 use super::codec::{COLUMNS, PageDecoder, TABLES, to_sql};
 use super::schema::open_reader;
 use crate::{Direction, Position, ReadError, RecordedEvent, StreamName, StreamVersion};
@@ -87,6 +88,12 @@ impl Readers {
             Ok(Position(head.unwrap_or(0).unsigned_abs()))
         })
         .await
+    }
+
+    /// What [`check::run`] finds.
+    pub(super) async fn check(&self) -> Result<Vec<String>, ReadError> {
+        self.read(|connection| check::run(connection).map_err(failed))
+            .await
     }
 
     /// Waits for the reads under way; later ones are refused.

@@ -34,6 +34,12 @@ pub enum OpenError {
         /// The newest version that this program knows.
         known: i64,
     },
+    /// There is nothing to read. Check the path.
+    #[error("there is no event log at {}", path.display())]
+    Missing {
+        /// The database file.
+        path: PathBuf,
+    },
     /// The file is a SQLite database of something else. Check the path.
     #[error("{} is not an event log", path.display())]
     NotAnEventLog {
@@ -142,7 +148,7 @@ pub(super) fn open_writer(path: &Path, page_size_bytes: u32) -> Result<Connectio
         create(&mut connection, page_size_bytes).map_err(database)?;
     }
     use_wal(&connection).map_err(database)?;
-    settle(&connection).map_err(database)?;
+    settle(path, &connection)?;
     sync_folder(path)?;
     Ok(connection)
 }
@@ -157,6 +163,21 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
+}
+
+/// Refuses to read what is not there, or not an event log of ours. It changes nothing.
+pub(super) fn check_readable(path: &Path) -> Result<(), OpenError> {
+    if !path.exists() {
+        return Err(OpenError::Missing { path: path.into() });
+    }
+    let connection = open_reader(path).map_err(|source| OpenError::Database {
+        path: path.into(),
+        source,
+    })?;
+    match identify(path, &connection)? {
+        0 => Err(OpenError::NotAnEventLog { path: path.into() }),
+        _ => Ok(()),
+    }
 }
 
 /// Only our own connections use the file, and they wait for each other for moments at most.
@@ -221,8 +242,27 @@ fn use_wal(connection: &Connection) -> rusqlite::Result<()> {
 /// Brings what was recovered onto the disk. A process that was killed may have written a commit
 /// and not yet synced it: it can be read, so it may be acted upon and acknowledged as a repeat, and
 /// a power failure must not take it back.
-fn settle(connection: &Connection) -> rusqlite::Result<()> {
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+fn settle(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+    let busy: bool = connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+        .map_err(|source| OpenError::Database {
+            path: path.into(),
+            source,
+        })?;
+    // A reader in another process may keep the checkpoint from its end, but not from this.
+    if busy { sync_wal(path) } else { Ok(()) }
+}
+
+/// Its locks are on other files, so that closing this handle of it drops none.
+fn sync_wal(path: &Path) -> Result<(), OpenError> {
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    File::open(&wal)
+        .and_then(|file| file.sync_all())
+        .map_err(|source| OpenError::Io {
+            path: wal.into(),
+            source,
+        })
 }
 
 fn sync_folder(path: &Path) -> Result<(), OpenError> {

@@ -1,5 +1,6 @@
 //! What the writer does to the tables inside a transaction: decide an append and insert its rows.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -7,9 +8,9 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::codec::{EncodedAppend, EncodedEvent, to_sql};
 use super::names::RecentMap;
-use crate::admission::{Plan, plan};
+use crate::admission::{Plan, check_import, plan};
 use crate::clock::next_recorded_at_us;
-use crate::{AppendError, Appended, Clock, Position, StreamName, StreamVersion};
+use crate::{AppendError, Appended, Clock, Position, RecordedEvent, StreamName, StreamVersion};
 
 /// The newest state of the tables as the writer knows it.
 pub(super) struct Tables {
@@ -107,40 +108,92 @@ impl Tables {
         self.last_recorded_at_us = next_recorded_at_us(&self.clock, self.last_recorded_at_us);
         let mut version = append.expected.next_version();
         for event in &append.events {
-            let type_id = self.type_id(connection, &event.event_type)?;
-            self.head.0 += 1;
-            connection
-                .prepare_cached(
-                    "INSERT INTO events (position, stream_id, version, event_id, type_id, \
-                     schema_version, recorded_at, data, metadata, salt) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-                )?
-                .execute(params![
-                    to_sql(self.head.0),
-                    stream_id,
-                    to_sql(version.0),
-                    event.event_id.as_bytes(),
-                    type_id,
-                    event.schema_version,
-                    self.last_recorded_at_us,
-                    &event.data[..],
-                    event.metadata,
-                    event.salt,
-                ])?;
+            self.insert_event(connection, stream_id, version, event)?;
             version.0 += 1;
         }
         let version = StreamVersion(version.0 - 1);
-        self.streams.insert(
-            append.stream.clone(),
-            StreamHead {
-                id: stream_id,
-                version: Some(version),
-            },
-        );
+        self.remember(&append.stream, stream_id, version);
         Ok(Appended {
             version,
             position: self.head,
         })
+    }
+
+    /// Takes over events of another log, all or none. The outer error is the database's, as with
+    /// an append.
+    pub(super) fn import(
+        &mut self,
+        connection: &Connection,
+        events: &[RecordedEvent],
+    ) -> Result<std::result::Result<Appended, AppendError>> {
+        let mut heads: HashMap<&StreamName, Option<StreamHead>> = HashMap::new();
+        for event in events {
+            if !heads.contains_key(&event.stream) {
+                heads.insert(&event.stream, self.stream_head(connection, &event.stream)?);
+            }
+        }
+        let version_of = |stream: &StreamName| heads.get(stream).copied().flatten()?.version;
+        let checked = check_import(events, self.head, self.last_recorded_at_us, version_of)
+            .and_then(|()| events.iter().map(EncodedEvent::of_recorded).collect());
+        let encoded: Vec<_> = match checked {
+            Ok(encoded) => encoded,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        for (event, encoded) in events.iter().zip(encoded) {
+            let stream_id = match heads.get(&event.stream).copied().flatten() {
+                Some(head) => head.id,
+                None => insert_name(connection, Dictionary::Streams, event.stream.as_str())?,
+            };
+            self.last_recorded_at_us = event.recorded_at.as_microsecond();
+            self.insert_event(connection, stream_id, event.version, &encoded)?;
+            heads.insert(
+                &event.stream,
+                Some(self.remember(&event.stream, stream_id, event.version)),
+            );
+        }
+        Ok(Ok(Appended {
+            version: events.last().map_or(StreamVersion(0), |last| last.version),
+            position: self.head,
+        }))
+    }
+
+    fn insert_event(
+        &mut self,
+        connection: &Connection,
+        stream_id: i64,
+        version: StreamVersion,
+        event: &EncodedEvent,
+    ) -> Result<()> {
+        let type_id = self.type_id(connection, &event.event_type)?;
+        self.head.0 += 1;
+        connection
+            .prepare_cached(
+                "INSERT INTO events (position, stream_id, version, event_id, type_id, \
+                 schema_version, recorded_at, data, metadata, salt) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?
+            .execute(params![
+                to_sql(self.head.0),
+                stream_id,
+                to_sql(version.0),
+                event.event_id.as_bytes(),
+                type_id,
+                event.schema_version,
+                self.last_recorded_at_us,
+                &event.data[..],
+                event.metadata,
+                event.salt,
+            ])?;
+        Ok(())
+    }
+
+    fn remember(&mut self, stream: &StreamName, id: i64, version: StreamVersion) -> StreamHead {
+        let head = StreamHead {
+            id,
+            version: Some(version),
+        };
+        self.streams.insert(stream.clone(), head);
+        head
     }
 
     /// `None` where the stream does not exist.

@@ -20,22 +20,39 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use super::SqliteOptions;
 use super::codec::EncodedAppend;
 use super::tables::Tables;
-use crate::{AppendError, Appended, Position};
+use crate::{AppendError, Appended, Position, RecordedEvent};
 
 /// What waits in the queue.
 pub(super) enum Request {
-    /// Appends of one call.
-    Append(Job),
+    /// The work of one call.
+    Work(Job),
     /// Finish what waits, then end.
     Close,
 }
 
-/// The appends of one call, and where their results go.
+/// The work of one call, and where its results go.
 pub(super) struct Job {
-    pub(super) appends: Vec<EncodedAppend>,
+    pub(super) work: Work,
     pub(super) reply: oneshot::Sender<Vec<AppendResult>>,
     /// Its share of the bytes that may wait.
     pub(super) _waiting: OwnedSemaphorePermit,
+}
+
+/// What is to be written.
+pub(super) enum Work {
+    /// Independent appends: a result for each.
+    Append(Vec<EncodedAppend>),
+    /// Events of another log, all or none: one result for all.
+    Import(Vec<RecordedEvent>),
+}
+
+impl Work {
+    fn results(&self) -> usize {
+        match self {
+            Work::Append(appends) => appends.len(),
+            Work::Import(_) => 1,
+        }
+    }
 }
 
 pub(super) type AppendResult = Result<Appended, AppendError>;
@@ -64,7 +81,7 @@ impl Writer {
     }
 
     fn run(&mut self) {
-        while let Some(Request::Append(first)) = self.requests.blocking_recv() {
+        while let Some(Request::Work(first)) = self.requests.blocking_recv() {
             let (jobs, closing) = self.gather(first);
             if let Err(why) = self.commit(jobs).and_then(|()| self.checkpoint()) {
                 return self.stop(why);
@@ -83,7 +100,7 @@ impl Writer {
         let mut jobs = vec![first];
         while size.events < self.options.batch_events && size.bytes < self.options.batch_bytes {
             match self.requests.try_recv() {
-                Ok(Request::Append(job)) => {
+                Ok(Request::Work(job)) => {
                     size.add(&job);
                     jobs.push(job);
                 }
@@ -128,13 +145,17 @@ impl Writer {
             .map_err(Failure::Insert)?;
         let mut results = Vec::with_capacity(jobs.len());
         for job in jobs {
-            let of_job = job
-                .appends
-                .iter()
-                .map(|append| self.tables.append(&transaction, append))
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(Failure::Insert)?;
-            results.push(of_job);
+            let of_job = match &job.work {
+                Work::Append(appends) => appends
+                    .iter()
+                    .map(|append| self.tables.append(&transaction, append))
+                    .collect(),
+                Work::Import(events) => self
+                    .tables
+                    .import(&transaction, events)
+                    .map(|result| vec![result]),
+            };
+            results.push(of_job.map_err(Failure::Insert)?);
         }
         transaction.commit().map_err(Failure::Commit)?;
         Ok(results)
@@ -166,7 +187,7 @@ impl Writer {
         let _ = self.stopped.set("it is closed".into());
         self.requests.close();
         while let Some(request) = self.requests.blocking_recv() {
-            let Request::Append(job) = request else {
+            let Request::Work(job) = request else {
                 continue;
             };
             let (jobs, _) = self.gather(job);
@@ -187,7 +208,7 @@ impl Writer {
         let _ = self.stopped.set(why.clone());
         self.requests.close();
         while let Some(request) = self.requests.blocking_recv() {
-            if let Request::Append(job) = request {
+            if let Request::Work(job) = request {
                 fail(vec![job], &AppendError::Unavailable(why.clone()));
             }
         }
@@ -219,9 +240,14 @@ struct Size {
 
 impl Size {
     fn add(&mut self, job: &Job) {
-        for append in &job.appends {
-            self.events += append.events.len();
-            self.bytes += append.bytes;
+        match &job.work {
+            Work::Append(appends) => {
+                for append in appends {
+                    self.events += append.events.len();
+                    self.bytes += append.bytes;
+                }
+            }
+            Work::Import(events) => self.events += events.len(),
         }
     }
 }
@@ -235,7 +261,7 @@ fn answer(jobs: Vec<Job>, results: Vec<Vec<AppendResult>>) {
 
 fn fail(jobs: Vec<Job>, error: &AppendError) {
     for job in jobs {
-        let results = job.appends.iter().map(|_| Err(error.clone())).collect();
+        let results = vec![Err(error.clone()); job.work.results()];
         let _ = job.reply.send(results);
     }
 }

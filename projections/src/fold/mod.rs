@@ -9,6 +9,7 @@ mod executions;
 mod objects;
 mod statistics;
 
+use daybook_domain::LedgerEvent;
 use daybook_event_store::RecordedEvent;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use thiserror::Error;
@@ -16,7 +17,7 @@ use thiserror::Error;
 use self::catalog::Wanters;
 use self::statistics::Tally;
 pub(crate) use self::statistics::{HOUR_US, MINUTE_US};
-use crate::decode::{DomainEvent, Prepared};
+use crate::decode::Prepared;
 
 /// Why a batch was not folded. Nothing of it is in the tables.
 #[derive(Debug, Error)]
@@ -81,13 +82,14 @@ impl Fold<'_> {
         self.index(&prepared.recorded)?;
         let recorded = &prepared.recorded;
         match &prepared.event {
-            DomainEvent::Object(event) => self.object(recorded, event),
-            DomainEvent::Execution(event) => self.execution(prepared, event),
-            DomainEvent::Pipeline(event) => self.pipeline(recorded, event),
-            DomainEvent::Function(event) => self.function(recorded, event),
-            DomainEvent::Replay(event) => self.replay(recorded, event),
-            DomainEvent::Export(event) => self.export(recorded, event),
-            DomainEvent::Other => Ok(()),
+            Some(LedgerEvent::Object(event)) => self.object(recorded, event),
+            Some(LedgerEvent::Execution(event)) => self.execution(prepared, event),
+            Some(LedgerEvent::Pipeline(event)) => self.pipeline(recorded, event),
+            Some(LedgerEvent::Function(event)) => self.function(recorded, event),
+            Some(LedgerEvent::Replay(event)) => self.replay(recorded, event),
+            Some(LedgerEvent::Export(event)) => self.export(recorded, event),
+            // Known from the list of all events alone.
+            Some(LedgerEvent::Worker(_)) | None => Ok(()),
         }
     }
 

@@ -1,0 +1,107 @@
+//! Samples of an object's events.
+
+use super::{name, time, uuid};
+use crate::ExecutionId;
+use crate::stored_object::{
+    Channel, NotificationDisregarded, ObjectCreated, ObjectEvent, ObjectRemoved, ObjectState,
+    ObjectVersion, OrderMark, ProducedBy, Remembered, Verdict,
+};
+
+pub(super) fn samples() -> Vec<(&'static str, ObjectEvent)> {
+    let mut samples = vec![
+        ("full", created(true).into()),
+        ("bare", created(false).into()),
+        ("full", removed(true).into()),
+        ("bare", removed(false).into()),
+    ];
+    for (name, verdict, channel) in [
+        ("full", Verdict::Duplicate, Channel::Gateway),
+        ("stale", Verdict::Stale, Channel::Watcher),
+        ("ignored", Verdict::Ignored, Channel::Listing),
+    ] {
+        samples.push((name, disregarded(verdict, channel, true).into()));
+    }
+    let bare = disregarded(Verdict::Duplicate, Channel::Gateway, false);
+    samples.push(("bare", bare.into()));
+    samples
+}
+
+fn created(full: bool) -> ObjectCreated {
+    ObjectCreated {
+        bucket: name("inbox"),
+        key: name("a/b c.txt"),
+        version: version(full),
+        channel: Channel::Notification("aws:s3".to_owned()),
+        event_name: "ObjectCreated:Put".to_owned(),
+        order: full.then(order),
+        produced_by: full.then(producer),
+        repeated: full,
+        state: state(full),
+    }
+}
+
+fn removed(full: bool) -> ObjectRemoved {
+    ObjectRemoved {
+        bucket: name("inbox"),
+        key: name("a/b c.txt"),
+        version: version(full),
+        channel: Channel::Gateway,
+        event_name: "ObjectRemoved:Delete".to_owned(),
+        order: full.then(order),
+        removed_by: full.then(producer),
+        state: state(full),
+    }
+}
+
+fn disregarded(verdict: Verdict, channel: Channel, full: bool) -> NotificationDisregarded {
+    NotificationDisregarded {
+        bucket: name("inbox"),
+        key: name("a/b c.txt"),
+        verdict,
+        why: "it was recorded before".to_owned(),
+        version: version(full),
+        channel,
+        state: state(full),
+    }
+}
+
+fn version(full: bool) -> ObjectVersion {
+    ObjectVersion {
+        version_id: full.then(|| "v7".to_owned()),
+        etag: full.then(|| "0cc175b9c0f1b6a831c399e269772661".to_owned()),
+        size: full.then_some(17),
+        modified_at: full.then(time),
+        stamp: full.then(|| uuid(1)),
+    }
+}
+
+fn state(full: bool) -> ObjectState {
+    ObjectState {
+        present: full,
+        versions: 1,
+        highest: full.then(order),
+        recent: [Remembered {
+            version: version(full),
+            removed: full,
+            execution: full.then(|| ExecutionId(uuid(2))),
+            order: full.then(order),
+            verdict_given: full,
+        }]
+        .into(),
+    }
+}
+
+fn order() -> OrderMark {
+    OrderMark {
+        authority: "gateway".to_owned(),
+        sequencer: "0055AED6DCD90281E5".to_owned(),
+    }
+}
+
+fn producer() -> ProducedBy {
+    ProducedBy {
+        execution: ExecutionId(uuid(2)),
+        function: name("uppercase"),
+        attempt: 3,
+    }
+}
