@@ -54,6 +54,7 @@ require_debian_packages() {
     has node || packages+=(nodejs)
     has npm || packages+=(npm)
     has python3 || packages+=(python3)
+    [[ -n $(postgres_programs) ]] || packages+=(postgresql)
     python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || packages+=(python3-venv)
     if ! is_installed node "$(node_clients_wanted)"; then
         # aws-lambda-ric has no prebuilt binary: it compiles a curl and a C++ client it brings along.

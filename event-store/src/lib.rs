@@ -20,6 +20,8 @@ mod pages;
 mod recorded_event;
 pub mod sqlite;
 mod subscription;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use admission::MAX_APPEND_BYTES;
 pub use clock::{Clock, system_clock};
