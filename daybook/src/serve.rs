@@ -13,7 +13,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
     let config = Config::load(&args.config, args.data_dir.as_deref())?;
-    let roles = Roles::parse(&args.roles, config.store.is_shared())?;
+    let roles = Roles::parse(&args.roles, config.shares_log())?;
     let own_key = config
         .keys
         .is_empty()

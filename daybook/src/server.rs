@@ -246,7 +246,7 @@ fn command_config(
         actor,
         host_name: host_name(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        lease: config.store.is_shared().then_some(config.worker_lease),
+        lease: config.shares_log().then_some(config.worker_lease),
         grace: config.shutdown_grace,
     })
 }

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use daybook_event_store::EventLog;
 use daybook_event_store::blobs::BlobStore;
-use daybook_event_store::eventstoredb::EventStoreDbLog;
-use daybook_event_store::postgres::PostgresEventLog;
-use daybook_event_store::sqlite::{OpenError, SqliteEventLog, SqliteOptions};
+use daybook_event_store::open::LogUrl;
+use daybook_event_store::postgres::{PostgresEventLog, PostgresOptions};
 
-use crate::config::{BlobsAt, Config, StoreUrl};
+use crate::config::{BlobsAt, Config};
 use crate::roles::Roles;
 
 /// The parts of a ledger that are kept.
@@ -28,26 +27,22 @@ pub(crate) async fn open(config: &Config, roles: Roles) -> Result<Store> {
     std::fs::create_dir_all(data_dir)
         .with_context(|| format!("data directory {} cannot be made", data_dir.display()))?;
     let locks = lock(data_dir, roles)?;
-    let (log, own_blobs): (Arc<dyn EventLog>, _) = match &config.store {
-        StoreUrl::Sqlite => (open_sqlite(data_dir)?, None),
-        StoreUrl::Postgres(url) => {
-            let log = PostgresEventLog::connect(url.reveal(), Default::default())
-                .await
-                .with_context(|| format!("the event log at {url} cannot be opened"))?;
-            let blobs = log.blobs();
-            (log, Some(blobs))
-        }
-        StoreUrl::EventStoreDb(url) => {
-            let log = EventStoreDbLog::connect(url.reveal(), Default::default())
-                .await
-                .with_context(|| format!("the event log at {url} cannot be opened"))?;
-            (log, None)
-        }
+    let at = |error| {
+        anyhow::Error::from(error)
+            .context(format!("the event log {} cannot be opened", config.store))
     };
-    let blobs = match (&config.blobs, own_blobs) {
-        (BlobsAt::WithTheLog, Some(blobs)) => blobs,
-        (BlobsAt::WithTheLog, None) => bail!("this event log keeps no blobs; set blobs.url"),
-        (BlobsAt::Folder(folder), _) => open_folder(folder)?,
+    let (log, blobs) = match (&config.store, &config.blobs) {
+        (LogUrl::Postgres(url), BlobsAt::Log) => {
+            let log = PostgresEventLog::connect(url, PostgresOptions::default()).await;
+            let log = log.map_err(|error| at(error.into()))?;
+            let blobs = log.blobs();
+            (log as Arc<dyn EventLog>, blobs)
+        }
+        (_, BlobsAt::Log) => bail!("this event log keeps no blobs; set blobs.url"),
+        (store, BlobsAt::Folder(folder)) => {
+            let log = daybook_event_store::open::open(store).await.map_err(at)?;
+            (log, open_folder(folder)?)
+        }
     };
     Ok(Store {
         log,
@@ -83,16 +78,6 @@ fn lock(data_dir: &Path, roles: Roles) -> Result<Vec<File>> {
             }
         })
         .collect()
-}
-
-fn open_sqlite(data_dir: &Path) -> Result<Arc<SqliteEventLog>> {
-    match SqliteEventLog::open(&data_dir.join("log.sqlite"), SqliteOptions::default()) {
-        Err(error @ OpenError::InUse { .. }) => Err(anyhow::Error::from(error).context(
-            "a ledger has one server at a time; stop the other one, or give another --data-dir",
-        )),
-        opened => opened
-            .with_context(|| format!("the event log in {} cannot be opened", data_dir.display())),
-    }
 }
 
 fn open_folder(path: &Path) -> Result<BlobStore> {

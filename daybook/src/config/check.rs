@@ -7,14 +7,21 @@ use std::time::Duration;
 use daybook_command_service::PipelineConfig;
 use daybook_domain::asl::Machine;
 use daybook_domain::{BucketName, FunctionName, PipelineName};
+use daybook_event_store::open::LogUrl;
 use daybook_functions::{FunctionSpec, Runtime};
 use daybook_s3_gateway::{Limits, LocalBucket, OperatorKey, Policy};
 
 use super::file::{ConfigFile, FunctionTable, KeyTable, LimitsTable, PipelineTable};
-use super::{Config, ConfigError, DATA_DIR, folders};
+use super::secret::Secret;
+use super::{BlobsAt, Config, ConfigError, DATA_DIR, folders};
 
 /// How long running invocations have to finish when the process is told to stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(25);
+
+/// How long a worker's word counts for the others on the log. Long enough for a restart of the
+/// database, short enough for people to wait for when a machine dies.
+const WORKER_LEASE: Duration = Duration::from_secs(15);
+const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
 pub(super) fn check(
     file: ConfigFile,
@@ -23,15 +30,6 @@ pub(super) fn check(
     data_dir: Option<&Path>,
 ) -> Result<Config, ConfigError> {
     let place = Place { path, folder };
-    if file.store.url != "sqlite" {
-        return place.wrong(
-            "store.url",
-            format!(
-                "{:?} is not available in this version; use \"sqlite\"",
-                file.store.url
-            ),
-        );
-    }
     if file.s3.create_buckets {
         return place.wrong(
             "s3.create_buckets",
@@ -72,9 +70,17 @@ pub(super) fn check(
         Ok(data_dir) => data_dir,
         Err(error) => return place.wrong("--data-dir", error.to_string()),
     };
-    let blobs = match &file.blobs.url {
-        Some(url) => blobs(&place, url)?,
-        None => data_dir.join("blobs"),
+    let store = store(&place, file.store.url.as_ref(), &data_dir)?;
+    let blobs = match (&file.blobs.url, &store) {
+        (Some(url), _) => BlobsAt::Folder(blobs(&place, url)?),
+        (None, LogUrl::Sqlite(_)) => BlobsAt::Folder(data_dir.join("blobs")),
+        (None, LogUrl::Postgres(_)) => BlobsAt::Log,
+        (None, LogUrl::EventStoreDb(_)) => {
+            return place.wrong(
+                "blobs.url",
+                "an event log on EventStoreDB keeps no blobs; name a folder that all processes share",
+            );
+        }
     };
     let config = Config {
         buckets,
@@ -96,11 +102,40 @@ pub(super) fn check(
             .iter()
             .map(|dir| folder.join(dir))
             .collect(),
+        worker_lease: worker_lease(&place, &file.limits)?,
         data_dir,
+        store,
         blobs,
     };
     folders::check(&place, &config)?;
     Ok(config)
+}
+
+/// Where the event log is.
+fn store(place: &Place<'_>, url: Option<&Secret>, data_dir: &Path) -> Result<LogUrl, ConfigError> {
+    let url = match url.map(|url| url.resolve(place.folder)) {
+        None => "sqlite".to_owned(),
+        Some(Ok(url)) => url,
+        Some(Err(problem)) => return place.wrong("store.url", problem),
+    };
+    match LogUrl::parse(&url, Some(data_dir)) {
+        Ok(url) => Ok(url),
+        Err(error) => place.wrong("store.url", error.to_string()),
+    }
+}
+
+fn worker_lease(place: &Place<'_>, limits: &LimitsTable) -> Result<Duration, ConfigError> {
+    let at = "limits.worker_lease";
+    let lease = place.duration(at, limits.worker_lease.as_deref())?;
+    match lease {
+        None => Ok(WORKER_LEASE),
+        Some(lease) if lease < SHORTEST_LEASE => place.wrong(
+            at,
+            "a lease under one second would lapse whenever the log is slow; give more, or leave it \
+             out for the default",
+        ),
+        Some(lease) => Ok(lease),
+    }
 }
 
 /// The folder of the blobs, given as a path or a `file://` URL.

@@ -72,21 +72,11 @@ pub(super) struct PipelineTable {
     pub definition: Option<PathBuf>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StoreTable {
-    #[serde(default = "sqlite")]
-    pub url: String,
-}
-
-impl Default for StoreTable {
-    fn default() -> Self {
-        Self { url: sqlite() }
-    }
-}
-
-fn sqlite() -> String {
-    "sqlite".to_owned()
+    /// It may hold a password.
+    pub url: Option<Secret>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -125,6 +115,7 @@ fn everything() -> Vec<String> {
 #[serde(deny_unknown_fields)]
 pub(super) struct LimitsTable {
     pub shutdown_grace: Option<String>,
+    pub worker_lease: Option<String>,
     pub max_put_size: Option<ByteSize>,
     pub max_connections: Option<usize>,
     pub upload_retain: Option<String>,

@@ -3,15 +3,21 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use daybook_event_store::open::LogUrl;
+
 use super::check::Place;
-use super::{Config, ConfigError};
+use super::{BlobsAt, Config, ConfigError};
 
 /// Refuses buckets and code that share files with the ledger.
 pub(super) fn check(place: &Place<'_>, config: &Config) -> Result<(), ConfigError> {
-    let own = [
-        ("the data directory", real(&config.data_dir)),
-        ("the blobs' folder", real(&config.blobs)),
-    ];
+    let mut own = vec![("the data directory", real(&config.data_dir))];
+    if let BlobsAt::Folder(folder) = &config.blobs {
+        own.push(("the blobs' folder", real(folder)));
+    }
+    if let LogUrl::Sqlite(file) = &config.store {
+        let folder = file.parent().unwrap_or(file);
+        own.push(("the event log's folder", real(folder)));
+    }
     for (name, bucket) in &config.buckets {
         let root = real(&bucket.root);
         for (what, folder) in &own {

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use daybook_command_service::PipelineConfig;
 use daybook_domain::{BucketName, FunctionName};
+use daybook_event_store::open::LogUrl;
 use daybook_functions::FunctionSpec;
 use daybook_s3_gateway::{Limits, LocalBucket, OperatorKey, Policy};
 use thiserror::Error;
@@ -38,10 +39,29 @@ pub(crate) struct Config {
     pub region: String,
     pub gateway_limits: Limits,
     pub data_dir: PathBuf,
-    pub blobs: PathBuf,
+    pub store: LogUrl,
+    pub blobs: BlobsAt,
     pub shutdown_grace: Duration,
+    /// How long a worker's word counts where several share the log.
+    pub worker_lease: Duration,
     /// Folders in which runtime clients are looked for beside a function's own.
     pub client_dirs: Vec<PathBuf>,
+}
+
+/// Where blobs are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum BlobsAt {
+    /// In a folder.
+    Folder(PathBuf),
+    /// In the database of the event log.
+    Log,
+}
+
+impl Config {
+    /// Whether other processes may append to the event log.
+    pub(crate) fn shares_log(&self) -> bool {
+        !matches!(self.store, LogUrl::Sqlite(_))
+    }
 }
 
 /// What is wrong with a config. Correct the file at the place named.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Config;
+use super::{BlobsAt, Config};
 
 /// The config as JSON. Environments show their names alone: a value may be a secret.
 pub(crate) fn show(config: &Config) -> Value {
@@ -55,15 +55,20 @@ pub(crate) fn show(config: &Config) -> Value {
             (key.name.clone(), table)
         })
         .collect();
+    let blobs = match &config.blobs {
+        BlobsAt::Folder(folder) => folder.display().to_string(),
+        BlobsAt::Log => config.store.to_string(),
+    };
     json!({
         "buckets": buckets,
         "functions": functions,
         "pipelines": pipelines,
-        "store": { "url": "sqlite", "data_dir": config.data_dir },
-        "blobs": { "url": config.blobs },
+        "store": { "url": config.store.to_string(), "data_dir": config.data_dir },
+        "blobs": { "url": blobs },
         "s3": { "region": config.region, "keys": keys },
         "limits": {
             "shutdown_grace": humantime::format_duration(config.shutdown_grace).to_string(),
+            "worker_lease": humantime::format_duration(config.worker_lease).to_string(),
             "max_put_size": bytesize::ByteSize(config.gateway_limits.max_put_bytes).to_string(),
             "max_connections": config.gateway_limits.max_connections,
         },

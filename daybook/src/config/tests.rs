@@ -73,7 +73,13 @@ fn a_sound_config_has_its_defaults() {
     assert_eq!(config.region, "us-east-1");
     assert_eq!(config.shutdown_grace, Duration::from_secs(25));
     assert_eq!(config.data_dir.file_name().unwrap(), DATA_DIR);
-    assert_eq!(config.blobs, config.data_dir.join("blobs"));
+    assert_eq!(config.blobs, BlobsAt::Folder(config.data_dir.join("blobs")));
+    assert_eq!(
+        config.store,
+        LogUrl::Sqlite(config.data_dir.join("log.sqlite"))
+    );
+    assert!(!config.shares_log());
+    assert_eq!(config.worker_lease, Duration::from_secs(15));
     assert!(config.keys.is_empty());
     let inbox = &config.buckets[&BucketName::parse("inbox").unwrap()];
     assert_eq!(inbox.retain, Duration::from_secs(30 * 24 * 3600));
@@ -97,7 +103,8 @@ fn the_data_directory_can_be_given() {
     let elsewhere = PathBuf::from("/somewhere/else");
     let config = Config::load(&path, Some(&elsewhere)).unwrap();
     assert_eq!(config.data_dir, elsewhere);
-    assert_eq!(config.blobs, elsewhere.join("blobs"));
+    assert_eq!(config.blobs, BlobsAt::Folder(elsewhere.join("blobs")));
+    assert_eq!(config.store, LogUrl::Sqlite(elsewhere.join("log.sqlite")));
 }
 
 #[test]
@@ -298,11 +305,6 @@ fn a_function_has_all_it_needs() {
 
 #[test]
 fn what_this_version_lacks_is_refused_by_name() {
-    check_added(
-        "[store]\nurl = \"postgres://db\"",
-        "store.url",
-        "use \"sqlite\"",
-    );
     check_added(
         "[s3]\ncreate_buckets = true",
         "s3.create_buckets",
@@ -537,9 +539,11 @@ fn blobs_are_in_a_folder() {
         check_added(&table, "blobs.url", "file:///PATH");
     }
     let load = |url: &str| {
-        load(&format!("{SOUND}[blobs]\nurl = \"{url}\""))
-            .unwrap()
-            .blobs
+        let config = load(&format!("{SOUND}[blobs]\nurl = \"{url}\"")).unwrap();
+        match config.blobs {
+            BlobsAt::Folder(folder) => folder,
+            BlobsAt::Log => panic!("a folder was asked for"),
+        }
     };
     assert_eq!(load("file:///srv/blobs"), PathBuf::from("/srv/blobs"));
     assert_eq!(load("/srv/blobs"), PathBuf::from("/srv/blobs"));
@@ -573,4 +577,39 @@ fn a_pattern_names_a_bucket() {
         "read = [\"*\", \"*/x\", \"in*\", \"inbox/a.txt\", \"results/*.csv\"]",
     ))
     .unwrap();
+}
+
+#[test]
+fn a_log_may_be_shared_and_keeps_the_blobs_then() {
+    let config = load(&format!(
+        "{SOUND}[store]\nurl = \"postgres://ada:pass%21@db/daybook\"\n[limits]\nworker_lease = \"5s\""
+    ))
+    .unwrap();
+    assert!(config.shares_log());
+    assert_eq!(config.blobs, BlobsAt::Log);
+    assert_eq!(config.worker_lease, Duration::from_secs(5));
+    let shown = show(&config).to_string();
+    assert!(shown.contains("postgres://ada:"), "{shown}");
+    assert!(!shown.contains("pass%21"), "{shown}");
+    assert!(!format!("{config:?}").contains("pass%21"));
+}
+
+#[test]
+fn a_log_that_cannot_be_is_refused_with_those_that_can() {
+    check_added("[store]\nurl = \"mysql://db\"", "store.url", "postgres://");
+    check_added(
+        "[store]\nurl = { env = \"DAYBOOK_TEST_IS_NOT_SET\" }",
+        "store.url",
+        "DAYBOOK_TEST_IS_NOT_SET is not set",
+    );
+    check_added(
+        "[store]\nurl = \"esdb://localhost:2113?tls=false\"",
+        "blobs.url",
+        "keeps no blobs",
+    );
+    check_added(
+        "[limits]\nworker_lease = \"200ms\"",
+        "limits.worker_lease",
+        "under one second",
+    );
 }

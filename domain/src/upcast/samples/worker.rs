@@ -1,8 +1,10 @@
 //! Samples of a worker's events.
 
-use super::uuid;
+use std::collections::BTreeMap;
+
+use super::{name, uuid};
 use crate::WorkerId;
-use crate::worker::{WorkerEvent, WorkerJoined, WorkerLeft};
+use crate::worker::{LeaseRenewed, WorkerEvent, WorkerJoined, WorkerLeft};
 
 pub(super) fn samples() -> Vec<(&'static str, WorkerEvent)> {
     let worker = WorkerId(uuid(1));
@@ -13,9 +15,23 @@ pub(super) fn samples() -> Vec<(&'static str, WorkerEvent)> {
                 worker,
                 host: "laptop".to_owned(),
                 version: "0.1.0".to_owned(),
+                lease_ms: None,
+                functions: BTreeMap::new(),
             }
             .into(),
         ),
+        (
+            "leased",
+            WorkerJoined {
+                worker,
+                host: "laptop".to_owned(),
+                version: "0.1.0".to_owned(),
+                lease_ms: Some(15_000),
+                functions: BTreeMap::from([(name("uppercase"), "0b".repeat(32))]),
+            }
+            .into(),
+        ),
+        ("full", LeaseRenewed { worker, renewal: 2 }.into()),
         (
             "full",
             WorkerLeft {
