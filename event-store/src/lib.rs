@@ -12,6 +12,7 @@ mod clock;
 pub mod conformance;
 mod event_log;
 pub mod memory;
+pub mod postgres;
 mod recorded_event;
 pub mod sqlite;
 mod subscription;
