@@ -5,6 +5,7 @@
 //! comes back is checked against its name. [`BlobStore::offload`] and [`BlobStore::hydrate`] move
 //! the big fields of an event's body out and in again.
 
+mod backend;
 mod body;
 
 use std::fs::{self, File};
@@ -14,12 +15,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::local::LocalFileSystem;
-use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStore, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use self::backend::ObjectBlobs;
+pub(crate) use self::backend::{BlobBackend, Found};
 pub use self::body::INLINE_LIMIT_BYTES;
 
 /// Names a blob.
@@ -65,10 +66,10 @@ pub enum BlobError {
     Unavailable(String),
 }
 
-/// Keeps blobs in a folder. Cheap to clone.
+/// Keeps blobs in a folder, or in the database of a log. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct BlobStore {
-    store: Arc<dyn ObjectStore>,
+    backend: Arc<dyn BlobBackend>,
 }
 
 impl BlobStore {
@@ -84,9 +85,13 @@ impl BlobStore {
         let store = LocalFileSystem::new_with_prefix(&folder)
             .map_err(|error| location(error.to_string()))?
             .with_fsync(true);
-        Ok(Self {
-            store: Arc::new(store),
-        })
+        Ok(Self::kept_in(ObjectBlobs(store)))
+    }
+
+    pub(crate) fn kept_in(backend: impl BlobBackend) -> Self {
+        Self {
+            backend: Arc::new(backend),
+        }
     }
 
     /// Keeps the content. When it returns, the content is on disk. It is written even if it is
@@ -97,19 +102,17 @@ impl BlobStore {
             sha256: digest(content.clone()).await?,
             size: content.len() as u64,
         };
-        let put = self.store.put(&path(&blob.sha256), content.into()).await;
-        put.map_err(|error| BlobError::Unavailable(error.to_string()))?;
+        let put = self.backend.put(&blob.sha256, content).await;
+        put.map_err(BlobError::Unavailable)?;
         Ok(blob)
     }
 
     /// Whether a blob of this name and size is there. Says nothing of whether it is on disk yet: only
     /// a blob that a recorded event names is known to be.
     pub async fn has(&self, blob: &BlobRef) -> Result<bool, BlobError> {
-        match self.store.head(&path(&blob.sha256)).await {
-            Ok(found) => Ok(found.size == blob.size),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(BlobError::Unavailable(error.to_string())),
-        }
+        let found = self.backend.size(&blob.sha256).await;
+        let found = found.map_err(BlobError::Unavailable)?;
+        Ok(found == Some(blob.size))
     }
 
     /// The content, which is what the reference says, or an error.
@@ -122,18 +125,17 @@ impl BlobStore {
             sha256: sha256.clone(),
             why,
         };
-        let failed = |error| match error {
-            object_store::Error::NotFound { .. } => BlobError::Missing {
-                sha256: sha256.clone(),
-            },
-            error => BlobError::Unavailable(error.to_string()),
-        };
-        let found = self.store.get(&path(sha256)).await.map_err(failed)?;
-        if found.meta.size != blob.size {
-            let (found, size) = (found.meta.size, blob.size);
-            return Err(damaged(format!("it has {found} bytes, not {size}")));
-        }
-        let content = found.bytes().await.map_err(failed)?;
+        let content = self.backend.get(sha256, blob.size).await;
+        let content =
+            content
+                .map_err(BlobError::Unavailable)?
+                .ok_or_else(|| BlobError::Missing {
+                    sha256: sha256.clone(),
+                })?;
+        let content = content.map_err(|found| {
+            let size = blob.size;
+            damaged(format!("it has {found} bytes, not {size}"))
+        })?;
         let found = digest(content.clone()).await?;
         if found != *sha256 {
             return Err(damaged(format!("its content has the digest {found}")));
@@ -159,10 +161,6 @@ fn is_digest(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-fn path(sha256: &str) -> ObjectPath {
-    ObjectPath::from_iter([&sha256[..2], sha256])
 }
 
 fn folder(url: &str) -> Result<PathBuf, String> {

@@ -17,6 +17,7 @@ mod event_log;
 pub mod memory;
 pub mod open;
 mod pages;
+pub mod postgres;
 mod recorded_event;
 pub mod sqlite;
 mod subscription;

@@ -127,13 +127,16 @@ pub async fn a_cancelled_wait_loses_nothing(harness: &mut dyn Harness) {
     let mut subscription = log.clone().subscribe(Position::START);
     let mut found = Vec::new();
     let mut yields = 0;
+    // A wait that came to nothing is followed by a longer one, however slow the adapter is.
     within(async {
         while found.len() < COUNT {
-            yields = (yields + 1) % 50;
             tokio::select! {
                 biased;
-                batch = subscription.next_batch(3) => found.extend(batch.unwrap()),
-                () = yield_times(yields) => {}
+                batch = subscription.next_batch(3) => {
+                    found.extend(batch.unwrap());
+                    yields = 0;
+                }
+                () = yield_times(yields) => yields = yields * 2 + 1,
             }
         }
     })
