@@ -73,7 +73,12 @@ async fn a_missing_blob_is_found() {
 #[tokio::test]
 async fn a_reference_to_nothing_is_found() {
     let (_folder, decoder) = folder();
-    let mut event = stored(decoder.blobs.as_ref().unwrap(), "ExecutionSucceeded", json!({})).await;
+    let mut event = stored(
+        decoder.blobs.as_ref().unwrap(),
+        "ExecutionSucceeded",
+        json!({}),
+    )
+    .await;
     event.data = r#"{"output":{"$blob":{"sha256":"x","size":1}}}"#.into();
     let found = decoder.decode(&event).await.unwrap_err();
     assert_eq!(found, "\"x\" is no name of a blob");
