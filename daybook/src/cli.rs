@@ -82,6 +82,9 @@ pub(crate) enum Command {
     /// The read models.
     #[command(subcommand)]
     Projections(ProjectionsCommand),
+    /// Look after the event log itself. It is opened where it is: no server is needed.
+    #[command(subcommand)]
+    Log(LogCommand),
     /// Measure this machine: invocations and objects per second with the built-in function.
     Bench(BenchArgs),
     /// Run a built-in function (started by the function host).
@@ -260,6 +263,35 @@ pub(crate) enum ProjectionsCommand {
         #[arg(default_value = "all")]
         name: String,
     },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum LogCommand {
+    /// Verify the whole log, beside a running server if there is one. Exit code 3 if something is
+    /// found wanting.
+    Check(LogCheckArgs),
+    /// Copy a whole log into an empty one, or go on with a copy that was interrupted, and prove
+    /// that both are equal. Exit code 3 if they are not.
+    Copy {
+        /// The log to copy: sqlite:PATH, postgres://… or esdb://…
+        #[arg(long)]
+        from: String,
+        /// Where to: sqlite:PATH, postgres://… or esdb://…
+        #[arg(long)]
+        to: String,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct LogCheckArgs {
+    /// The log: sqlite, sqlite:PATH, postgres://… or esdb://… [default: the config's].
+    pub url: Option<String>,
+    /// The config file [default: daybook.toml].
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// Where the ledger is kept [default: daybook-data beside the config].
+    #[arg(long)]
+    pub data_dir: Option<PathBuf>,
 }
 
 #[derive(Args)]

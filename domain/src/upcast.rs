@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 use crate::{DecodeError, Event};
 
 /// The fields of an event's body.
-pub type Fields = Map<String, Value>;
+pub(crate) type Fields = Map<String, Value>;
 
 /// One step in the history of an event: from one version of its shape to the next.
 #[derive(Clone, Copy, Debug)]

@@ -81,8 +81,8 @@ pub struct Finding {
     pub problem: String,
 }
 
-/// Checks the log up to its present head. `decode` says of each event whether it can be read; an
-/// error of its own is a finding. Fails only where the log does not answer.
+/// Checks the log up to its present head. `decode` says of each event with valid JSON
+/// whether it can be read; an error of its own is a finding. Fails only where the log does not answer.
 pub async fn check(
     log: &dyn EventLog,
     options: &CheckOptions,
@@ -99,8 +99,9 @@ pub async fn check(
         match pages.next().await {
             Ok(Some(events)) => {
                 for event in &events {
-                    check.event(event);
-                    check.decoded(event, decode(event).await);
+                    if check.event(event) {
+                        check.decoded(event, decode(event).await);
+                    }
                 }
                 progress(pages.progress());
             }
@@ -151,7 +152,8 @@ impl Check {
         }
     }
 
-    fn event(&mut self, event: &RecordedEvent) {
+    /// Looks at everything but what the event says; tells whether that can be looked at.
+    fn event(&mut self, event: &RecordedEvent) -> bool {
         self.unreadable_in_a_row = 0;
         self.hash.add(event);
         self.order(event);
@@ -165,9 +167,11 @@ impl Check {
         if event.salt == [0; 16] {
             self.wrong(event, "it has no salt");
         }
-        if let Err(error) = serde_json::from_slice::<IgnoredAny>(&event.data) {
+        let json = serde_json::from_slice::<IgnoredAny>(&event.data);
+        if let Err(error) = &json {
             self.wrong(event, format!("its data is not JSON: {error}"));
         }
+        json.is_ok()
     }
 
     fn order(&mut self, event: &RecordedEvent) {

@@ -4,6 +4,7 @@ mod again;
 mod demo;
 mod export;
 mod lists;
+mod log;
 mod usage;
 
 use crate::support::clients::{Ran, daybook, finished};

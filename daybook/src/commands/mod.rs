@@ -6,6 +6,7 @@ mod config;
 mod events;
 mod executions;
 mod export;
+mod log;
 mod projections;
 mod replay;
 mod show;
@@ -51,6 +52,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Replay(command) => replay::run(&client, format, command).await?,
         Command::Export(args) => export::run(&client, format, args).await?,
         Command::Verify { path } => return export::verify(format, &path),
+        Command::Log(command) => return log::run(format, command).await,
         Command::Projections(command) => return projections::run(&client, format, command).await,
     }
     Ok(ExitCode::SUCCESS)

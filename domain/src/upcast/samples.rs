@@ -61,8 +61,13 @@ pub(super) fn read(
     body: Value,
 ) -> Result<(&'static str, Value), String> {
     let stream = format!("{kind}-x");
-    let event = LedgerEvent::from_json(&stream, event_type, schema_version, body)
-        .map_err(|error| format!("{error}: {:?}", std::error::Error::source(&error)))?;
+    let event =
+        LedgerEvent::from_json(&stream, event_type, schema_version, body).map_err(|error| {
+            match std::error::Error::source(&error) {
+                Some(source) => format!("{error}: {source}"),
+                None => error.to_string(),
+            }
+        })?;
     let today = |event_type, body| Ok((event_type, body));
     match event.ok_or_else(|| format!("{kind} is no aggregate"))? {
         LedgerEvent::Object(event) => today(event.event_type(), event.to_json()),

@@ -10,7 +10,7 @@ use crate::aggregate::events;
 
 events! {
     /// The events of a run that was once told otherwise.
-    pub enum RunEvent {
+    enum RunEvent {
         /// It began. Called `RunStarted` up to version 2, with the seconds as a text in version 1.
         RunBegun = 3,
         /// It ended.
@@ -24,7 +24,7 @@ events! {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RunBegun {
+struct RunBegun {
     timeout_seconds: u64,
     actor: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,7 +32,7 @@ pub struct RunBegun {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunEnded {
+struct RunEnded {
     output: Value,
 }
 
