@@ -11,6 +11,8 @@ mod clock;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod event_log;
+#[cfg(feature = "eventstoredb")]
+pub mod eventstoredb;
 pub mod memory;
 mod recorded_event;
 pub mod sqlite;
