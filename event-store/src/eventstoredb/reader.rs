@@ -109,7 +109,7 @@ impl Reader {
             let page_events = wanted.clamp(FIRST_PAGE_EVENTS, connection.options().page_events);
             let page = self.page_from(connection, from, page_events).await?;
             let new = page.ours.into_iter();
-            events.extend(new.filter(|event| position(event) > after));
+            events.extend(new.filter(|event| position(event) > from));
             match page.last {
                 Some(last) if last > from => from = last,
                 _ => break,

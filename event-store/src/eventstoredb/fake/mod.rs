@@ -5,6 +5,7 @@
 //! runs against it shows that our side is of one piece, not that a server agrees.
 
 mod messages;
+mod quick;
 mod store;
 
 use std::collections::VecDeque;
@@ -35,6 +36,7 @@ use self::messages::{
     EndPoint, Member, ReadContent, ReadCount, ReadOptions, ReadReq, ReadResp, ReadSource,
     StreamNotFound, SupportedMethods,
 };
+use self::quick::Quick;
 use self::store::{Store, place};
 use crate::system_clock;
 
@@ -208,6 +210,7 @@ async fn accept(
 }
 
 async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, state: Arc<State>) {
+    let stream = Quick(stream);
     match tls {
         None => serve(stream, state).await,
         Some(tls) => {

@@ -72,7 +72,7 @@ async fn a_lost_answer_adds_nothing_twice() {
 async fn no_answer_at_all_is_looked_up() {
     let fake = Fake::start().await;
     let options = EventStoreDbOptions {
-        call_timeout: Duration::from_millis(300),
+        call_timeout: Duration::from_secs(3),
         ..impatient()
     };
     let log = connect_with(&fake, options).await;
