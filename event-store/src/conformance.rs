@@ -28,6 +28,7 @@ pub mod subscribing;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 
 use crate::EventLog;
 
@@ -50,6 +51,10 @@ pub trait Harness: Send {
 #[macro_export]
 macro_rules! conformance_suite {
     ($harness:expr) => {
+        $crate::conformance_suite!(@all { $harness });
+    };
+    // The one list of all cases. What is made of each is up to the arms of `@cases`.
+    (@all $harness:tt) => {
         $crate::conformance_suite!(@cases $harness, appending:
             an_append_tells_version_and_position,
             no_stream_on_an_existing_one_conflicts,
@@ -139,7 +144,13 @@ macro_rules! conformance_suite {
             subscribers_see_imported_events,
         );
     };
-    (@cases $harness:expr, $group:ident: $($case:ident),+ $(,)?) => {
+    (@cases { push to $cases:ident }, $group:ident: $($case:ident),+ $(,)?) => {
+        $($cases.push($crate::conformance::Case {
+            name: concat!(stringify!($group), "::", stringify!($case)),
+            run: |harness| Box::pin($crate::conformance::$group::$case(harness)),
+        });)+
+    };
+    (@cases { $harness:expr }, $group:ident: $($case:ident),+ $(,)?) => {
         mod $group {
             #[allow(unused_imports, reason = "the harness may need no name from above")]
             use super::*;
@@ -153,6 +164,21 @@ macro_rules! conformance_suite {
             )+
         }
     };
+}
+
+/// A case by its name, for programs that run them without a test runner.
+pub struct Case {
+    /// Its group and its function.
+    pub name: &'static str,
+    /// Runs it; a panic is how it fails.
+    pub run: for<'a> fn(&'a mut dyn Harness) -> BoxFuture<'a, ()>,
+}
+
+/// Every case, in the order in which they are written.
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    conformance_suite!(@all { push to cases });
+    cases
 }
 
 #[cfg(test)]

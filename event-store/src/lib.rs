@@ -14,6 +14,8 @@ pub mod conformance;
 pub mod copy;
 mod envelope;
 mod event_log;
+#[cfg(feature = "eventstoredb")]
+pub mod eventstoredb;
 pub mod memory;
 pub mod open;
 mod pages;
