@@ -236,6 +236,7 @@ fn command_config(
             keys,
             region: config.region,
             limits: config.gateway_limits,
+            shared: false,
         },
         gateway_endpoint: format!("http://{s3}"),
         functions: config.functions,

@@ -51,6 +51,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         keys: vec![key],
         region: "us-east-1".to_owned(),
         limits: Limits::default(),
+        shared: false,
     };
     let gateway = Gateway::open(config, Arc::new(Printing))?;
     let shutdown = CancellationToken::new();

@@ -18,6 +18,9 @@ pub struct GatewayConfig {
     pub region: String,
     /// The bounds.
     pub limits: Limits,
+    /// Whether other processes may serve the same folders at the same time. It costs each write a
+    /// few locks. Opening is refused where others are there and do not agree on it.
+    pub shared: bool,
 }
 
 /// A bucket that is a local folder.
@@ -78,6 +81,12 @@ pub struct Limits {
     pub rescan_every: Duration,
     /// How often versions past their `retain` are swept.
     pub sweep_every: Duration,
+    /// How often the lead over a shared folder is tried for, and the leader looks whether another
+    /// process has died.
+    pub lead_every: Duration,
+    /// How long a request waits for a key that other requests, or another process, hold in a
+    /// shared folder. A process that is stopped in the middle of a write holds its key.
+    pub lock_wait: Duration,
     /// Paths that the watcher has seen and not yet looked at; beyond it, it lists everything.
     pub watch_queue: usize,
 }
@@ -95,6 +104,8 @@ impl Default for Limits {
             settle_after: Duration::from_secs(2),
             rescan_every: Duration::from_secs(60),
             sweep_every: Duration::from_secs(3600),
+            lead_every: Duration::from_secs(2),
+            lock_wait: Duration::from_secs(10),
             watch_queue: 4096,
         }
     }

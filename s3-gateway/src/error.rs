@@ -31,6 +31,9 @@ pub(crate) enum StoreError {
     /// Somebody writes to the file at this moment.
     #[error("the file is being written from outside")]
     Changing,
+    /// Another process that serves the folder has had the key locked for longer than one waits.
+    #[error("the key is being written by another process")]
+    Busy,
     /// The object is in its place, but not yet in the ledger; a rescan will propose it.
     #[error("the ledger did not record it")]
     Unrecorded(#[from] LedgerError),
@@ -54,7 +57,7 @@ impl From<StoreError> for S3Error {
             StoreError::NotModified => S3ErrorCode::NotModified,
             StoreError::Fenced => S3ErrorCode::AccessDenied,
             StoreError::Refused(code, _) => code.clone(),
-            StoreError::Changing => S3ErrorCode::SlowDown,
+            StoreError::Changing | StoreError::Busy => S3ErrorCode::SlowDown,
             StoreError::Unrecorded(_) => S3ErrorCode::ServiceUnavailable,
             StoreError::Io(_) => S3ErrorCode::InternalError,
         };

@@ -14,8 +14,9 @@ use crate::clock;
 use crate::config::{GatewayConfig, Limits};
 use crate::grants::Grants;
 use crate::ledger::ObjectLedger;
+use crate::local::file_lock::FolderLock;
 use crate::local::scan::{self, ScanReport};
-use crate::local::store::{Bucket, blocking};
+use crate::local::store::{Bucket, Sharing, blocking};
 use crate::{server, watch};
 
 /// The S3 endpoint and its buckets.
@@ -40,6 +41,15 @@ pub enum OpenError {
         #[source]
         source: io::Error,
     },
+    /// Another process serves the bucket's folder, and not both of them share it. The operator has
+    /// to end one, or to share it by both.
+    #[error("another process uses the folder {} of bucket {bucket}", root.display())]
+    InUse {
+        /// The bucket.
+        bucket: BucketName,
+        /// Its folder.
+        root: PathBuf,
+    },
     /// Two buckets use the same folder, or one lies within the other. The configuration has to be
     /// changed.
     #[error("buckets {0} and {1} share a folder")]
@@ -63,7 +73,8 @@ pub struct ScanError {
 impl Gateway {
     /// Creates the buckets' folders where they are missing and brings them in order after
     /// whatever end the last run took. Blocks on the disk. Nothing is recorded yet: that is for
-    /// [`Gateway::rescan`], once the ledger can take it. Only one gateway may use a folder.
+    /// [`Gateway::rescan`], once the ledger can take it. Several gateways may use a folder if all
+    /// of them say so (`shared`); each of them may end at any moment.
     pub fn open(
         config: GatewayConfig,
         ledger: Arc<dyn ObjectLedger>,
@@ -89,7 +100,18 @@ impl Gateway {
             if let Some(other) = shared {
                 return Err(OpenError::SharedFolder(other.name.clone(), name));
             }
-            let bucket = Bucket::new(name.clone(), root, local.retain, Arc::clone(&ledger))
+            let lock = FolderLock::open(&root, config.shared).map_err(|error| {
+                if error.kind() == io::ErrorKind::WouldBlock {
+                    let (bucket, root) = (name.clone(), root.clone());
+                    return OpenError::InUse { bucket, root };
+                }
+                folder(error)
+            })?;
+            let sharing = config.shared.then_some(Sharing {
+                patience: config.limits.lock_wait,
+            });
+            let ledger = Arc::clone(&ledger);
+            let bucket = Bucket::new(name.clone(), root, local.retain, ledger, lock, sharing)
                 .map_err(folder)?;
             let now = clock::now();
             bucket
@@ -123,33 +145,48 @@ impl Gateway {
 
     /// Lists all buckets and has everything recorded that is not marked as recorded: writes whose
     /// answer a crash prevented, and files from outside. Files removed by hand are not noticed.
+    ///
+    /// Other processes may write meanwhile: what one of them is recording at this moment is waited
+    /// for a little, and found recorded.
     pub async fn rescan(&self) -> Result<ScanReport, ScanError> {
         let mut report = ScanReport::default();
         for bucket in self.buckets.values() {
-            let scanned = bucket.rescan(self.limits.settle_after).await;
-            report.add(scanned.map_err(|source| ScanError {
-                bucket: bucket.name.clone(),
-                source: source.into(),
-            })?);
+            report.add(self.rescan_bucket(bucket).await?);
         }
         Ok(report)
     }
 
+    pub(crate) async fn rescan_bucket(
+        &self,
+        bucket: &Arc<Bucket>,
+    ) -> Result<ScanReport, ScanError> {
+        let scanned = bucket.rescan(self.limits.settle_after).await;
+        scanned.map_err(|source| ScanError {
+            bucket: bucket.name.clone(),
+            source: source.into(),
+        })
+    }
+
     /// Watches the folders for what comes from outside, lists them now and then for what the
-    /// watcher missed, and sweeps old versions, until `shutdown`.
+    /// watcher missed, and sweeps old versions, until `shutdown`. Of the processes that share a
+    /// folder one does so at a time; if it ends, another takes over and first has everything
+    /// recorded that was left.
     pub async fn watch(self: Arc<Self>, shutdown: CancellationToken) {
         watch::run(self, shutdown).await;
     }
 
-    pub(crate) async fn sweep(&self) {
-        for bucket in self.buckets.values() {
-            let this = Arc::clone(bucket);
-            let swept = blocking(move || Ok(this.sweep_versions(clock::now())?)).await;
-            match swept {
-                Ok(swept) => tracing::debug!(bucket = %bucket.name, swept, "swept old versions"),
-                Err(error) => {
-                    tracing::warn!(bucket = %bucket.name, %error, "old versions could not be swept")
-                }
+    /// Removes what is past its time in a bucket, and what dead processes left.
+    pub(crate) async fn sweep(&self, bucket: &Arc<Bucket>) {
+        let (this, upload_retain) = (Arc::clone(bucket), self.limits.upload_retain);
+        let swept = blocking(move || {
+            let now = clock::now();
+            this.recover(now, upload_retain)?;
+            Ok(this.sweep_versions(now)?)
+        });
+        match swept.await {
+            Ok(swept) => tracing::debug!(bucket = %bucket.name, swept, "swept old versions"),
+            Err(error) => {
+                tracing::warn!(bucket = %bucket.name, %error, "old versions could not be swept")
             }
         }
     }

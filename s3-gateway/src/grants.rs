@@ -4,10 +4,16 @@
 //! takes its scope along from its first moment; when the scope is closed, the request is refused
 //! at its next check, the last of which stands directly before a write becomes visible. That is
 //! the fence: after [`Grants::end`] returned, nothing that the invocation sent takes effect.
+//!
+//! A second fence goes by time, see [`Grants::valid_until`]: at the same checks, the keys of all
+//! functions are refused once the deadline is over, also in a process that was stopped meanwhile.
+
+mod lease;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Instant;
 
 use daybook_domain::execution::{ObjectAccess, TriggerObject};
 use daybook_domain::stored_object::ProducedBy;
@@ -16,6 +22,7 @@ use daybook_domain::{BucketName, ExecutionId, FunctionName, ObjectKey};
 use crate::clock;
 use crate::config::OperatorKey;
 use crate::policy::{Access, Policy};
+use lease::{Lease, Term, Valid};
 
 /// Objects kept in each list of an [`Activity`]; a function that reads more than this has its
 /// further accesses served, but not listed.
@@ -29,6 +36,7 @@ pub const MAX_REFUSALS: usize = 100;
 pub struct Grants {
     operators: HashMap<String, Operator>,
     functions: Mutex<HashMap<String, Grant>>,
+    lease: Arc<Lease>,
 }
 
 /// What a function process signs its requests with.
@@ -92,6 +100,7 @@ impl Grants {
         Self {
             operators: operators.collect(),
             functions: Mutex::default(),
+            lease: Arc::default(),
         }
     }
 
@@ -123,7 +132,7 @@ impl Grants {
     /// Opens the key for one invocation. A scope that is still open is closed first. Does nothing
     /// for a key that was revoked.
     pub fn begin(&self, access_key: &str, scope: InvocationScope) {
-        let opened = Arc::new(Scope::new(scope));
+        let opened = Arc::new(Scope::new(scope, Arc::clone(&self.lease)));
         let replaced = match self.functions().get_mut(access_key) {
             Some(grant) => grant.scope.replace(opened),
             None => None,
@@ -141,6 +150,18 @@ impl Grants {
             .get_mut(access_key)
             .and_then(|g| g.scope.take());
         scope.map(|scope| scope.close()).unwrap_or_default()
+    }
+
+    /// Sets the moment from which on all keys of functions are refused and their writes fenced;
+    /// `None`, the default, sets no limit. A later moment makes the keys good again only for
+    /// scopes that are opened from then on: one that was open when the deadline passed is dead.
+    ///
+    /// The clock is read at each check, the last of which stands directly before a write becomes
+    /// visible, so it does not matter whether this process ran at the deadline. When this returns
+    /// with a moment that is over, nothing that a function sent takes effect any more. (It may
+    /// wait for one `rename` that is happening at this moment.)
+    pub fn valid_until(&self, deadline: Option<Instant>) {
+        self.lease.set(deadline);
     }
 
     /// Forgets the key, closing its scope. Later requests with it are `InvalidAccessKeyId`.
@@ -161,7 +182,8 @@ impl Grants {
             .map(|grant| grant.secret.clone())
     }
 
-    /// Who speaks with this key, whose signature was found right; `None` if the key is void.
+    /// Who speaks with this key, whose signature was found right; `None` if the key is void, or
+    /// its scope outlived the deadline.
     pub(crate) fn principal(&self, access_key: &str) -> Option<Principal> {
         if let Some(operator) = self.operators.get(access_key) {
             return Some(Principal {
@@ -172,10 +194,12 @@ impl Grants {
         }
         let functions = self.functions();
         let grant = functions.get(access_key)?;
+        let scope = grant.scope.as_ref()?;
+        self.lease.valid(scope.term)?;
         Some(Principal {
             who: Arc::clone(&grant.who),
             policy: Arc::clone(&grant.policy),
-            scope: Some(Arc::clone(grant.scope.as_ref()?)),
+            scope: Some(Arc::clone(scope)),
         })
     }
 
@@ -248,14 +272,18 @@ pub(crate) struct Scope {
     scope: InvocationScope,
     /// Whether writes may still become visible. Readers hold it across that moment.
     open: RwLock<bool>,
+    lease: Arc<Lease>,
+    term: Term,
     seen: Mutex<Seen>,
 }
 
 impl Scope {
-    fn new(scope: InvocationScope) -> Self {
+    fn new(scope: InvocationScope, lease: Arc<Lease>) -> Self {
         Self {
             scope,
             open: RwLock::new(true),
+            term: lease.term(),
+            lease,
             seen: Mutex::default(),
         }
     }
@@ -268,13 +296,17 @@ impl Scope {
         }
     }
 
-    /// Passes the fence: while the pass is held, the scope stays open. Hold it for one rename,
-    /// never across anything that waits for a disk or a peer. `None` when the scope is closed.
+    /// Passes the fence: while the pass is held, the scope stays open. Take it directly before
+    /// one rename and hold it for that, never across anything that waits for a disk or a peer.
+    /// `None` when the scope is closed or its deadline is over.
     pub(crate) fn pass(&self) -> Option<Pass<'_>> {
-        let guard = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        guard.then_some(Pass {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        // The clock last, as close to the rename as can be.
+        let valid = open.then(|| self.lease.valid(self.term)).flatten()?;
+        Some(Pass {
             scope: self,
-            _open: guard,
+            _open: open,
+            _valid: valid,
         })
     }
 
@@ -289,10 +321,11 @@ impl Scope {
     }
 }
 
-/// The scope cannot be closed while this is held.
+/// The scope cannot be closed, nor the deadline moved, while this is held.
 pub(crate) struct Pass<'a> {
     scope: &'a Scope,
     _open: RwLockReadGuard<'a, bool>,
+    _valid: Valid<'a>,
 }
 
 impl Pass<'_> {
@@ -365,3 +398,6 @@ impl fmt::Debug for Grant {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,15 +2,21 @@
 //!
 //! The system's file notifications tell which files were closed after writing or moved in; these
 //! are looked at once. They may get lost, and some file systems have none, so every folder is
-//! also listed now and then. What the gateway itself wrote is seen here too and found recorded.
+//! also listed now and then. What a gateway itself wrote, this one or another that shares the
+//! folder, is seen here too and found recorded once its key can be locked.
+//!
+//! Of the processes that share a folder, one leads and does all that. The others try for the lead
+//! every few seconds, and get it when the leader's end has released it. A new leader lists the
+//! folder at once, since the old one may have left writes that it had not recorded; it does the
+//! same when it finds that another process has died.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use daybook_domain::ObjectKey;
 use daybook_domain::stored_object::Channel;
+use daybook_domain::{BucketName, ObjectKey};
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
@@ -19,11 +25,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::StoreError;
 use crate::gateway::Gateway;
+use crate::local::file_lock::Held;
 use crate::local::key_path::{PRIVATE, key_of};
-use crate::local::store::Bucket;
+use crate::local::scan::ScanReport;
+use crate::local::store::{Bucket, blocking};
 
 /// A path that something happened to.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq)]
 struct Seen {
     path: PathBuf,
     /// A folder that came in with whatever is in it, not a file.
@@ -33,37 +41,42 @@ struct Seen {
 pub(crate) async fn run(gateway: Arc<Gateway>, shutdown: CancellationToken) {
     let (sender, mut seen) = mpsc::channel(gateway.limits.watch_queue);
     let missed = Arc::new(AtomicBool::new(false));
-    // Kept for as long as the loop runs: dropping it ends the watch.
-    let _watcher = start(&gateway, sender, &missed);
-    let mut rescan = interval(gateway.limits.rescan_every);
-    rescan.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut sweep = interval(gateway.limits.sweep_every);
-    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut later = Later::default();
+    let mut watch = Watch {
+        watcher: start(sender, &missed),
+        gateway: &gateway,
+        led: BTreeMap::new(),
+        later: Later::default(),
+    };
+    let every = |period| {
+        let mut ticks = interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks
+    };
+    let limits = &gateway.limits;
+    let mut lead = every(limits.lead_every);
+    let mut rescan = every(limits.rescan_every);
+    let mut sweep = every(limits.sweep_every);
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
-            Some(seen) = seen.recv() => look_at(&gateway, seen, &mut later).await,
-            () = later.due() => {
-                for seen in later.take() {
-                    look_at(&gateway, seen, &mut later).await;
+            Some(seen) = seen.recv() => watch.look_at(seen).await,
+            () = watch.later.due() => {
+                for seen in watch.later.take() {
+                    watch.look_at(seen).await;
                 }
             }
-            _ = rescan.tick() => list(&gateway, &missed, &mut later).await,
-            _ = sweep.tick() => gateway.sweep().await,
+            _ = lead.tick() => watch.lead().await,
+            _ = rescan.tick() => watch.list_all(&missed).await,
+            _ = sweep.tick() => watch.sweep().await,
         }
         if missed.swap(false, Ordering::AcqRel) {
-            list(&gateway, &missed, &mut later).await;
+            watch.list_all(&missed).await;
         }
     }
 }
 
 /// Starts the system's notifications. Without them the listings remain.
-fn start(
-    gateway: &Gateway,
-    sender: mpsc::Sender<Seen>,
-    missed: &Arc<AtomicBool>,
-) -> Option<RecommendedWatcher> {
+fn start(sender: mpsc::Sender<Seen>, missed: &Arc<AtomicBool>) -> Option<RecommendedWatcher> {
     let missed = Arc::clone(missed);
     let handler = move |event: notify::Result<Event>| match event {
         Ok(event) if event.need_rescan() => missed.store(true, Ordering::Release),
@@ -79,19 +92,13 @@ fn start(
             missed.store(true, Ordering::Release);
         }
     };
-    let mut watcher = match notify::recommended_watcher(handler) {
-        Ok(watcher) => watcher,
+    match notify::recommended_watcher(handler) {
+        Ok(watcher) => Some(watcher),
         Err(error) => {
             tracing::warn!(%error, "there are no file notifications; the folders are only listed now and then");
-            return None;
-        }
-    };
-    for bucket in gateway.buckets.values() {
-        if let Err(error) = watcher.watch(&bucket.root, RecursiveMode::Recursive) {
-            tracing::warn!(bucket = %bucket.name, %error, "the folder is only listed now and then");
+            None
         }
     }
-    Some(watcher)
 }
 
 /// The paths of an event after which a file may count, outside the gateway's own folders.
@@ -107,100 +114,177 @@ fn concerned(event: Event) -> Vec<Seen> {
     paths.map(|path| Seen { path, folder }).collect()
 }
 
-async fn look_at(gateway: &Gateway, seen: Seen, later: &mut Later) {
-    let mut buckets = gateway.buckets.values();
-    let Some(bucket) = buckets.find(|bucket| seen.path.starts_with(&bucket.root)) else {
-        return;
-    };
-    let relative = seen
-        .path
-        .strip_prefix(&bucket.root)
-        .unwrap_or(&seen.path)
-        .to_owned();
-    if seen.folder {
-        // Files may have been put into it before the system watched it; give them time.
-        later.add(
-            gateway,
-            Seen {
-                folder: false,
-                ..seen
-            },
-        );
-        return;
-    }
-    if seen.path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
-        look_below(gateway, bucket, relative, later).await;
-        return;
-    }
-    let Some(key) = key_of(&relative).and_then(|key| ObjectKey::parse(key).ok()) else {
-        return;
-    };
-    match bucket.settle_key(&key, &Channel::Watcher).await {
-        Ok(recorded) => tracing::debug!(bucket = %bucket.name, %key, recorded, "saw a file change"),
-        Err(StoreError::Changing) => later.add(gateway, seen),
-        Err(error) => {
-            tracing::warn!(bucket = %bucket.name, %key, %error, "a file could not be recorded; it will be tried again");
-            later.add(gateway, seen);
-        }
-    }
+/// The watch over the folders that this process leads.
+struct Watch<'a> {
+    gateway: &'a Gateway,
+    /// Kept for as long as the loop runs: dropping it ends the watch.
+    watcher: Option<RecommendedWatcher>,
+    /// The lead, once gained, is kept until the process ends or shuts down.
+    led: BTreeMap<BucketName, Held>,
+    later: Later,
 }
 
-async fn look_below(gateway: &Gateway, bucket: &Arc<Bucket>, relative: PathBuf, later: &mut Later) {
-    let path = bucket.root.join(&relative);
-    match bucket
-        .rescan_below(relative, gateway.limits.settle_after)
-        .await
-    {
-        Ok(report) if report.unsettled == 0 && report.failed.is_empty() => {}
-        Ok(_) => later.add(
-            gateway,
-            Seen {
-                path,
-                folder: false,
-            },
-        ),
-        Err(error) => tracing::warn!(bucket = %bucket.name, %error, "a folder could not be listed"),
-    }
-}
-
-async fn list(gateway: &Gateway, missed: &AtomicBool, later: &mut Later) {
-    missed.store(false, Ordering::Release);
-    match gateway.rescan().await {
-        Ok(report) => {
-            if report.unsettled > 0 {
-                for bucket in gateway.buckets.values() {
-                    let path: &Path = &bucket.root;
-                    later.add(
-                        gateway,
-                        Seen {
-                            path: path.to_owned(),
-                            folder: false,
-                        },
-                    );
+impl Watch<'_> {
+    /// Tries for the lead where another process has it, and looks for dead ones where not.
+    async fn lead(&mut self) {
+        for bucket in self.gateway.buckets.values() {
+            if self.led.contains_key(&bucket.name) {
+                self.look_for_dead(bucket).await;
+                continue;
+            }
+            match bucket.try_lead() {
+                Ok(Some(lead)) => self.take_over(bucket, lead).await,
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(bucket = %bucket.name, %error, "the lead over the folder cannot be tried for")
                 }
             }
-            for failure in &report.failed {
-                tracing::warn!(failure, "left for the next listing");
+        }
+    }
+
+    async fn take_over(&mut self, bucket: &Arc<Bucket>, lead: Held) {
+        tracing::info!(bucket = %bucket.name, "watches the folder from now on");
+        self.led.insert(bucket.name.clone(), lead);
+        // First, so that nothing comes in unseen between the listing and the watch.
+        if let Some(watcher) = &mut self.watcher
+            && let Err(error) = watcher.watch(&bucket.root, RecursiveMode::Recursive)
+        {
+            tracing::warn!(bucket = %bucket.name, %error, "the folder is only listed now and then");
+        }
+        bucket.removals_open.store(true, Ordering::Release);
+        self.gateway.sweep(bucket).await;
+        self.list(bucket).await;
+    }
+
+    async fn look_for_dead(&mut self, bucket: &Arc<Bucket>) {
+        let this = Arc::clone(bucket);
+        match blocking(move || Ok(this.bury_dead()?)).await {
+            Ok(true) => {
+                tracing::info!(bucket = %bucket.name, "another process that served the folder has died");
+                self.gateway.sweep(bucket).await;
+                self.list(bucket).await;
+            }
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(bucket = %bucket.name, %error, "what dead processes left cannot be removed")
             }
         }
-        Err(error) => tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "the folders could not be listed"
-        ),
+    }
+
+    async fn look_at(&mut self, seen: Seen) {
+        let mut buckets = self.gateway.buckets.values();
+        let Some(bucket) = buckets.find(|bucket| seen.path.starts_with(&bucket.root)) else {
+            return;
+        };
+        let relative = seen
+            .path
+            .strip_prefix(&bucket.root)
+            .unwrap_or(&seen.path)
+            .to_owned();
+        if seen.folder {
+            // Files may have been put into it before the system watched it; give them time.
+            self.look_later(seen.path);
+            return;
+        }
+        if seen.path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+            self.look_below(bucket, relative).await;
+            return;
+        }
+        let Some(key) = key_of(&relative).and_then(|key| ObjectKey::parse(key).ok()) else {
+            return;
+        };
+        match bucket.settle_key(&key, &Channel::Watcher).await {
+            Ok(recorded) => {
+                tracing::debug!(bucket = %bucket.name, %key, recorded, "saw a file change")
+            }
+            Err(StoreError::Changing | StoreError::Busy) => self.look_later(seen.path),
+            Err(error) => {
+                tracing::warn!(bucket = %bucket.name, %key, %error, "a file could not be recorded; it will be tried again");
+                self.look_later(seen.path);
+            }
+        }
+    }
+
+    async fn look_below(&mut self, bucket: &Arc<Bucket>, relative: PathBuf) {
+        let path = bucket.root.join(&relative);
+        match bucket
+            .rescan_below(relative, self.gateway.limits.settle_after)
+            .await
+        {
+            Ok(report) if is_complete(&report) => {}
+            Ok(_) => self.look_later(path),
+            Err(error) => {
+                tracing::warn!(bucket = %bucket.name, %error, "a folder could not be listed")
+            }
+        }
+    }
+
+    /// Lists the folders that this process leads. In the others it has only its own to make good.
+    async fn list_all(&mut self, missed: &AtomicBool) {
+        missed.store(false, Ordering::Release);
+        for bucket in self.gateway.buckets.values() {
+            if self.led.contains_key(&bucket.name) {
+                self.list(bucket).await;
+            } else {
+                let mut report = ScanReport::default();
+                if let Err(error) = bucket.settle_removals(&mut report).await {
+                    tracing::warn!(bucket = %bucket.name, %error, "removals could not be recorded");
+                }
+                warn_of_failures(&report);
+            }
+        }
+    }
+
+    async fn list(&mut self, bucket: &Arc<Bucket>) {
+        match self.gateway.rescan_bucket(bucket).await {
+            Ok(report) => {
+                if report.unsettled > 0 {
+                    let root: &Path = &bucket.root;
+                    self.look_later(root.to_owned());
+                }
+                warn_of_failures(&report);
+            }
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the folders could not be listed"
+            ),
+        }
+    }
+
+    async fn sweep(&self) {
+        for bucket in self.gateway.buckets.values() {
+            if self.led.contains_key(&bucket.name) {
+                self.gateway.sweep(bucket).await;
+            }
+        }
+    }
+
+    fn look_later(&mut self, path: PathBuf) {
+        self.later.add(self.gateway, path);
+    }
+}
+
+fn is_complete(report: &ScanReport) -> bool {
+    report.unsettled == 0 && report.failed.is_empty()
+}
+
+fn warn_of_failures(report: &ScanReport) {
+    for failure in &report.failed {
+        tracing::warn!(failure, "left for the next listing");
     }
 }
 
 /// Paths to look at again once they had time to settle.
 #[derive(Debug, Default)]
 struct Later {
-    paths: HashSet<Seen>,
+    paths: HashSet<PathBuf>,
     at: Option<Instant>,
 }
 
 impl Later {
-    fn add(&mut self, gateway: &Gateway, seen: Seen) {
+    fn add(&mut self, gateway: &Gateway, path: PathBuf) {
         if self.paths.len() < gateway.limits.watch_queue {
-            self.paths.insert(seen);
+            self.paths.insert(path);
         }
         // What does not fit waits for the next listing.
         self.at
@@ -214,8 +298,12 @@ impl Later {
         }
     }
 
-    fn take(&mut self) -> HashSet<Seen> {
+    fn take(&mut self) -> impl Iterator<Item = Seen> + use<> {
         self.at = None;
-        std::mem::take(&mut self.paths)
+        let paths = std::mem::take(&mut self.paths);
+        paths.into_iter().map(|path| Seen {
+            path,
+            folder: false,
+        })
     }
 }

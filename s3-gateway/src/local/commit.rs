@@ -4,12 +4,13 @@
 //! hard-linked among the kept ones, the new file renamed over it, the folder synced, the ledger
 //! told, and the file marked as recorded. Only then does the client hear of it. At every moment
 //! either the old or the new object is there; what the ledger was not told is unmarked, and a
-//! rescan proposes it.
+//! rescan proposes it. Whoever finds a key unlocked finds no writer in the middle of this: either
+//! it came to its end or its process did.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use daybook_domain::ObjectKey;
 use daybook_domain::stored_object::Channel;
@@ -34,6 +35,8 @@ pub(crate) struct Write {
     pub(crate) checksums: Checksums,
     pub(crate) conditions: WriteConditions,
     pub(crate) event_name: &'static str,
+    /// The multipart upload that it completes, which ends with it.
+    pub(crate) upload: Option<String>,
     pub(crate) scope: Option<Arc<Scope>>,
 }
 
@@ -66,7 +69,11 @@ impl Bucket {
 
     async fn commit_here(self: Arc<Self>, write: Write) -> Result<Stamp, StoreError> {
         let key = write.key.clone();
-        let _guard = self.lock(&key).await;
+        let guard = self.lock(&key).await?;
+        if let Some(id) = &write.upload {
+            // Another request may have completed it, or aborted it.
+            self.upload(&key, id).await?;
+        }
         let current = match self.find(&key).await? {
             Some(found) => {
                 let (found, stamp) = self.adopted(&key, found).await?;
@@ -80,9 +87,22 @@ impl Bucket {
                 None
             }
         };
-        let this = Arc::clone(&self);
-        let (file, stamp) = blocking(move || this.install(write, current)).await?;
+        let upload = write.upload.clone();
+        let (this, held) = (Arc::clone(&self), Arc::clone(&guard));
+        let (file, stamp) = blocking(move || {
+            // Kept to the end of this, also where nobody waits for it any more.
+            let _held = held;
+            this.install(write, current)
+        })
+        .await?;
         self.record(&file, &stamp, Channel::Gateway).await?;
+        if let Some(id) = upload
+            && let Err(error) = self.remove_upload(&id).await
+        {
+            // The object is there; what is left of the upload goes when it is stale.
+            tracing::warn!(bucket = %self.name, %error, "a completed upload could not be removed");
+        }
+        drop(guard);
         Ok(stamp)
     }
 
@@ -112,7 +132,9 @@ impl Bucket {
             etag: write.etag,
             size,
             mtime_ns: stamp::mtime_ns(&meta),
-            sequence: self.sequence.next()?,
+            sequence: self
+                .sequence
+                .next(current.as_ref().map_or(0, |(_, old)| old.sequence))?,
             event_name: write.event_name.to_owned(),
             place: self.place(&meta),
             found: false,
@@ -121,7 +143,7 @@ impl Bucket {
             checksums: write.checksums,
             produced_by: write.scope.as_ref().map(|scope| scope.produced_by()),
         };
-        stamp::write(&self.root, &file, &stamp)?;
+        stamp::write(&self.root, &self.temporaries, &file, &stamp)?;
         file.sync_all()?;
         let plain = plain_path(key).map(|relative| self.root.join(relative));
         let plain = plain.filter(|target| self.can_hold(target));
@@ -177,7 +199,6 @@ impl Bucket {
             None => {
                 let hidden = self.root.join(hidden_path(key));
                 fs::rename(from, &hidden)?;
-                self.hidden().insert(key.to_owned());
                 hidden
             }
         };
@@ -187,11 +208,10 @@ impl Bucket {
         Ok(target)
     }
 
-    /// Links a file among the kept versions of its key.
+    /// Links a file among the kept versions of its key, which has to be locked: until the version
+    /// is in it the folder is empty, and a sweep would remove it.
     pub(crate) fn keep(&self, path: &Path, stamp: &Stamp) -> io::Result<Kept> {
         let dir = self.root.join(versions_path(&stamp.key));
-        // Until the version is in it, the folder is empty, and a sweep would remove it.
-        let _staying = self.versions.read().unwrap_or_else(PoisonError::into_inner);
         durable::create_dirs(&self.root, &dir)?;
         let kept = dir.join(&stamp.version_id);
         match fs::hard_link(path, &kept) {
@@ -211,9 +231,6 @@ impl Bucket {
     /// Removes what a key has at its hidden place, where a plain file has taken over, so that it
     /// does not come back when that one goes.
     pub(crate) fn retire_hidden(&self, key: &str) -> io::Result<()> {
-        if !self.hidden().contains(key) {
-            return Ok(());
-        }
         let path = self.root.join(hidden_path(key));
         if let Some(found) = self.open_file(&digest(key), path)? {
             if let Some(stamp) = &found.stamp {
@@ -222,7 +239,6 @@ impl Bucket {
             fs::remove_file(&found.path)?;
             durable::sync_parent(&found.path)?;
         }
-        self.hidden().remove(key);
         Ok(())
     }
 

@@ -1,12 +1,9 @@
 //! Small steps on a file system that hold across a power failure. All of them block.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, DirEntry, File, OpenOptions};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-
-use super::key_path::private;
-use crate::clock;
 
 /// Flushes a folder's entries to disk.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
@@ -33,30 +30,13 @@ pub(crate) fn create_dirs(root: &Path, dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Creates a new, empty file among the temporary ones of the bucket.
-pub(crate) fn create_temporary(root: &Path) -> io::Result<(File, std::path::PathBuf)> {
-    let path = root
-        .join(private("tmp"))
-        .join(clock::random_id().to_string());
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .open(&path)?;
-    Ok((file, path))
-}
-
-/// Writes a whole file so that it is there with all its bytes or not at all.
-pub(crate) fn write_file(root: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let (mut file, temporary) = create_temporary(root)?;
-    let written = file
-        .write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
+/// What is in a folder; nothing if it is not there, since another process may remove it.
+pub(crate) fn entries(dir: &Path) -> io::Result<Vec<DirEntry>> {
+    match fs::read_dir(dir) {
+        Ok(entries) => entries.collect(),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(e) => Err(e),
     }
-    written.and_then(|()| sync_parent(path))
 }
 
 /// Opens a regular file for reading without following a link in its last component.

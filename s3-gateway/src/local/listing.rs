@@ -97,11 +97,10 @@ impl Bucket {
         if query.max == 0 {
             return Ok((Vec::new(), false));
         }
-        let hidden: Vec<String> = self.hidden().iter().cloned().collect();
         let mut collector = Collector {
             query,
             visible,
-            hidden: hidden.into_iter().peekable(),
+            hidden: self.hidden_keys()?.into_iter().peekable(),
             names: Vec::new(),
             truncated: false,
         };

@@ -4,17 +4,35 @@
 //! inbox/                        the bucket's folder
 //!   report.csv  2026/jan.csv    objects: plain files, each with its stamp in an attribute
 //!   .daybook/
-//!     tmp/                      bodies that are being taken in; emptied at start
+//!     tmp/<id>/                 bodies that a process is taking in; removed after its end
 //!     keys/<sha256>             objects whose key cannot be a path
 //!     versions/<sha256>/<id>    overwritten and removed versions
 //!     uploads/<id>/             multipart uploads
 //!     meta/                     stamps that do not fit into an attribute
 //!     sequence                  a bound on the order of writes
+//!     sequence.last             the last number in it, where processes share the folder
+//!     lock                      its byte ranges are the locks between processes
 //! ```
+//!
+//! Several processes may serve one folder at the same time (`docs/adr/0010`), and each of them may
+//! end at any moment. What holds:
+//!
+//! - Nothing about an object is true in memory only: what a process remembers of a folder is
+//!   either its own or cannot change.
+//! - Who changes a key, or proposes it to the ledger, has it locked against all tasks of all
+//!   processes from looking at what is there to the mark that says it is recorded. So whoever
+//!   gets the lock finds everything recorded, or a writer that died.
+//! - Numbers in the order of writes grow along the order in which a key is written, across
+//!   processes and clocks that are set back.
+//! - What a process left unfinished is known by a lock that only its end releases, and is
+//!   touched only then.
+//! - Reading takes no lock, except to stamp a file from outside.
 
 pub(crate) mod commit;
 pub(crate) mod conditions;
 pub(crate) mod durable;
+pub(crate) mod file_lock;
+mod hidden;
 pub(crate) mod key_path;
 pub(crate) mod listing;
 mod locks;
@@ -24,4 +42,5 @@ pub(crate) mod scan;
 mod sequence;
 pub(crate) mod stamp;
 pub(crate) mod store;
+pub(crate) mod temporaries;
 mod versions;

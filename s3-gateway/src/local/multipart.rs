@@ -1,12 +1,14 @@
 //! Multipart uploads on disk: `.daybook/uploads/<id>/` holds `upload.json` and, for each part,
-//! its bytes and a small file that names them. They survive a restart.
+//! its bytes and a small file that names them. They survive a restart, and any process that
+//! serves the folder can go on with them. Completing and aborting take the key's lock, so that an
+//! upload becomes one object or none.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -81,7 +83,7 @@ impl Bucket {
             let dir = this.private("uploads").join(&id);
             durable::create_dirs(&this.root, &dir)?;
             let bytes = serde_json::to_vec(&upload).map_err(io::Error::other)?;
-            durable::write_file(&this.root, &dir.join("upload.json"), &bytes)?;
+            this.temporaries.write_file(&dir.join("upload.json"), &bytes)?;
             Ok(id)
         })
         .await
@@ -114,7 +116,7 @@ impl Bucket {
         checksums: Checksums,
     ) -> Result<Part, StoreError> {
         let dir = self.upload_dir(id)?;
-        let root = self.root.clone();
+        let temporaries = Arc::clone(&self.temporaries);
         blocking(move || {
             let part = Part {
                 number,
@@ -133,9 +135,11 @@ impl Bucket {
             };
             fs::rename(&received.temporary.0, dir.join(&part.file)).map_err(gone)?;
             let bytes = serde_json::to_vec(&part).map_err(io::Error::other)?;
-            durable::write_file(&root, &part_path(&dir, number), &bytes).map_err(gone)?;
+            let written = temporaries.write_file(&part_path(&dir, number), &bytes);
+            written.map_err(gone)?;
             if let Some(replaced) = replaced {
-                fs::remove_file(dir.join(replaced.file))?;
+                // Gone if the part was replaced by another request at the same time.
+                let _ = fs::remove_file(dir.join(replaced.file));
             }
             Ok(part)
         })
@@ -147,8 +151,8 @@ impl Bucket {
         let dir = self.upload_dir(id)?;
         blocking(move || {
             let mut parts = Vec::new();
-            for entry in fs::read_dir(&dir)? {
-                let path = entry?.path();
+            for entry in durable::entries(&dir)? {
+                let path = entry.path();
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 if name.starts_with("part-") {
                     parts.push(
@@ -172,7 +176,7 @@ impl Bucket {
         min_part_bytes: u64,
     ) -> Result<Assembled, StoreError> {
         let dir = self.upload_dir(id)?;
-        let root = self.root.clone();
+        let temporaries = Arc::clone(&self.temporaries);
         blocking(move || {
             let parts = choose(&dir, &chosen, min_part_bytes)?;
             let hasher = if upload.full_object {
@@ -180,9 +184,9 @@ impl Bucket {
             } else {
                 Default::default()
             };
-            let mut sink = Sink::new(&root, hasher);
+            let mut sink = Sink::new(&temporaries, hasher);
             for part in &parts {
-                sink.copy(File::open(dir.join(&part.file))?)?;
+                sink.copy(open_part(&dir, part)?)?;
             }
             let received = sink.finish()?;
             let mut md5 = Md5::new();
@@ -205,14 +209,44 @@ impl Bucket {
         .await
     }
 
-    /// Forgets an upload and its parts.
+    /// Forgets an upload of the key and its parts, unless it is completed first.
+    pub(crate) async fn abort_upload(
+        self: &Arc<Self>,
+        key: &ObjectKey,
+        id: &str,
+    ) -> Result<(), StoreError> {
+        let _guard = self.lock(key).await?;
+        self.upload(key, id).await?;
+        self.remove_upload(id).await
+    }
+
+    /// Forgets an upload and its parts. Its key has to be locked.
     pub(crate) async fn remove_upload(self: &Arc<Self>, id: &str) -> Result<(), StoreError> {
-        let dir = self.upload_dir(id)?;
-        blocking(move || match fs::remove_dir_all(dir) {
+        let (this, dir) = (Arc::clone(self), self.upload_dir(id)?);
+        blocking(move || match this.temporaries.remove_dir(&dir) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e.into()),
             _ => Ok(()),
         })
         .await
+    }
+
+    /// Forgets the uploads to which nothing was added for so long.
+    pub(crate) fn remove_stale_uploads(
+        &self,
+        now: SystemTime,
+        upload_retain: Duration,
+    ) -> io::Result<()> {
+        for entry in durable::entries(&self.private("uploads"))? {
+            let Ok(modified) = entry.metadata().and_then(|meta| meta.modified()) else {
+                continue;
+            };
+            if now.duration_since(modified).unwrap_or_default() >= upload_retain
+                && let Err(error) = self.temporaries.remove_dir(&entry.path())
+            {
+                tracing::debug!(%error, upload = ?entry.file_name(), "somebody else removed it");
+            }
+        }
+        Ok(())
     }
 
     fn upload_dir(&self, id: &str) -> Result<PathBuf, StoreError> {
@@ -244,6 +278,18 @@ fn read_part(dir: &std::path::Path, number: u32) -> io::Result<Option<Part>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
     }
+}
+
+/// Opens the bytes of a part.
+fn open_part(dir: &std::path::Path, part: &Part) -> Result<File, StoreError> {
+    File::open(dir.join(&part.file)).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound if dir.exists() => StoreError::refused(
+            S3ErrorCode::InvalidPart,
+            format!("part {} is being replaced", part.number),
+        ),
+        io::ErrorKind::NotFound => StoreError::NoSuchUpload,
+        _ => error.into(),
+    })
 }
 
 /// The chosen parts, if they are there, as named, in order and large enough.

@@ -1,11 +1,12 @@
 //! Takes in a body: bounded memory, one pass for the MD5 and the checksums.
 //!
 //! Bytes come from the client's connection (or from another object) and go to a temporary file of
-//! the bucket. Nothing is visible before [`super::store`] renames it.
+//! this process. Nothing is visible before [`super::store`] renames it.
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -14,7 +15,7 @@ use s3s::S3ErrorCode;
 use s3s::checksum::ChecksumHasher;
 use tokio::task::JoinHandle;
 
-use super::durable;
+use super::temporaries::Temporaries;
 use crate::error::StoreError;
 
 /// How much is collected before it is hashed and written on a blocking thread. Two such batches
@@ -44,7 +45,7 @@ impl Drop for Temporary {
 
 /// Takes in a body of at most `limit` bytes; of exactly `expected` bytes if that is known.
 pub(crate) async fn receive<S, E>(
-    root: &Path,
+    temporaries: &Arc<Temporaries>,
     mut body: S,
     hasher: ChecksumHasher,
     expected: Option<u64>,
@@ -63,7 +64,7 @@ where
     if expected.is_some_and(|n| n > limit) {
         return Err(too_large());
     }
-    let mut writer = Writer::Idle(Box::new(Sink::new(root, hasher)));
+    let mut writer = Writer::Idle(Box::new(Sink::new(temporaries, hasher)));
     let mut batch = Vec::new();
     let mut batched = 0;
     let mut total = 0;
@@ -115,7 +116,7 @@ impl Writer {
 
 /// Where the bytes go. All of it blocks.
 pub(crate) struct Sink {
-    root: PathBuf,
+    temporaries: Arc<Temporaries>,
     file: Option<(File, Temporary)>,
     md5: Md5,
     hasher: ChecksumHasher,
@@ -123,9 +124,9 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
-    pub(crate) fn new(root: &Path, hasher: ChecksumHasher) -> Self {
+    pub(crate) fn new(temporaries: &Arc<Temporaries>, hasher: ChecksumHasher) -> Self {
         Self {
-            root: root.to_owned(),
+            temporaries: Arc::clone(temporaries),
             file: None,
             md5: Md5::new(),
             hasher,
@@ -181,7 +182,7 @@ impl Sink {
         let (file, _) = match self.file.take() {
             Some(open) => self.file.insert(open),
             None => {
-                let (file, path) = durable::create_temporary(&self.root)?;
+                let (file, path) = self.temporaries.create()?;
                 self.file.insert((file, Temporary(path)))
             }
         };

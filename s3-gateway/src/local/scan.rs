@@ -1,4 +1,7 @@
-//! Reading a whole bucket: what a start cleans up, and what the ledger has not heard of yet.
+//! Reading a whole bucket: what a dead process left, and what the ledger has not heard of yet.
+//!
+//! All of this may happen while other tasks and other processes write. What is found is therefore
+//! looked at again with its key locked, and what is locked is left to its writer.
 
 use std::fs;
 use std::io;
@@ -12,14 +15,19 @@ use daybook_domain::ObjectKey;
 use daybook_domain::stored_object::Channel;
 
 use super::durable;
-use super::key_path::{PRIVATE, key_of};
-use super::stamp;
+use super::file_lock::Digest;
+use super::key_path::{self, PRIVATE, key_of};
+use super::stamp::{self, Removal, Stamp};
 use super::store::{Bucket, Found, blocking};
 use crate::clock;
 use crate::error::StoreError;
 
 /// The gateway's own folders within a bucket's.
 const FOLDERS: [&str; 5] = ["tmp", "keys", "versions", "uploads", "meta"];
+
+/// How long one who only looks waits for a key that another process has. It will be looked at
+/// again.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a rescan came upon.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,72 +79,65 @@ pub(crate) fn prepare(root: &Path) -> io::Result<()> {
 }
 
 impl Bucket {
-    /// Brings the folder in order after whatever end the last run took: removes temporary files
-    /// and stale uploads, and reads which keys are hidden. The caller is alone with the folder.
+    /// Brings the folder in order after whatever end a process took: removes its temporary files,
+    /// stale uploads and half-kept versions. Leaves alone what a living process is working on.
     pub(crate) fn recover(&self, now: SystemTime, upload_retain: Duration) -> io::Result<()> {
-        for entry in fs::read_dir(self.private("tmp"))? {
-            fs::remove_file(entry?.path())?;
-        }
-        for entry in fs::read_dir(self.private("uploads"))? {
-            let entry = entry?;
-            let age = now
-                .duration_since(entry.metadata()?.modified()?)
-                .unwrap_or_default();
-            if age >= upload_retain {
-                fs::remove_dir_all(entry.path())?;
-            }
-        }
-        self.load_hidden()?;
+        self.bury_dead()?;
+        self.remove_stale_uploads(now, upload_retain)?;
         self.unlink_unused_links()
     }
 
-    fn load_hidden(&self) -> io::Result<()> {
-        for entry in fs::read_dir(self.private("keys"))? {
-            let entry = entry?;
-            let digest = entry.file_name().to_string_lossy().into_owned();
-            let Some(found) = self.open_file(&digest, entry.path())? else {
-                continue;
-            };
-            match stamp::read_key(&self.root, &digest, &found.file, &found.meta) {
-                Some(key) => {
-                    self.hidden().insert(key);
-                }
-                None => {
-                    tracing::warn!(bucket = %self.name, path = %entry.path().display(), "a file in .daybook/keys names no key")
-                }
-            }
+    /// Removes the temporary files of processes that are no more. Returns whether there was one:
+    /// then it may have left writes that nobody recorded, and a rescan has to look for them.
+    pub(crate) fn bury_dead(&self) -> io::Result<bool> {
+        let found = self.temporaries.bury_dead(&self.root, &self.folder_lock)?;
+        if found {
+            self.removals_open.store(true, Ordering::Release);
         }
-        Ok(())
+        Ok(found)
     }
 
     /// A crash between keeping a version and replacing it leaves one file under two names: as the
     /// kept version and as the object. Writing into the object by hand would change both.
     fn unlink_unused_links(&self) -> io::Result<()> {
-        for folder in fs::read_dir(self.private("versions"))? {
-            let folder = folder?;
+        for folder in durable::entries(&self.private("versions"))? {
             let digest = folder.file_name().to_string_lossy().into_owned();
-            for entry in fs::read_dir(folder.path())? {
-                let path = entry?.path();
-                let Some(found) = self.open_file(&digest, path.clone())? else {
-                    continue;
-                };
-                if found.meta.nlink() < 2 {
+            let Some(key) = Digest::of_hex(&digest) else {
+                continue;
+            };
+            for entry in durable::entries(&folder.path())? {
+                if !entry.metadata().is_ok_and(|meta| meta.nlink() > 1) {
                     continue;
                 }
-                let Some(key) = stamp::read_key(&self.root, &digest, &found.file, &found.meta)
-                else {
-                    continue;
-                };
-                let current = self.find_now(&key)?;
-                if current.is_some_and(|current| current.meta.ino() == found.meta.ino()) {
-                    if let Some(stamp) = &found.stamp {
-                        stamp::clear_removal(&self.root, &found.file, stamp);
-                    }
-                    fs::remove_file(path)?;
+                // Whose key is locked is between the two steps at this moment.
+                if let Some(_guard) = self.locks.try_lock(key)? {
+                    self.unlink_unused(&digest, entry.path())?;
                 }
             }
         }
         Ok(())
+    }
+
+    fn unlink_unused(&self, digest: &str, path: PathBuf) -> io::Result<()> {
+        let Some(found) = self.open_file(digest, path)? else {
+            return Ok(());
+        };
+        if !self.is_current(digest, &found)? {
+            return Ok(());
+        }
+        if let Some(stamp) = &found.stamp {
+            stamp::clear_removal(&self.root, &found.file, stamp);
+        }
+        fs::remove_file(&found.path)
+    }
+
+    /// Whether a kept version is at the same time the object that is there.
+    fn is_current(&self, digest: &str, kept: &Found) -> io::Result<bool> {
+        let Some(key) = stamp::read_key(&self.root, digest, &kept.file, &kept.meta) else {
+            return Ok(false);
+        };
+        let current = self.find_now(&key)?;
+        Ok(current.is_some_and(|current| current.meta.ino() == kept.meta.ino()))
     }
 
     /// Lists the bucket and has everything recorded that is not marked as recorded.
@@ -156,17 +157,17 @@ impl Bucket {
         let mut report = ScanReport::default();
         let whole = relative.as_os_str().is_empty();
         let this = Arc::clone(self);
-        let (mut keys, listed) = blocking(move || {
+        let (keys, listed) = blocking(move || {
             let mut keys = Vec::new();
             let mut report = ScanReport::default();
             this.unrecorded_files(&relative, settle_after, &mut keys, &mut report)?;
+            if whole {
+                keys.extend(this.hidden_keys()?);
+            }
             Ok((keys, report))
         })
         .await?;
         report.add(listed);
-        if whole {
-            keys.extend(self.hidden().iter().cloned());
-        }
         for key in keys {
             let Ok(key) = ObjectKey::parse(key) else {
                 continue;
@@ -177,7 +178,7 @@ impl Bucket {
                 Err(error) => report.fail(format!("{}/{key}: {error}", self.name)),
             }
         }
-        if whole && self.removals_open.swap(false, Ordering::AcqRel) {
+        if whole {
             self.settle_removals(&mut report).await?;
         }
         Ok(report)
@@ -189,7 +190,7 @@ impl Bucket {
         key: &ObjectKey,
         channel: &Channel,
     ) -> Result<bool, StoreError> {
-        let _guard = self.lock(key).await;
+        let _guard = self.lock_within(key, PATIENCE).await?;
         let Some(found) = self.find(key).await? else {
             return Ok(false);
         };
@@ -252,43 +253,96 @@ impl Bucket {
         found.stamp.as_ref().is_some_and(recorded)
     }
 
-    /// Has removals recorded that a crash or a failure kept from the ledger.
-    async fn settle_removals(self: &Arc<Self>, report: &mut ScanReport) -> Result<(), StoreError> {
-        let this = Arc::clone(self);
-        let pending = blocking(move || Ok(this.pending_removals()?)).await?;
-        for (found, stamp, removal) in pending {
-            let key = stamp.key.clone();
-            match self
-                .record_removal(&found.file, &stamp, removal, Channel::Listing)
-                .await
-            {
-                Ok(()) => report.removals += 1,
-                Err(error) => report.fail(format!("{}/{key}: {error}", self.name)),
-            }
+    /// Has removals recorded that a crash or a failure kept from the ledger, if there may be any.
+    pub(crate) async fn settle_removals(
+        self: &Arc<Self>,
+        report: &mut ScanReport,
+    ) -> Result<(), StoreError> {
+        if !self.removals_open.swap(false, Ordering::AcqRel) {
+            return Ok(());
         }
-        Ok(())
+        let this = Arc::clone(self);
+        let settled = match blocking(move || Ok(this.pending_removals()?)).await {
+            Ok(pending) => self.settle_each(pending, report).await,
+            Err(error) => Err(error),
+        };
+        if !matches!(settled, Ok(true)) {
+            self.removals_open.store(true, Ordering::Release);
+        }
+        settled.map(|_| ())
     }
 
-    fn pending_removals(&self) -> io::Result<Vec<(Found, stamp::Stamp, stamp::Removal)>> {
+    /// Returns whether all could be settled.
+    async fn settle_each(
+        self: &Arc<Self>,
+        pending: Vec<(ObjectKey, PathBuf)>,
+        report: &mut ScanReport,
+    ) -> Result<bool, StoreError> {
+        let mut all = true;
+        for (key, path) in pending {
+            match self.settle_removal(&key, path).await {
+                Ok(settled) => report.removals += u64::from(settled),
+                Err(error) => {
+                    all = false;
+                    report.fail(format!("{}/{key}: {error}", self.name));
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    async fn settle_removal(
+        self: &Arc<Self>,
+        key: &ObjectKey,
+        path: PathBuf,
+    ) -> Result<bool, StoreError> {
+        let _guard = self.lock_within(key, PATIENCE).await?;
+        let (this, digest) = (Arc::clone(self), key_path::digest(key.as_str()));
+        let pending = blocking(move || {
+            let Some((found, stamp, removal)) = this.pending_removal(&digest, path)? else {
+                return Ok(None);
+            };
+            // Its process died before it took the object away.
+            let stays = this.is_current(&digest, &found)?;
+            Ok((!stays).then_some((found, stamp, removal)))
+        });
+        let Some((found, stamp, removal)) = pending.await? else {
+            return Ok(false);
+        };
+        self.record_removal(&found.file, &stamp, removal, Channel::Listing)
+            .await?;
+        Ok(true)
+    }
+
+    /// The kept versions whose removal is not known to be recorded.
+    fn pending_removals(&self) -> io::Result<Vec<(ObjectKey, PathBuf)>> {
         let mut pending = Vec::new();
-        for folder in fs::read_dir(self.private("versions"))? {
-            let folder = folder?;
+        for folder in durable::entries(&self.private("versions"))? {
             let digest = folder.file_name().to_string_lossy().into_owned();
-            for entry in fs::read_dir(folder.path())? {
-                let Some(mut found) = self.open_file(&digest, entry?.path())? else {
-                    continue;
-                };
-                let Some(stamp) = found.stamp.take() else {
-                    continue;
-                };
-                if let Some(removal) =
-                    stamp::pending_removal(&self.root, &found.file, &found.meta, &stamp)
+            for entry in durable::entries(&folder.path())? {
+                if let Some((found, stamp, _)) = self.pending_removal(&digest, entry.path())?
+                    && let Ok(key) = ObjectKey::parse(stamp.key)
                 {
-                    pending.push((found, stamp, removal));
+                    pending.push((key, found.path));
                 }
             }
         }
         Ok(pending)
+    }
+
+    fn pending_removal(
+        &self,
+        digest: &str,
+        path: PathBuf,
+    ) -> io::Result<Option<(Found, Stamp, Removal)>> {
+        let Some(mut found) = self.open_file(digest, path)? else {
+            return Ok(None);
+        };
+        let Some(stamp) = found.stamp.take() else {
+            return Ok(None);
+        };
+        let removal = stamp::pending_removal(&self.root, &found.file, &found.meta, &stamp);
+        Ok(removal.map(|removal| (found, stamp, removal)))
     }
 }
 

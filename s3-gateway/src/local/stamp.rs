@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use xattr::FileExt;
 
-use super::durable;
 use super::key_path::{self, private};
+use super::temporaries::Temporaries;
 
 const STAMP: &str = "user.daybook";
 const RECORDED: &str = "user.daybook.recorded";
@@ -203,14 +203,19 @@ pub(crate) fn read_key(root: &Path, digest: &str, file: &File, meta: &Metadata) 
 }
 
 /// Writes the stamp of a file; durable once the file is synced (a file beside is synced here).
-pub(crate) fn write(root: &Path, file: &File, stamp: &Stamp) -> io::Result<()> {
+pub(crate) fn write(
+    root: &Path,
+    temporaries: &Temporaries,
+    file: &File,
+    stamp: &Stamp,
+) -> io::Result<()> {
     let bytes = serde_json::to_vec(stamp)?;
     if file.set_xattr(STAMP, &bytes).is_ok() {
         return Ok(());
     }
     // A stamp from before that could not be replaced does not fit any more and does no harm.
     let path = sidecar(root, &key_path::digest(&stamp.key), &file.metadata()?);
-    durable::write_file(root, &path, &bytes)
+    temporaries.write_file(&path, &bytes)
 }
 
 /// Whether the ledger is known to have this version.
@@ -227,6 +232,7 @@ pub(crate) fn mark_recorded(root: &Path, file: &File, stamp: &Stamp) -> io::Resu
 /// Writes why and when an object is being removed, onto its file, before it goes.
 pub(crate) fn write_removal(
     root: &Path,
+    temporaries: &Temporaries,
     file: &File,
     stamp: &Stamp,
     removal: &Removal,
@@ -241,7 +247,7 @@ pub(crate) fn write_removal(
         &key_path::digest(&stamp.key),
         &file.metadata()?,
     );
-    durable::write_file(root, &path, &bytes)
+    temporaries.write_file(&path, &bytes)
 }
 
 /// Takes back [`write_removal`] for an object that stays after all.

@@ -1,11 +1,10 @@
 //! One bucket in a local folder: finding objects, adopting files from outside, telling the ledger.
 
-use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use daybook_domain::execution::ObjectAccess;
@@ -14,10 +13,13 @@ use daybook_domain::{BucketName, ObjectKey};
 use uuid::Uuid;
 
 use super::durable;
+use super::file_lock::{self, FolderLock, Held, Slot};
+use super::hidden::HiddenKeys;
 use super::key_path::{PRIVATE, digest, hidden_path, plain_path, private};
 use super::locks::{KeyGuard, KeyLocks};
 use super::sequence::Sequence;
 use super::stamp::{self, Birth, Checksums, Headers, Place, Stamp};
+use super::temporaries::Temporaries;
 use crate::error::StoreError;
 use crate::ledger::ObjectLedger;
 
@@ -31,14 +33,21 @@ pub(crate) struct Bucket {
     pub(crate) created_at: SystemTime,
     pub(crate) ledger: Arc<dyn ObjectLedger>,
     pub(crate) sequence: Sequence,
-    /// The keys that lie in `.daybook/keys`.
-    pub(crate) hidden: Mutex<BTreeSet<String>>,
+    pub(crate) hidden: HiddenKeys,
     /// Whether a removal may be missing from the ledger, so that the kept versions must be read.
     pub(crate) removals_open: AtomicBool,
-    /// Held for reading while a version is put into its folder, for writing while a folder is
-    /// removed.
-    pub(crate) versions: RwLock<()>,
-    locks: Arc<KeyLocks>,
+    pub(crate) locks: Arc<KeyLocks>,
+    /// How long a request waits for a key that another process has.
+    patience: Duration,
+    pub(crate) temporaries: Arc<Temporaries>,
+    pub(crate) folder_lock: Arc<FolderLock>,
+}
+
+/// How a folder is shared with other processes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sharing {
+    /// How long a request waits for a key that another process has.
+    pub(crate) patience: Duration,
 }
 
 /// An object's file, open.
@@ -64,9 +73,13 @@ impl Bucket {
         root: PathBuf,
         retain: Duration,
         ledger: Arc<dyn ObjectLedger>,
+        folder_lock: Arc<FolderLock>,
+        sharing: Option<Sharing>,
     ) -> io::Result<Self> {
         let created_at = root.metadata()?.created().unwrap_or(SystemTime::UNIX_EPOCH);
-        let sequence = Sequence::open(&root)?;
+        let temporaries = Arc::new(Temporaries::open(&root, &folder_lock)?);
+        let between = sharing.map(|_| Arc::clone(&folder_lock));
+        let sequence = Sequence::open(&root, Arc::clone(&temporaries), between.clone())?;
         let folder = Birth::of(&root.join(PRIVATE).metadata()?);
         Ok(Self {
             name,
@@ -76,10 +89,12 @@ impl Bucket {
             created_at,
             ledger,
             sequence,
-            hidden: Mutex::default(),
+            hidden: HiddenKeys::default(),
             removals_open: AtomicBool::new(true),
-            versions: RwLock::default(),
-            locks: Arc::default(),
+            locks: Arc::new(KeyLocks::new(between)),
+            patience: sharing.map_or(Duration::MAX, |sharing| sharing.patience),
+            temporaries,
+            folder_lock,
         })
     }
 
@@ -100,7 +115,7 @@ impl Bucket {
                 None,
             ) => Ok(Opened { file, stamp }),
             (Some(_), None) => {
-                let _guard = self.lock(key).await;
+                let _guard = self.lock(key).await?;
                 let found = self.find(key).await?.ok_or(StoreError::NoSuchKey)?;
                 let (found, stamp) = self.adopted(key, found).await?;
                 Ok(Opened {
@@ -162,8 +177,24 @@ impl Bucket {
         Ok(stamp::mark_recorded(&self.root, file, stamp)?)
     }
 
-    pub(crate) async fn lock(&self, key: &ObjectKey) -> KeyGuard {
-        self.locks.lock(key.as_str()).await
+    /// Locks a key against all other writers of the folder.
+    pub(crate) async fn lock(&self, key: &ObjectKey) -> Result<Arc<KeyGuard>, StoreError> {
+        self.lock_within(key, self.patience).await
+    }
+
+    /// The same with less patience.
+    pub(crate) async fn lock_within(
+        &self,
+        key: &ObjectKey,
+        patience: Duration,
+    ) -> Result<Arc<KeyGuard>, StoreError> {
+        let key = file_lock::Digest::of_key(key.as_str());
+        Ok(Arc::new(self.locks.lock(key, patience).await?))
+    }
+
+    /// Takes the lead among the processes that serve the folder, unless one of them has it.
+    pub(crate) fn try_lead(&self) -> io::Result<Option<Held>> {
+        self.folder_lock.try_hold(Slot::Leader)
     }
 
     /// The object's file, wherever it lies.
@@ -177,18 +208,27 @@ impl Bucket {
 
     pub(crate) fn find_now(&self, key: &str) -> io::Result<Option<Found>> {
         let digest = digest(key);
-        if let Some(relative) = plain_path(key)
-            && self.reachable(&relative)
-            && let Some(mut found) = self.open_file(&digest, self.root.join(relative))?
-        {
-            let here = self.place(&found.meta);
-            found.stamp = found.stamp.filter(|stamp| stamp.is_at(&here));
+        if let Some(found) = self.find_plain(key, &digest)? {
             return Ok(Some(found));
         }
-        if !self.hidden().contains(key) {
-            return Ok(None);
+        let hidden = self.open_file(&digest, self.root.join(hidden_path(key)))?;
+        if hidden.is_some() {
+            return Ok(hidden);
         }
-        self.open_file(&digest, self.root.join(hidden_path(key)))
+        // A write may have moved it from the one place to the other in between.
+        self.find_plain(key, &digest)
+    }
+
+    fn find_plain(&self, key: &str, digest: &str) -> io::Result<Option<Found>> {
+        let Some(relative) = plain_path(key).filter(|relative| self.reachable(relative)) else {
+            return Ok(None);
+        };
+        let found = self.open_file(digest, self.root.join(relative))?;
+        Ok(found.map(|mut found| {
+            let here = self.place(&found.meta);
+            found.stamp = found.stamp.filter(|stamp| stamp.is_at(&here));
+            found
+        }))
     }
 
     /// The file with a stamp: its own, or one made now for a file from outside.
@@ -215,7 +255,7 @@ impl Bucket {
         let etag = hex::encode(md5);
         let mtime_ns = stamp::mtime_ns(&meta);
         // With the place in the order, because a file that comes back as it was is another write.
-        let sequence = self.sequence.next()?;
+        let sequence = self.sequence.next(0)?;
         let name = format!(
             "daybook:{}/{key}:{sequence}:{mtime_ns}:{}:{etag}",
             self.name,
@@ -238,7 +278,7 @@ impl Bucket {
             checksums: Checksums::default(),
             produced_by: None,
         };
-        stamp::write(&self.root, &found.file, &stamp)?;
+        stamp::write(&self.root, &self.temporaries, &found.file, &stamp)?;
         // Before the ledger hears of it: after a crash the same stamp has to be there again.
         found.file.sync_all()?;
         Ok((Found { meta, ..found }, stamp))
@@ -293,10 +333,6 @@ impl Bucket {
             meta,
             stamp,
         }))
-    }
-
-    pub(crate) fn hidden(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.hidden.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A folder of the gateway's own within this bucket.

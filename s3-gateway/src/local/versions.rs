@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use std::os::unix::fs::MetadataExt;
@@ -14,6 +14,7 @@ use daybook_domain::stored_object::{Channel, ObjectCommand, RecordRemoved};
 
 use super::conditions::WriteConditions;
 use super::durable;
+use super::file_lock::Digest;
 use super::key_path::{digest, versions_path};
 use super::stamp::{self, Removal, Stamp};
 use super::store::{Bucket, Found, Opened, blocking};
@@ -40,7 +41,7 @@ impl Bucket {
         conditions: WriteConditions,
         scope: Option<Arc<Scope>>,
     ) -> Result<Option<Stamp>, StoreError> {
-        let _guard = self.lock(&key).await;
+        let guard = self.lock(&key).await?;
         let Some(found) = self.find(&key).await? else {
             conditions.check(None)?;
             return Ok(None);
@@ -48,14 +49,19 @@ impl Bucket {
         let (found, stamp) = self.adopted(&key, found).await?;
         conditions.check(Some(&stamp))?;
         self.settle(&found, &stamp, &Channel::Listing).await?;
-        let this = Arc::clone(&self);
-        let (found, stamp, removal) = blocking(move || this.unlink(found, stamp, scope)).await?;
+        let (this, held) = (Arc::clone(&self), Arc::clone(&guard));
+        let (found, stamp, removal) = blocking(move || {
+            let _held = held;
+            this.unlink(found, stamp, scope)
+        })
+        .await?;
         self.record_removal(&found.file, &stamp, removal, Channel::Gateway)
             .await?;
+        drop(guard);
         Ok(Some(stamp))
     }
 
-    /// Has the ledger told of a removal.
+    /// Has the ledger told of a removal. The key has to be locked.
     pub(crate) async fn record_removal(
         &self,
         file: &fs::File,
@@ -90,12 +96,12 @@ impl Bucket {
         scope: Option<Arc<Scope>>,
     ) -> Result<(Found, Stamp, Removal), StoreError> {
         let removal = Removal {
-            sequence: self.sequence.next()?,
+            sequence: self.sequence.next(stamp.sequence)?,
             event_name: "ObjectRemoved:Delete".to_owned(),
             removed_by: scope.as_ref().map(|scope| scope.produced_by()),
         };
         let kept = self.keep(&found.path, &stamp)?;
-        stamp::write_removal(&self.root, &found.file, &stamp, &removal)?;
+        stamp::write_removal(&self.root, &self.temporaries, &found.file, &stamp, &removal)?;
         found.file.sync_all()?;
         kept.sync()?;
         {
@@ -136,18 +142,25 @@ impl Bucket {
     }
 
     /// Removes kept versions that have been superseded for longer than `retain`. Returns how many.
+    /// Those of a key that is being written at this moment are left for the next time.
     pub(crate) fn sweep_versions(&self, now: SystemTime) -> io::Result<usize> {
         let mut swept = 0;
-        for folder in fs::read_dir(self.private("versions"))? {
-            let folder = folder?;
+        for folder in durable::entries(&self.private("versions"))? {
             let digest = folder.file_name().to_string_lossy().into_owned();
-            for entry in fs::read_dir(folder.path())? {
-                swept += usize::from(self.sweep_version(&digest, &entry?.path(), now)?);
+            let Some(key) = Digest::of_hex(&digest) else {
+                continue;
+            };
+            let versions = durable::entries(&folder.path())?;
+            let due = |entry: &fs::DirEntry| entry.metadata().is_ok_and(|m| self.is_due(&m, now));
+            if !versions.is_empty() && !versions.iter().any(due) {
+                continue;
             }
-            let _alone = self
-                .versions
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
+            let Some(_guard) = self.locks.try_lock(key)? else {
+                continue;
+            };
+            for entry in versions {
+                swept += usize::from(self.sweep_version(&digest, &entry.path(), now)?);
+            }
             // Fails while there is something in it.
             let _ = fs::remove_dir(folder.path());
         }
@@ -158,10 +171,7 @@ impl Bucket {
         let Some(found) = self.open_file(digest, path.to_owned())? else {
             return Ok(false);
         };
-        // Linking and unlinking change the inode's own time: the moment it was superseded.
-        let seconds = u64::try_from(found.meta.ctime()).unwrap_or(0);
-        let superseded = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        if now.duration_since(superseded).unwrap_or_default() < self.retain {
+        if !self.is_due(&found.meta, now) {
             return Ok(false);
         }
         if let Some(stamp) = &found.stamp
@@ -175,5 +185,12 @@ impl Bucket {
         }
         fs::remove_file(path)?;
         Ok(true)
+    }
+
+    fn is_due(&self, meta: &fs::Metadata, now: SystemTime) -> bool {
+        // Linking and unlinking change the inode's own time: the moment it was superseded.
+        let seconds = u64::try_from(meta.ctime()).unwrap_or(0);
+        let superseded = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        now.duration_since(superseded).unwrap_or_default() >= self.retain
     }
 }

@@ -1,6 +1,7 @@
 //! Multipart uploads.
 
 use std::io;
+use std::sync::Arc;
 
 use s3s::dto::*;
 use s3s::stream::ByteStream;
@@ -78,7 +79,7 @@ impl Operations {
         let limit = self.gateway.limits.max_put_bytes;
         let mut hashers = announced.hasher();
         add(&mut hashers, hasher(upload.algorithm.as_deref()));
-        let received = receive(&bucket.root, body, hashers, expected, limit).await?;
+        let received = receive(&bucket.temporaries, body, hashers, expected, limit).await?;
         announced.verify(&received, req.trailing_headers.as_ref())?;
         let sums = kept(&received.checksums);
         let part = bucket
@@ -125,13 +126,13 @@ impl Operations {
             ));
         }
         note_read(source, &who, &from)?;
-        let root = bucket.root.clone();
+        let temporaries = Arc::clone(&bucket.temporaries);
         let algorithm = upload.algorithm;
         let received = blocking(move || {
             use std::io::{Read, Seek};
             let mut file = opened.file;
             file.seek(io::SeekFrom::Start(range.start))?;
-            let mut sink = Sink::new(&root, hasher(algorithm.as_deref()));
+            let mut sink = Sink::new(&temporaries, hasher(algorithm.as_deref()));
             sink.copy(file.take(range.end - range.start))?;
             Ok(sink.finish()?)
         })
@@ -222,13 +223,10 @@ impl Operations {
                     if_none_match: input.if_none_match,
                 },
                 event_name: "ObjectCreated:CompleteMultipartUpload",
+                upload: Some(input.upload_id.clone()),
                 scope: who.scope,
             })
             .await?;
-        if let Err(error) = bucket.remove_upload(&input.upload_id).await {
-            // The object is there; what is left of the upload goes at a later start.
-            tracing::warn!(bucket = %bucket.name, %error, "a completed upload could not be removed");
-        }
         Ok(CompleteMultipartUploadOutput {
             location: Some(format!("/{}/{}", input.bucket, input.key)),
             bucket: Some(input.bucket),
@@ -251,8 +249,7 @@ impl Operations {
     ) -> S3Result<AbortMultipartUploadOutput> {
         let who = self.principal(&req)?;
         let (bucket, key) = self.object(&who, Access::Write, &req.input.bucket, &req.input.key)?;
-        bucket.upload(&key, &req.input.upload_id).await?;
-        bucket.remove_upload(&req.input.upload_id).await?;
+        bucket.abort_upload(&key, &req.input.upload_id).await?;
         Ok(AbortMultipartUploadOutput::default())
     }
 

@@ -39,7 +39,7 @@ impl Operations {
             .unwrap_or_else(|| StreamingBlob::from(Body::empty()));
         let expected = body.remaining_length().exact().map(|n| n as u64);
         let limit = self.gateway.limits.max_put_bytes;
-        let received = receive(&bucket.root, body, announced.hasher(), expected, limit).await?;
+        let received = receive(&bucket.temporaries, body, announced.hasher(), expected, limit).await?;
         announced.verify(&received, req.trailing_headers.as_ref())?;
         let stamp = bucket
             .commit(Write {
@@ -61,6 +61,7 @@ impl Operations {
                     if_none_match: input.if_none_match,
                 },
                 event_name: "ObjectCreated:Put",
+                upload: None,
                 scope: who.scope,
             })
             .await?;
@@ -130,9 +131,9 @@ impl Operations {
             },
             ..Default::default()
         };
-        let (root, size) = (bucket.root.clone(), from.size);
+        let (temporaries, size) = (Arc::clone(&bucket.temporaries), from.size);
         let received = blocking(move || {
-            let mut sink = Sink::new(&root, wanted.hasher());
+            let mut sink = Sink::new(&temporaries, wanted.hasher());
             sink.copy(io::Read::take(&file, size))?;
             Ok(sink.finish()?)
         })
@@ -147,6 +148,7 @@ impl Operations {
                 metadata,
                 conditions: WriteConditions::default(),
                 event_name: "ObjectCreated:Copy",
+                upload: None,
                 scope: who.scope.clone(),
             })
             .await?;

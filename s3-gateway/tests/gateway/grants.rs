@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use daybook_domain::stored_object::ObjectVersion;
 use daybook_domain::{BucketName, ExecutionId, FunctionName, ObjectKey};
@@ -189,6 +189,51 @@ async fn a_write_in_flight_is_fenced_off_when_its_invocation_ends() {
             .count(),
         0
     );
+}
+
+#[tokio::test]
+async fn past_the_deadline_nothing_of_a_function_takes_effect() {
+    let world = World::new().await;
+    let before = world.client.put("results", "k", "before").await.expect(200);
+    let grants = world.gateway.grants();
+    let function = function(&world);
+    let in_an_hour = || Some(Instant::now() + Duration::from_secs(3600));
+    grants.valid_until(in_an_hour());
+    grants.begin(&function.access_key, scope(None));
+    function.put("results", "in-time", "x").await.expect(200);
+    let mut late = function.begin("PUT", "results", "k", &[], &[], 4).await;
+    late.write_all(b"la").await.unwrap();
+    // An answer to another request tells that the server got this far.
+    function
+        .get("inbox", "absent")
+        .await
+        .refused(404, "NoSuchKey");
+    grants.valid_until(Some(Instant::now()));
+    function
+        .get("inbox", "absent")
+        .await
+        .refused(403, "AccessDenied");
+    // The lease is had again, as if the process had been stopped in between. What was open stays
+    // dead: its request in flight, and new ones.
+    grants.valid_until(in_an_hour());
+    late.write_all(b"te").await.unwrap();
+    finish(late).await.refused(403, "AccessDenied");
+    function
+        .put("results", "k", "x")
+        .await
+        .refused(403, "AccessDenied");
+    let now = world.client.get("results", "k").await.expect(200);
+    let id = "x-amz-version-id";
+    assert_eq!(now.header(id), before.header(id));
+    let activity = grants.end(&function.access_key);
+    assert_eq!(activity.written.len(), 1);
+
+    grants.begin(&function.access_key, scope(None));
+    function.put("results", "k", "after").await.expect(200);
+    // People's keys have no deadline.
+    grants.valid_until(Some(Instant::now()));
+    world.client.put("results", "k", "theirs").await.expect(200);
+    assert_eq!(world.ledger.commands().len(), 4);
 }
 
 #[tokio::test]

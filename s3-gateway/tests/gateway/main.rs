@@ -16,5 +16,7 @@ mod multipart;
 mod objects;
 mod recovery;
 mod restored;
+mod sharing;
+mod succession;
 mod watch;
 mod world;

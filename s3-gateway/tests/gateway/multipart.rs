@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::time::Duration;
 
 use daybook_s3_gateway::Limits;
@@ -148,7 +149,7 @@ async fn small_parts_wrong_parts_and_unknown_uploads_are_refused() {
         .await
         .refused(404, "NoSuchUpload");
     assert!(world.ledger.commands().is_empty());
-    assert_eq!(world.own_files("inbox", "tmp"), Vec::<String>::new());
+    assert_eq!(world.temporaries("inbox"), Vec::<PathBuf>::new());
 }
 
 #[tokio::test]

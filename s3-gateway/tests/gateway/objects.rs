@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::time::Duration;
 
 use daybook_domain::stored_object::{Channel, ObjectCommand};
@@ -172,7 +173,7 @@ async fn a_rejected_write_changes_nothing() {
         "hello"
     );
     assert_eq!(world.ledger.commands().len(), 1);
-    assert_eq!(world.own_files("inbox", "tmp"), Vec::<String>::new());
+    assert_eq!(world.temporaries("inbox"), Vec::<PathBuf>::new());
     assert_eq!(world.own_files("inbox", "versions"), Vec::<String>::new());
 }
 

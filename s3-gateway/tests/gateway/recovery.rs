@@ -16,9 +16,15 @@ fn settle(path: &std::path::Path, age_s: u64) {
 #[tokio::test]
 async fn leftovers_of_a_crash_are_removed() {
     let world = World::new().await;
+    // As it was before each process had a folder of its own, and as it is now.
+    let dead = world.path("inbox", ".daybook/tmp/0123456789abcdef0123456789abcdef");
+    std::fs::create_dir(&dead).unwrap();
+    std::fs::write(dead.join("half"), "half").unwrap();
     std::fs::write(world.path("inbox", ".daybook/tmp/half"), "half").unwrap();
+    let before = world.own_files("inbox", "tmp").len();
     let world = world.reopen().await;
-    assert_eq!(world.own_files("inbox", "tmp"), Vec::<String>::new());
+    assert_eq!(world.temporaries("inbox"), Vec::<std::path::PathBuf>::new());
+    assert_eq!((before, world.own_files("inbox", "tmp").len()), (3, 1));
     assert_eq!(world.gateway.rescan().await.unwrap().recorded, 0);
 }
 

@@ -1,7 +1,7 @@
 //! A gateway with two buckets in a temporary folder, and the ledger that it records in.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use daybook_s3_gateway::{
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
@@ -25,8 +26,63 @@ pub struct World {
     pub gateway: Arc<Gateway>,
     pub client: Client,
     pub shutdown: CancellationToken,
+    served: JoinHandle<()>,
     limits: Limits,
     retain: Duration,
+}
+
+/// One gateway that serves the buckets of a folder.
+pub struct Serving {
+    pub gateway: Arc<Gateway>,
+    pub client: Client,
+    pub shutdown: CancellationToken,
+    pub served: JoinHandle<()>,
+}
+
+/// The configuration of a gateway over the buckets of a folder.
+pub fn config(folder: &Path, limits: Limits, retain: Duration, shared: bool) -> GatewayConfig {
+    let mut buckets = BTreeMap::new();
+    for name in ["inbox", "results"] {
+        let root = folder.join("buckets").join(name);
+        buckets.insert(
+            BucketName::parse(name).unwrap(),
+            LocalBucket { root, retain },
+        );
+    }
+    let key = OperatorKey {
+        name: "tests".to_owned(),
+        access_key: "tests".to_owned(),
+        secret_key: "a-secret".to_owned(),
+        read: vec!["*".to_owned()],
+        write: vec!["*".to_owned()],
+    };
+    GatewayConfig {
+        buckets,
+        keys: vec![key],
+        region: "us-east-1".to_owned(),
+        limits,
+        shared,
+    }
+}
+
+/// Opens a gateway and serves it on a free port.
+pub async fn serve(config: GatewayConfig, ledger: &Arc<MemoryLedger>) -> Serving {
+    let gateway = Gateway::open(config, Arc::clone(ledger) as Arc<dyn ObjectLedger>).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = Client {
+        address: listener.local_addr().unwrap(),
+        access_key: "tests".to_owned(),
+        secret_key: "a-secret".to_owned(),
+    };
+    let shutdown = CancellationToken::new();
+    let serving = Arc::clone(&gateway).serve(listener, shutdown.clone());
+    let served = tokio::spawn(async move { serving.await.unwrap() });
+    Serving {
+        gateway,
+        client,
+        shutdown,
+        served,
+    }
 }
 
 impl World {
@@ -45,42 +101,15 @@ impl World {
         limits: Limits,
         retain: Duration,
     ) -> World {
-        let mut buckets = BTreeMap::new();
-        for name in ["inbox", "results"] {
-            let root = folder.path().join("buckets").join(name);
-            buckets.insert(
-                BucketName::parse(name).unwrap(),
-                LocalBucket { root, retain },
-            );
-        }
-        let key = OperatorKey {
-            name: "tests".to_owned(),
-            access_key: "tests".to_owned(),
-            secret_key: "a-secret".to_owned(),
-            read: vec!["*".to_owned()],
-            write: vec!["*".to_owned()],
-        };
-        let config = GatewayConfig {
-            buckets,
-            keys: vec![key],
-            region: "us-east-1".to_owned(),
-            limits: limits.clone(),
-        };
-        let gateway = Gateway::open(config, Arc::clone(&ledger) as Arc<dyn ObjectLedger>).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = Client {
-            address: listener.local_addr().unwrap(),
-            access_key: "tests".to_owned(),
-            secret_key: "a-secret".to_owned(),
-        };
-        let shutdown = CancellationToken::new();
-        tokio::spawn(Arc::clone(&gateway).serve(listener, shutdown.clone()));
+        let config = config(folder.path(), limits.clone(), retain, false);
+        let serving = serve(config, &ledger).await;
         World {
             folder,
             ledger,
-            gateway,
-            client,
-            shutdown,
+            gateway: serving.gateway,
+            client: serving.client,
+            shutdown: serving.shutdown,
+            served: serving.served,
             limits,
             retain,
         }
@@ -89,6 +118,9 @@ impl World {
     /// Opens the same folders anew, with whatever was planted in them meanwhile.
     pub async fn reopen(self) -> World {
         self.shutdown.cancel();
+        self.served.await.unwrap();
+        // It has the folders to itself until it is gone.
+        drop(self.gateway);
         World::start(self.folder, self.ledger, self.limits, self.retain).await
     }
 
@@ -98,6 +130,14 @@ impl World {
             .join("buckets")
             .join(bucket)
             .join(relative)
+    }
+
+    /// The bodies that are being taken in or were left behind.
+    pub fn temporaries(&self, bucket: &str) -> Vec<PathBuf> {
+        let processes = self.own_files(bucket, "tmp").into_iter();
+        let below = |process| std::fs::read_dir(self.path(bucket, ".daybook/tmp").join(process));
+        let files = processes.flat_map(|process| below(process).unwrap());
+        files.map(|entry| entry.unwrap().path()).collect()
     }
 
     /// The files in one of the gateway's own folders, by name.

@@ -2,8 +2,14 @@ use std::io::Write;
 
 use tempfile::TempDir;
 
+use super::super::file_lock::FolderLock;
 use super::super::scan::prepare;
 use super::*;
+
+fn temporaries(root: &Path) -> Temporaries {
+    let lock = FolderLock::open(root, true).unwrap();
+    Temporaries::open(root, &lock).unwrap()
+}
 
 /// A bucket's folder with one file of the key `k`, stamped; `padding` bytes make the stamp larger.
 fn stamped(padding: usize) -> (TempDir, File, Stamp) {
@@ -33,7 +39,8 @@ fn stamped(padding: usize) -> (TempDir, File, Stamp) {
         checksums: Checksums::default(),
         produced_by: None,
     };
-    write(root.path(), &file, &stamp).unwrap();
+    let temporaries = temporaries(root.path());
+    write(root.path(), &temporaries, &file, &stamp).unwrap();
     (root, file, stamp)
 }
 
@@ -149,11 +156,11 @@ fn a_removal_is_pending_until_it_is_recorded_or_taken_back() {
     };
     let pending = || pending_removal(root.path(), &file, &meta, &stamp);
     assert_eq!(pending(), None);
-    write_removal(root.path(), &file, &stamp, &removal).unwrap();
+    write_removal(root.path(), &temporaries(root.path()), &file, &stamp, &removal).unwrap();
     assert_eq!(pending(), Some(removal.clone()));
     clear_removal(root.path(), &file, &stamp);
     assert_eq!(pending(), None);
-    write_removal(root.path(), &file, &stamp, &removal).unwrap();
+    write_removal(root.path(), &temporaries(root.path()), &file, &stamp, &removal).unwrap();
     mark_removal_recorded(root.path(), &file, &stamp).unwrap();
     assert_eq!(pending(), None);
 }

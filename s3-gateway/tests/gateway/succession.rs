@@ -1,0 +1,169 @@
+//! A process that serves a shared folder is killed, and another makes good what it left.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use daybook_domain::stored_object::ObjectCommand;
+use daybook_s3_gateway::{Gateway, LedgerError, Limits, ObjectLedger};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::TcpListener;
+use tokio::process::{Child, ChildStdout, Command};
+use tokio_util::sync::CancellationToken;
+
+use super::client::Client;
+use super::sharing::{Shared, limits};
+use super::world::config;
+
+/// Where this binary, started as [`another_process`], finds the folder.
+const FOLDER: &str = "DAYBOOK_TEST_SHARED_FOLDER";
+
+/// A gateway in a process of its own. It never gets anything recorded.
+struct Process {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    client: Client,
+}
+
+impl Process {
+    async fn start(folder: &Path) -> Process {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "succession::another_process", "--nocapture"])
+            .env(FOLDER, folder)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let mut process = Process {
+            child,
+            lines: BufReader::new(stdout).lines(),
+            client: Client {
+                address: ([127, 0, 0, 1], 0).into(),
+                access_key: "tests".to_owned(),
+                secret_key: "a-secret".to_owned(),
+            },
+        };
+        process.client.address = process.says("listening").await.parse().unwrap();
+        process
+    }
+
+    /// Waits for a line that begins like this and gives the rest of it.
+    async fn says(&mut self, word: &str) -> String {
+        while let Some(line) = self.lines.next_line().await.unwrap() {
+            if let Some((_, rest)) = line.split_once(&format!("{word} ")) {
+                return rest.to_owned();
+            }
+        }
+        panic!("the process ended before it said {word}")
+    }
+}
+
+/// Says what it is asked to record, and leaves it at that.
+struct Stuck;
+
+#[async_trait]
+impl ObjectLedger for Stuck {
+    async fn record(&self, command: ObjectCommand) -> Result<(), LedgerError> {
+        match command {
+            ObjectCommand::RecordCreated(it) => println!("created {}", it.key),
+            ObjectCommand::RecordRemoved(it) => println!("removed {}", it.key),
+            ObjectCommand::RecordIgnored { .. } => println!("ignored"),
+        }
+        std::future::pending().await
+    }
+}
+
+/// The body of the other process; by itself it does nothing.
+#[tokio::test]
+async fn another_process() {
+    let Some(folder) = std::env::var_os(FOLDER) else {
+        return;
+    };
+    let config = config(folder.as_ref(), limits(), Duration::from_secs(60), true);
+    let gateway = Gateway::open(config, Arc::new(Stuck)).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    println!("listening {}", listener.local_addr().unwrap());
+    let shutdown = CancellationToken::new();
+    tokio::spawn(Arc::clone(&gateway).watch(shutdown.clone()));
+    gateway.serve(listener, shutdown).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_killed_process_left_is_made_good_by_another() {
+    for it_leads in [true, false] {
+        let mut shared = Shared::new(0).await;
+        shared.join(impatient()).await;
+        let own = shared.peers[0].client.clone();
+        let watch = |shared: &Shared| {
+            let Some(peer) = shared.peers.first() else {
+                panic!("one was opened")
+            };
+            tokio::spawn(Arc::clone(&peer.gateway).watch(peer.shutdown.clone()));
+        };
+        own.put("inbox", "removed", "x").await.expect(200);
+        std::fs::write(shared.path("by-hand"), "x").unwrap();
+        let mut process = if it_leads {
+            let mut process = Process::start(shared.folder.path()).await;
+            // Who leads proposes what comes from outside.
+            assert_eq!(process.says("created").await, "by-hand");
+            watch(&shared);
+            process
+        } else {
+            watch(&shared);
+            shared.ledger.until(2).await;
+            Process::start(shared.folder.path()).await
+        };
+        let before = shared.ledger.commands().len();
+
+        // One write is visible and not recorded, one removal too, and one body has half come in.
+        let its = process.client.clone();
+        let mut put = its.begin("PUT", "inbox", "put", &[], &[], 1).await;
+        put.write_all(b"x").await.unwrap();
+        assert_eq!(process.says("created").await, "put");
+        let _delete = its.begin("DELETE", "inbox", "removed", &[], &[], 0).await;
+        assert_eq!(process.says("removed").await, "removed");
+        let mut half = its.begin("PUT", "inbox", "half", &[], &[], 4 << 20).await;
+        half.write_all(&vec![b'x'; 2 << 20]).await.unwrap();
+        let locked = own.put("inbox", "put", "other").await;
+        locked.refused(503, "SlowDown");
+        assert_eq!(own.get("inbox", "put").await.expect(200).text(), "x");
+        assert_eq!(shared.ledger.commands().len(), before);
+
+        process.child.kill().await.unwrap();
+        shared.ledger.until(4).await;
+        let mut made_good: Vec<String> = shared.ledger.commands()[before..]
+            .iter()
+            .map(|command| match command {
+                ObjectCommand::RecordCreated(it) => format!("+{}", it.key),
+                ObjectCommand::RecordRemoved(it) => format!("-{}", it.key),
+                ObjectCommand::RecordIgnored { .. } => "ignored".to_owned(),
+            })
+            .collect();
+        made_good.sort();
+        let expect: &[&str] = if it_leads {
+            &["+by-hand", "+put", "-removed"]
+        } else {
+            &["+put", "-removed"]
+        };
+        assert_eq!(made_good, expect, "it leads: {it_leads}");
+        while own.put("inbox", "put", "other").await.status == 503 {
+            // The leader may be looking at it.
+        }
+        let got = own.get("inbox", "put").await.expect(200);
+        assert_eq!(got.text(), "other");
+        own.get("inbox", "half").await.refused(404, "NoSuchKey");
+        let processes = std::fs::read_dir(shared.path(".daybook/tmp")).unwrap();
+        assert_eq!(processes.count(), 1, "it leads: {it_leads}");
+    }
+}
+
+/// Does not wait long for a key that the other process has.
+fn impatient() -> Limits {
+    Limits {
+        lock_wait: Duration::from_millis(50),
+        ..limits()
+    }
+}
