@@ -130,12 +130,12 @@ impl CommandService {
             &config.actor,
         )
         .await?;
-        let claims = Arc::<Claims>::default();
+        let (claims, grants) = (Arc::<Claims>::default(), gateway.grants());
         let mut lives = Lives {
             ledger: ledger.clone(),
             host: host.clone(),
             claims: claims.clone(),
-            fence: Arc::new(|_| {}),
+            fence: Arc::new(move |until| grants.valid_until(Some(until))),
             lease: config.lease,
             region,
             stories,

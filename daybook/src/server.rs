@@ -236,7 +236,7 @@ fn command_config(
             keys,
             region: config.region,
             limits: config.gateway_limits,
-            shared: false,
+            shared: config.shares_log(),
         },
         gateway_endpoint: format!("http://{s3}"),
         functions: config.functions,

@@ -33,14 +33,17 @@ pub(crate) async fn open(config: &Config, roles: Roles) -> Result<Store> {
     };
     let (log, blobs) = match (&config.store, &config.blobs) {
         (LogUrl::Postgres(url), BlobsAt::Log) => {
-            let log = PostgresEventLog::connect(url, PostgresOptions::default()).await;
-            let log = log.map_err(|error| at(error.into()))?;
+            let log = PostgresEventLog::connect(url, PostgresOptions::default())
+                .await
+                .with_context(|| format!("the event log {} cannot be opened", config.store))?;
             let blobs = log.blobs();
             (log as Arc<dyn EventLog>, blobs)
         }
         (_, BlobsAt::Log) => bail!("this event log keeps no blobs; set blobs.url"),
         (store, BlobsAt::Folder(folder)) => {
-            let log = daybook_event_store::open::open(store).await.map_err(at)?;
+            let log = daybook_event_store::open::open(store)
+                .await
+                .with_context(|| format!("the event log {store} cannot be opened"))?;
             (log, open_folder(folder)?)
         }
     };

@@ -15,6 +15,9 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::EventLog;
+#[cfg(feature = "eventstoredb")]
+use crate::eventstoredb;
+use crate::postgres::{self, PostgresEventLog, PostgresOptions};
 use crate::sqlite::{OpenError, SqliteEventLog, SqliteOptions};
 
 /// The file of a SQLite log in a data directory.
@@ -61,14 +64,27 @@ pub enum OpenLogError {
     /// There is no such file to be read.
     #[error("there is no log at {}", .0.display())]
     Missing(PathBuf),
-    /// This build cannot reach such an engine.
-    #[error("{url} is on {engine}, for which this build has no adapter")]
-    NoAdapter {
+    /// The database cannot be used.
+    #[error("{url} cannot be opened")]
+    Postgres {
         /// Where the log is.
         url: LogUrl,
-        /// On what.
-        engine: &'static str,
+        /// What is wrong.
+        source: postgres::OpenError,
     },
+    /// The cluster cannot be used.
+    #[cfg(feature = "eventstoredb")]
+    #[error("{url} cannot be opened")]
+    EventStoreDb {
+        /// Where the log is.
+        url: LogUrl,
+        /// What is wrong.
+        source: eventstoredb::ConnectError,
+    },
+    /// This build cannot reach EventStoreDB. Use one with the feature `eventstoredb`.
+    #[cfg(not(feature = "eventstoredb"))]
+    #[error("{0} is on EventStoreDB, for which this build has no adapter")]
+    NoAdapter(LogUrl),
 }
 
 impl LogUrl {
@@ -115,8 +131,7 @@ fn sqlite_at(path: &str) -> Result<LogUrl, LogUrlError> {
 pub async fn open(url: &LogUrl) -> Result<Arc<dyn EventLog>, OpenLogError> {
     match url {
         LogUrl::Sqlite(path) => Ok(SqliteEventLog::open(path, SqliteOptions::default())?),
-        LogUrl::Postgres(_) => Err(no_adapter(url, "PostgreSQL")),
-        LogUrl::EventStoreDb(_) => Err(no_adapter(url, "EventStoreDB")),
+        _ => open_server(url).await,
     }
 }
 
@@ -125,15 +140,36 @@ pub async fn open_for_reading(url: &LogUrl) -> Result<Arc<dyn EventLog>, OpenLog
     match url {
         LogUrl::Sqlite(path) if !path.exists() => Err(OpenLogError::Missing(path.clone())),
         LogUrl::Sqlite(path) => Ok(SqliteEventLog::open_read_only(path)?),
-        LogUrl::Postgres(_) => Err(no_adapter(url, "PostgreSQL")),
-        LogUrl::EventStoreDb(_) => Err(no_adapter(url, "EventStoreDB")),
+        _ => open_server(url).await,
     }
 }
 
-fn no_adapter(url: &LogUrl, engine: &'static str) -> OpenLogError {
-    OpenLogError::NoAdapter {
-        url: url.clone(),
-        engine,
+/// A log that is reached over the network may be opened by any number.
+async fn open_server(url: &LogUrl) -> Result<Arc<dyn EventLog>, OpenLogError> {
+    match url {
+        LogUrl::Sqlite(path) => Err(OpenLogError::Missing(path.clone())),
+        LogUrl::Postgres(text) => {
+            match PostgresEventLog::connect(text, PostgresOptions::default()).await {
+                Ok(log) => Ok(log),
+                Err(source) => Err(OpenLogError::Postgres {
+                    url: url.clone(),
+                    source,
+                }),
+            }
+        }
+        #[cfg(feature = "eventstoredb")]
+        LogUrl::EventStoreDb(text) => {
+            let options = eventstoredb::EventStoreDbOptions::default();
+            match eventstoredb::EventStoreDbLog::connect(text, options).await {
+                Ok(log) => Ok(log),
+                Err(source) => Err(OpenLogError::EventStoreDb {
+                    url: url.clone(),
+                    source,
+                }),
+            }
+        }
+        #[cfg(not(feature = "eventstoredb"))]
+        LogUrl::EventStoreDb(_) => Err(OpenLogError::NoAdapter(url.clone())),
     }
 }
 

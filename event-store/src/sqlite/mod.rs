@@ -10,14 +10,20 @@
 //! (`reader.rs`) and never wait for the writer. A lock file beside the database keeps a second
 //! process out.
 
+mod block;
+mod blocks;
 mod check;
+mod checkpoints;
 mod codec;
+mod lent;
 mod names;
 mod options;
 mod queue;
 mod read_only;
 mod reader;
 mod schema;
+mod statements;
+mod streams;
 mod tables;
 mod writer;
 
@@ -27,6 +33,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 
+use self::checkpoints::Checkpoints;
 pub use self::options::SqliteOptions;
 use self::queue::WriterQueue;
 use self::read_only::ReadOnlyLog;
@@ -52,18 +59,19 @@ impl SqliteEventLog {
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Arc<Self>, OpenError> {
         schema::check_sqlite(rusqlite::version_number(), rusqlite::version())?;
         let lock = schema::lock(path)?;
-        let connection = schema::open_writer(path, options.page_size_bytes)?;
-        let tables = Tables::load(&connection, options.cached_streams, options.clock.clone())
-            .map_err(|source| OpenError::Database {
-                path: path.into(),
-                source,
-            })?;
+        let mut connection = schema::open_writer(path, options.page_size_bytes)?;
+        let database = |source| OpenError::Database {
+            path: path.into(),
+            source,
+        };
+        let checkpoints = Checkpoints::watch(&mut connection, options.checkpoint_pages);
+        let tables = Tables::load(&connection, &options).map_err(database)?;
 
         let (requests, queue) = mpsc::channel(options.queued_calls.max(1));
         let (head_sender, head) = watch::channel(tables.head());
         let stopped = Stopped::default();
         let writer = Writer {
-            connection,
+            checkpoints: checkpoints.map_err(database)?,
             tables,
             requests: queue,
             head: head_sender,
@@ -71,7 +79,7 @@ impl SqliteEventLog {
             options: options.clone(),
             _lock: lock,
         };
-        let thread = writer.spawn().map_err(|source| OpenError::Io {
+        let thread = writer.spawn(connection).map_err(|source| OpenError::Io {
             path: path.into(),
             source,
         })?;

@@ -140,6 +140,7 @@ async fn run(operations: Vec<Operation>) {
 fn open(folder: &TempDir) -> Arc<SqliteEventLog> {
     let options = SqliteOptions {
         cached_streams: 1,
+        unindexed_streams: 1,
         batch_events: 3,
         checkpoint_pages: 10,
         ..SqliteOptions::default()

@@ -22,6 +22,9 @@ pub struct SqliteOptions {
     pub batch_bytes: usize,
     /// Streams whose newest version is remembered, at least; at most twice as many.
     pub cached_streams: usize,
+    /// New streams that are kept out of the index of names, to go into it sorted; at most about
+    /// twice as many.
+    pub unindexed_streams: usize,
     /// The write-ahead log is moved into the database when it has this many pages.
     pub checkpoint_pages: u32,
     /// Where `recorded_at` comes from.
@@ -38,6 +41,7 @@ impl Default for SqliteOptions {
             batch_events: 4096,
             batch_bytes: 8 * 1024 * 1024,
             cached_streams: 16 * 1024,
+            unindexed_streams: 256 * 1024,
             checkpoint_pages: 4096,
             clock: system_clock(),
         }
@@ -54,6 +58,7 @@ impl fmt::Debug for SqliteOptions {
             .field("batch_events", &self.batch_events)
             .field("batch_bytes", &self.batch_bytes)
             .field("cached_streams", &self.cached_streams)
+            .field("unindexed_streams", &self.unindexed_streams)
             .field("checkpoint_pages", &self.checkpoint_pages)
             .finish_non_exhaustive()
     }

@@ -4,19 +4,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, params};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
+use super::blocks::failed;
 use super::check;
-use super::codec::{COLUMNS, PageDecoder, TABLES, to_sql};
+use super::lent::{Lent, SharedUnindexed};
 use super::schema::open_reader;
 use crate::{Direction, Position, ReadError, RecordedEvent, StreamName, StreamVersion};
 
 /// Lends out connections.
 pub(super) struct Readers {
     path: PathBuf,
-    idle: Arc<Mutex<Vec<Connection>>>,
+    idle: Arc<Mutex<Vec<Lent>>>,
+    unindexed: SharedUnindexed,
     free: Arc<Semaphore>,
     count: u32,
 }
@@ -30,6 +31,7 @@ impl Readers {
         Self {
             path: path.into(),
             idle: Arc::default(),
+            unindexed: SharedUnindexed::default(),
             free: Arc::new(Semaphore::new(count as usize)),
             count,
         }
@@ -40,17 +42,7 @@ impl Readers {
         after: Position,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.read(move |connection| {
-            let sql = format!(
-                "SELECT {COLUMNS} FROM {TABLES} WHERE e.position > ?1 ORDER BY e.position LIMIT ?2"
-            );
-            page(
-                connection,
-                &sql,
-                params![to_sql(after.0), to_sql(limit as u64)],
-            )
-        })
-        .await
+        self.read(move |lent| lent.read_all(after, limit)).await
     }
 
     pub(super) async fn read_stream(
@@ -60,40 +52,17 @@ impl Readers {
         direction: Direction,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
-        let (compare, order, default) = match direction {
-            Direction::Forward => (">=", "ASC", 0),
-            Direction::Backward => ("<=", "DESC", i64::MAX),
-        };
-        let from = from.map_or(default, |version| to_sql(version.0));
-        self.read(move |connection| {
-            let sql = format!(
-                "SELECT {COLUMNS} FROM {TABLES} \
-                 WHERE e.stream_id = (SELECT id FROM streams WHERE name = ?1) \
-                 AND e.version {compare} ?2 ORDER BY e.version {order} LIMIT ?3"
-            );
-            let limit = to_sql(limit as u64);
-            page(connection, &sql, params![stream.as_str(), from, limit])
-        })
-        .await
+        self.read(move |lent| lent.read_stream(&stream, from, direction, limit))
+            .await
     }
 
     pub(super) async fn head(&self) -> Result<Position, ReadError> {
-        self.read(|connection| {
-            let head = connection
-                .prepare_cached("SELECT max(position) FROM events")
-                .and_then(|mut statement| {
-                    statement.query_row([], |row| row.get::<_, Option<i64>>(0))
-                })
-                .map_err(failed)?;
-            Ok(Position(head.unwrap_or(0).unsigned_abs()))
-        })
-        .await
+        self.read(|lent| lent.head().map_err(failed)).await
     }
 
     /// What [`check::run`] finds.
     pub(super) async fn check(&self) -> Result<Vec<String>, ReadError> {
-        self.read(|connection| check::run(connection).map_err(failed))
-            .await
+        self.read(check::run).await
     }
 
     /// Waits for the reads under way; later ones are refused.
@@ -106,20 +75,21 @@ impl Readers {
 
     async fn read<T: Send + 'static>(
         &self,
-        query: impl FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
+        query: impl FnOnce(&mut Lent) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ReadError> {
         let permit = self.free.clone().acquire_owned();
         let permit = permit.await.map_err(|_| unavailable("the log is closed"))?;
         let (pool, path) = (self.idle.clone(), self.path.clone());
+        let unindexed = self.unindexed.clone();
         // The connection goes back in there, so that a caller who gives up cannot lose it.
         let reading = spawn_blocking(move || {
             let lent = idle(&pool).pop();
-            let connection = match lent {
-                Some(connection) => connection,
-                None => open_reader(&path).map_err(failed)?,
+            let mut lent = match lent {
+                Some(lent) => lent,
+                None => Lent::new(open_reader(&path).map_err(failed)?, unindexed),
             };
-            let result = query(&connection);
-            idle(&pool).push(connection);
+            let result = query(&mut lent);
+            idle(&pool).push(lent);
             drop(permit);
             result
         });
@@ -132,31 +102,8 @@ impl Readers {
 /// More would only wait for each other.
 const MAX_READERS: u32 = 64;
 
-fn idle(pool: &Mutex<Vec<Connection>>) -> MutexGuard<'_, Vec<Connection>> {
+fn idle(pool: &Mutex<Vec<Lent>>) -> MutexGuard<'_, Vec<Lent>> {
     pool.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn page(
-    connection: &Connection,
-    sql: &str,
-    params: impl rusqlite::Params,
-) -> Result<Vec<RecordedEvent>, ReadError> {
-    let mut statement = connection.prepare_cached(sql).map_err(failed)?;
-    let mut rows = statement.query(params).map_err(failed)?;
-    let mut decoder = PageDecoder::default();
-    let mut events = Vec::new();
-    while let Some(row) = rows.next().map_err(failed)? {
-        events.push(decoder.decode(row)?);
-    }
-    Ok(events)
-}
-
-fn failed(error: rusqlite::Error) -> ReadError {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-    match error.sqlite_error_code() {
-        Some(DatabaseCorrupt | NotADatabase) => ReadError::Damaged(error.to_string()),
-        _ => unavailable(&error.to_string()),
-    }
 }
 
 fn unavailable(why: &str) -> ReadError {

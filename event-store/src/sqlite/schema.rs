@@ -40,6 +40,14 @@ pub enum OpenError {
         /// The database file.
         path: PathBuf,
     },
+    /// A release from before the first one has written it, and nothing reads it any more.
+    #[error("{} has schema version {found}, this program knows only {SCHEMA_VERSION}", path.display())]
+    SchemaTooOld {
+        /// The database file.
+        path: PathBuf,
+        /// The version found in the file.
+        found: i64,
+    },
     /// The file is a SQLite database of something else. Check the path.
     #[error("{} is not an event log", path.display())]
     NotAnEventLog {
@@ -67,35 +75,43 @@ pub enum OpenError {
 /// Says in the file's header whose file it is: "Dayb".
 const APPLICATION_ID: i64 = 0x4461_7962;
 /// The version of the tables below.
-pub(super) const SCHEMA_VERSION: i64 = 1;
+pub(super) const SCHEMA_VERSION: i64 = 2;
 /// Earlier releases can lose committed data when two connections reset the write-ahead log.
 const OLDEST_SQLITE: &str = "3.51.3";
 const OLDEST_SQLITE_NUMBER: i32 = 3_051_003;
 
 /// Streams and types are named once and referred to by number. Ids of events are not indexed: a
-/// repetition is found by its stream and version.
+/// repetition is found by its stream and version. What is in a body, `block.rs` says; what
+/// `stream_hashes` and `hashed` are for, `streams.rs`.
 const TABLES: &str = "
     CREATE TABLE streams (
         id   INTEGER PRIMARY KEY,
-        name TEXT NOT NULL UNIQUE
+        name TEXT NOT NULL
     ) STRICT;
+    CREATE TABLE stream_hashes (
+        hash INTEGER NOT NULL,
+        id   INTEGER NOT NULL,
+        PRIMARY KEY (hash, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE hashed (
+        to_id INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO hashed VALUES (0);
     CREATE TABLE event_types (
         id   INTEGER PRIMARY KEY,
         name TEXT NOT NULL UNIQUE
     ) STRICT;
-    CREATE TABLE events (
-        position       INTEGER PRIMARY KEY,
-        stream_id      INTEGER NOT NULL,
-        version        INTEGER NOT NULL,
-        event_id       BLOB NOT NULL,
-        type_id        INTEGER NOT NULL,
-        schema_version INTEGER NOT NULL,
-        recorded_at    INTEGER NOT NULL, -- microseconds since 1970, UTC
-        data           BLOB NOT NULL,
-        metadata       BLOB NOT NULL,    -- JSON
-        salt           BLOB NOT NULL
+    CREATE TABLE blocks (
+        position INTEGER PRIMARY KEY, -- of its last event
+        events   INTEGER NOT NULL,
+        body     BLOB NOT NULL
     ) STRICT;
-    CREATE UNIQUE INDEX events_by_stream ON events (stream_id, version);
+    CREATE TABLE appends (
+        stream_id INTEGER NOT NULL,
+        version   INTEGER NOT NULL,   -- of its last event
+        position  INTEGER NOT NULL,   -- of its last event
+        PRIMARY KEY (stream_id, version)
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// Refuses a SQLite that is too old.
@@ -213,6 +229,12 @@ fn identify(path: &Path, connection: &Connection) -> Result<i64, OpenError> {
     }
     if application_id != APPLICATION_ID {
         return Err(OpenError::NotAnEventLog { path: path.into() });
+    }
+    if found < SCHEMA_VERSION {
+        return Err(OpenError::SchemaTooOld {
+            path: path.into(),
+            found,
+        });
     }
     if found > SCHEMA_VERSION {
         return Err(OpenError::SchemaTooNew {

@@ -1,24 +1,38 @@
-//! What the writer does to the tables inside a transaction: decide an append and insert its rows.
+//! What the writer does to the tables inside a transaction: decide an append, put its events into
+//! the block under way and insert the rows that find them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use rusqlite::types::FromSqlError;
+use rusqlite::{Connection, OptionalExtension, Result};
 
-use super::codec::{EncodedAppend, EncodedEvent, to_sql};
+use super::SqliteOptions;
+use super::block::{self, Place, put_event};
+use super::blocks::{BlockReader, places};
+use super::codec::{EncodedAppend, EncodedEvent, HashedName, encode_recorded};
 use super::names::RecentMap;
+use super::statements::Statements;
+use super::streams::Unindexed;
 use crate::admission::{Plan, check_import, plan};
 use crate::clock::next_recorded_at_us;
-use crate::{AppendError, Appended, Clock, Position, RecordedEvent, StreamName, StreamVersion};
+use crate::{
+    AppendError, Appended, Clock, Direction, Position, RecordedEvent, StreamName, StreamVersion,
+};
 
 /// The newest state of the tables as the writer knows it.
 pub(super) struct Tables {
-    streams: RecentMap<StreamName, StreamHead>,
+    heads: RecentMap<HashedName, StreamHead>,
+    unindexed: Unindexed,
+    unindexed_streams: usize,
     types: RecentMap<Arc<str>, i64>,
     head: Position,
     last_recorded_at_us: i64,
     clock: Clock,
+    block: Vec<u8>,
+    /// The position of the last event that is in a block of the database.
+    blocked_to: Position,
 }
 
 #[derive(Clone, Copy)]
@@ -29,20 +43,22 @@ struct StreamHead {
 
 /// Names of event types remembered; there are some dozens of them.
 const CACHED_TYPES: usize = 1024;
+/// A block has no more after this, but for a single big event. Reading one event reads its block.
+const BLOCK_BYTES: usize = 32 * 1024;
 
 impl Tables {
     /// Reads where the log stands.
-    pub(super) fn load(
-        connection: &Connection,
-        cached_streams: usize,
-        clock: Clock,
-    ) -> Result<Self> {
+    pub(super) fn load(connection: &Connection, options: &SqliteOptions) -> Result<Self> {
         let mut tables = Self {
-            streams: RecentMap::new(cached_streams),
+            heads: RecentMap::new(options.cached_streams),
+            unindexed: Unindexed::default(),
+            unindexed_streams: options.unindexed_streams,
             types: RecentMap::new(CACHED_TYPES),
             head: Position::START,
             last_recorded_at_us: Timestamp::MIN.as_microsecond(),
-            clock,
+            clock: options.clock.clone(),
+            block: Vec::new(),
+            blocked_to: Position::START,
         };
         tables.reload(connection)?;
         Ok(tables)
@@ -50,20 +66,26 @@ impl Tables {
 
     /// Forgets everything and reads anew, after a transaction that was rolled back.
     pub(super) fn reload(&mut self, connection: &Connection) -> Result<()> {
-        self.streams.clear();
+        self.heads.clear();
         self.types.clear();
+        self.block.clear();
+        self.unindexed = Unindexed::load(connection, self.unindexed_streams)?;
         let last = connection
             .query_row(
-                "SELECT position, recorded_at FROM events ORDER BY position DESC LIMIT 1",
+                "SELECT position, body FROM blocks ORDER BY position DESC LIMIT 1",
                 [],
-                |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
+                |row| {
+                    let body = row.get_ref(1)?;
+                    Ok((row.get(0)?, last_recorded_at_us(body.as_blob()?)?))
+                },
             )
             .optional()?;
         self.head = Position::START;
         if let Some((position, recorded_at_us)) = last {
-            self.head = Position(position.unsigned_abs());
+            self.head = Position(position);
             self.last_recorded_at_us = recorded_at_us;
         }
+        self.blocked_to = self.head;
         Ok(())
     }
 
@@ -76,20 +98,20 @@ impl Tables {
     /// is to be rolled back as a whole.
     pub(super) fn append(
         &mut self,
-        connection: &Connection,
+        database: &mut Statements<'_>,
         append: &EncodedAppend,
     ) -> Result<std::result::Result<Appended, AppendError>> {
-        let stream = self.stream_head(connection, &append.stream)?;
+        let stream = self.stream_head(database, &append.stream)?;
         let actual = stream.and_then(|stream| stream.version);
         let repeated = match (plan(append.expected, actual, append.events.len()), stream) {
-            (Plan::Append, _) => return self.insert(connection, append, stream).map(Ok),
-            (Plan::CompareIds { first, last }, Some(stream)) => {
-                repeated(connection, stream.id, first, last, &append.events)?
+            (Plan::Append, _) => return self.insert(database, append, stream).map(Ok),
+            (Plan::CompareIds { first, .. }, Some(stream)) => {
+                self.repeated(database, stream.id, first, &append.events)?
             }
             _ => None,
         };
         Ok(repeated.ok_or_else(|| AppendError::Conflict {
-            stream: append.stream.clone(),
+            stream: append.stream.name.clone(),
             expected: append.expected,
             actual,
         }))
@@ -97,21 +119,22 @@ impl Tables {
 
     fn insert(
         &mut self,
-        connection: &Connection,
+        database: &mut Statements<'_>,
         append: &EncodedAppend,
         stream: Option<StreamHead>,
     ) -> Result<Appended> {
         let stream_id = match stream {
             Some(stream) => stream.id,
-            None => insert_name(connection, Dictionary::Streams, append.stream.as_str())?,
+            None => self.insert_stream(database, &append.stream)?,
         };
         self.last_recorded_at_us = next_recorded_at_us(&self.clock, self.last_recorded_at_us);
         let mut version = append.expected.next_version();
         for event in &append.events {
-            self.insert_event(connection, stream_id, version, event)?;
+            self.insert_event(database, stream_id, version, event)?;
             version.0 += 1;
         }
         let version = StreamVersion(version.0 - 1);
+        database.insert_append(stream_id, version, self.head)?;
         self.remember(&append.stream, stream_id, version);
         Ok(Appended {
             version,
@@ -123,33 +146,33 @@ impl Tables {
     /// an append.
     pub(super) fn import(
         &mut self,
-        connection: &Connection,
+        database: &mut Statements<'_>,
         events: &[RecordedEvent],
     ) -> Result<std::result::Result<Appended, AppendError>> {
-        let mut heads: HashMap<&StreamName, Option<StreamHead>> = HashMap::new();
+        let mut heads: HashMap<&StreamName, (HashedName, Option<StreamHead>)> = HashMap::new();
         for event in events {
             if !heads.contains_key(&event.stream) {
-                heads.insert(&event.stream, self.stream_head(connection, &event.stream)?);
+                let name = HashedName::new(event.stream.clone());
+                let head = self.stream_head(database, &name)?;
+                heads.insert(&event.stream, (name, head));
             }
         }
-        let version_of = |stream: &StreamName| heads.get(stream).copied().flatten()?.version;
-        let checked = check_import(events, self.head, self.last_recorded_at_us, version_of)
-            .and_then(|()| events.iter().map(EncodedEvent::of_recorded).collect());
-        let encoded: Vec<_> = match checked {
-            Ok(encoded) => encoded,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        for (event, encoded) in events.iter().zip(encoded) {
-            let stream_id = match heads.get(&event.stream).copied().flatten() {
+        let version_of = |stream: &StreamName| heads.get(stream)?.1?.version;
+        if let Err(error) = check_import(events, self.head, self.last_recorded_at_us, version_of) {
+            return Ok(Err(error));
+        }
+        for event in events {
+            let Some((name, head)) = heads.get_mut(&event.stream) else {
+                continue;
+            };
+            let stream_id = match head {
                 Some(head) => head.id,
-                None => insert_name(connection, Dictionary::Streams, event.stream.as_str())?,
+                None => self.insert_stream(database, name)?,
             };
             self.last_recorded_at_us = event.recorded_at.as_microsecond();
-            self.insert_event(connection, stream_id, event.version, &encoded)?;
-            heads.insert(
-                &event.stream,
-                Some(self.remember(&event.stream, stream_id, event.version)),
-            );
+            self.insert_event(database, stream_id, event.version, &encode_recorded(event))?;
+            database.insert_append(stream_id, event.version, self.head)?;
+            *head = Some(self.remember(name, stream_id, event.version));
         }
         Ok(Ok(Appended {
             version: events.last().map_or(StreamVersion(0), |last| last.version),
@@ -157,133 +180,149 @@ impl Tables {
         }))
     }
 
+    /// What is left to insert when everything else of the transaction is.
+    pub(super) fn finish(&mut self, database: &mut Statements<'_>) -> Result<()> {
+        self.flush(database)?;
+        let due = self.unindexed.take_due();
+        if due.is_empty() {
+            return Ok(());
+        }
+        for (hash, id) in due {
+            database.insert_hash(hash, id)?;
+        }
+        match self.unindexed.all_old_moved() {
+            Some(id) => database.move_hashed(id),
+            None => Ok(()),
+        }
+    }
+
     fn insert_event(
         &mut self,
-        connection: &Connection,
+        database: &mut Statements<'_>,
         stream_id: i64,
         version: StreamVersion,
         event: &EncodedEvent,
     ) -> Result<()> {
-        let type_id = self.type_id(connection, &event.event_type)?;
+        let place = Place {
+            stream_id,
+            version: version.0,
+            type_id: self.type_id(database, &event.event_type)?,
+            recorded_at_us: self.last_recorded_at_us,
+        };
+        if self.block.len() + event.body.len() > BLOCK_BYTES {
+            self.flush(database)?;
+        }
+        put_event(&mut self.block, place, &event.body);
         self.head.0 += 1;
-        connection
-            .prepare_cached(
-                "INSERT INTO events (position, stream_id, version, event_id, type_id, \
-                 schema_version, recorded_at, data, metadata, salt) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            )?
-            .execute(params![
-                to_sql(self.head.0),
-                stream_id,
-                to_sql(version.0),
-                event.event_id.as_bytes(),
-                type_id,
-                event.schema_version,
-                self.last_recorded_at_us,
-                &event.data[..],
-                event.metadata,
-                event.salt,
-            ])?;
         Ok(())
     }
 
-    fn remember(&mut self, stream: &StreamName, id: i64, version: StreamVersion) -> StreamHead {
+    /// Inserts the block under way.
+    fn flush(&mut self, database: &mut Statements<'_>) -> Result<()> {
+        let events = self.head.0 - self.blocked_to.0;
+        if events > 0 {
+            database.insert_block(self.head, events, &self.block)?;
+            self.block.clear();
+            self.blocked_to = self.head;
+        }
+        Ok(())
+    }
+
+    fn insert_stream(&mut self, database: &mut Statements<'_>, stream: &HashedName) -> Result<i64> {
+        let id = self.unindexed.next_id();
+        database.insert_stream(id, &stream.name)?;
+        self.unindexed.add(stream.hash, id);
+        Ok(id)
+    }
+
+    fn remember(&mut self, stream: &HashedName, id: i64, version: StreamVersion) -> StreamHead {
         let head = StreamHead {
             id,
             version: Some(version),
         };
-        self.streams.insert(stream.clone(), head);
+        self.heads.insert(stream.clone(), head);
         head
     }
 
     /// `None` where the stream does not exist.
     fn stream_head(
         &mut self,
-        connection: &Connection,
-        stream: &StreamName,
+        database: &mut Statements<'_>,
+        stream: &HashedName,
     ) -> Result<Option<StreamHead>> {
-        if let Some(head) = self.streams.get(stream) {
+        if let Some(head) = self.heads.get(stream) {
             return Ok(Some(*head));
         }
-        let Some(id) = find_name(connection, Dictionary::Streams, stream.as_str())? else {
+        let Some(id) = self.find_stream(database, stream)? else {
             return Ok(None);
         };
-        let version: Option<i64> = connection
-            .prepare_cached("SELECT max(version) FROM events WHERE stream_id = ?1")?
-            .query_row([id], |row| row.get(0))?;
-        let head = StreamHead {
-            id,
-            version: version.map(|version| StreamVersion(version.unsigned_abs())),
-        };
-        self.streams.insert(stream.clone(), head);
+        let version = database.stream_version(id)?;
+        let head = StreamHead { id, version };
+        self.heads.insert(stream.clone(), head);
         Ok(Some(head))
     }
 
-    fn type_id(&mut self, connection: &Connection, name: &Arc<str>) -> Result<i64> {
+    fn find_stream(
+        &self,
+        database: &mut Statements<'_>,
+        stream: &HashedName,
+    ) -> Result<Option<i64>> {
+        let indexed = database.find_hash(stream.hash)?;
+        for id in self.unindexed.find(stream.hash).chain(indexed) {
+            if database.has_name(id, &stream.name)? {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
+    }
+
+    fn type_id(&mut self, database: &mut Statements<'_>, name: &Arc<str>) -> Result<i64> {
         if let Some(id) = self.types.get(name) {
             return Ok(*id);
         }
-        let id = match find_name(connection, Dictionary::Types, name)? {
-            Some(id) => id,
-            None => insert_name(connection, Dictionary::Types, name)?,
-        };
+        let id = database.type_id(name)?;
         self.types.insert(name.clone(), id);
         Ok(id)
     }
-}
 
-/// Where the append ended up the first time, if the events of these versions have its ids.
-fn repeated(
-    connection: &Connection,
-    stream_id: i64,
-    first: StreamVersion,
-    last: StreamVersion,
-    events: &[EncodedEvent],
-) -> Result<Option<Appended>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT position, event_id FROM events \
-         WHERE stream_id = ?1 AND version BETWEEN ?2 AND ?3 ORDER BY version",
-    )?;
-    let mut rows = statement.query(params![stream_id, to_sql(first.0), to_sql(last.0)])?;
-    let mut position = Position::START;
-    for event in events {
-        let Some(row) = rows.next()? else {
-            return Ok(None);
-        };
-        if row.get::<_, [u8; 16]>(1)? != *event.event_id.as_bytes() {
-            return Ok(None);
+    /// Where the append ended up the first time, if the events from `first` on have its ids.
+    fn repeated(
+        &mut self,
+        database: &mut Statements<'_>,
+        stream_id: i64,
+        first: StreamVersion,
+        events: &[EncodedEvent],
+    ) -> Result<Option<Appended>> {
+        // They may have come in this very transaction.
+        self.flush(database)?;
+        let connection = database.connection();
+        let forward = Direction::Forward;
+        let there = places(connection, stream_id, Some(first), forward, events.len())?;
+        let mut blocks = BlockReader::default();
+        for ((_, position), event) in there.iter().zip(events) {
+            let found = blocks.at(connection, position.0).map_err(unreadable)?.0;
+            if found.event_id != event.event_id {
+                return Ok(None);
+            }
         }
-        position = Position(row.get::<_, i64>(0)?.unsigned_abs());
+        let last = there.last().filter(|_| there.len() == events.len());
+        Ok(last.map(|(version, position)| Appended {
+            version: *version,
+            position: *position,
+        }))
     }
-    Ok(Some(Appended {
-        version: last,
-        position,
-    }))
 }
 
-/// The tables that number names.
-#[derive(Clone, Copy)]
-enum Dictionary {
-    Streams,
-    Types,
+fn last_recorded_at_us(body: &[u8]) -> Result<i64> {
+    let last = block::extents(body).last();
+    let last = last
+        .and_then(Result::ok)
+        .ok_or_else(|| unreadable(block::Malformed))?;
+    let event = block::decode(body, last).map_err(unreadable)?;
+    Ok(event.place.recorded_at_us)
 }
 
-fn find_name(connection: &Connection, dictionary: Dictionary, name: &str) -> Result<Option<i64>> {
-    let sql = match dictionary {
-        Dictionary::Streams => "SELECT id FROM streams WHERE name = ?1",
-        Dictionary::Types => "SELECT id FROM event_types WHERE name = ?1",
-    };
-    connection
-        .prepare_cached(sql)?
-        .query_row([name], |row| row.get(0))
-        .optional()
-}
-
-fn insert_name(connection: &Connection, dictionary: Dictionary, name: &str) -> Result<i64> {
-    let sql = match dictionary {
-        Dictionary::Streams => "INSERT INTO streams (name) VALUES (?1)",
-        Dictionary::Types => "INSERT INTO event_types (name) VALUES (?1)",
-    };
-    connection.prepare_cached(sql)?.execute([name])?;
-    Ok(connection.last_insert_rowid())
+/// As SQLite's own finding that the file is damaged.
+fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::from(FromSqlError::other(error))
 }

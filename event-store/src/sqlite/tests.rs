@@ -11,10 +11,8 @@ use tempfile::TempDir;
 
 use super::{OpenError, SqliteEventLog, SqliteOptions, schema};
 use crate::conformance::Harness;
-use crate::conformance::fixture::{
-    all, append, assert_conflict, event_with, exact, given, ids, within,
-};
-use crate::{Append, AppendError, EventLog, Expected, Position, ReadError, StreamName};
+use crate::conformance::fixture::{all, append, assert_conflict, exact, given, ids, within};
+use crate::{AppendError, EventLog, Expected, Position, ReadError};
 
 struct SqliteHarness {
     folder: TempDir,
@@ -85,7 +83,12 @@ async fn a_newer_schema_is_refused() {
     drop(connection);
     let error = SqliteEventLog::open(&harness.path(), SqliteOptions::default()).err();
     match error {
-        Some(OpenError::SchemaTooNew { found, known, .. }) => assert_eq!((found, known), (2, 1)),
+        Some(OpenError::SchemaTooNew { found, known, .. }) => {
+            assert_eq!(
+                (found, known),
+                (schema::SCHEMA_VERSION + 1, schema::SCHEMA_VERSION)
+            );
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -210,14 +213,14 @@ async fn after_a_failed_commit_the_writer_stops() {
     let sabotage = "
         CREATE TABLE parent (id INTEGER PRIMARY KEY);
         CREATE TABLE child (id REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
-        CREATE TRIGGER fail AFTER INSERT ON events WHEN NEW.data = X'21'
+        CREATE TRIGGER fail AFTER INSERT ON streams WHEN NEW.name = 'bad'
             BEGIN INSERT INTO child VALUES (1); END;";
     sabotage_with(&harness, sabotage);
     let log = open(&harness.path());
     given(&*log, "a", Expected::NoStream, 1..2).await;
     let mut subscription = log.clone().subscribe(Position(1));
 
-    let failed = log.append(append_data("b", "!")).await;
+    let failed = log.append(append("bad", Expected::NoStream, 99..100)).await;
     assert!(matches!(failed, Err(AppendError::Unknown(_))), "{failed:?}");
     let later = log.append(append("c", Expected::NoStream, 3..4)).await;
     match later {
@@ -240,14 +243,17 @@ async fn after_a_failed_insert_the_writer_goes_on() {
     let harness = SqliteHarness::new();
     drop(open(&harness.path()));
     let sabotage = "
-        CREATE TRIGGER fail BEFORE INSERT ON events WHEN NEW.data = X'21'
+        CREATE TRIGGER fail BEFORE INSERT ON streams WHEN NEW.name = 'bad'
             BEGIN SELECT RAISE(ABORT, 'sabotage'); END;";
     sabotage_with(&harness, sabotage);
     let log = open(&harness.path());
     let mut typed = append("a", Expected::NoStream, 1..3);
     typed.events[0].event_type = "Forgotten".into();
     let results = log
-        .append_each(vec![typed.clone(), append_data("b", "!")])
+        .append_each(vec![
+            typed.clone(),
+            append("bad", Expected::NoStream, 99..100),
+        ])
         .await;
     for result in &results {
         assert!(
@@ -297,6 +303,7 @@ async fn the_smallest_bounds_still_hold_the_contract() {
         batch_events: 1,
         batch_bytes: 1,
         cached_streams: 1,
+        unindexed_streams: 1,
         checkpoint_pages: 1,
         ..SqliteOptions::default()
     };
@@ -355,14 +362,6 @@ async fn the_settings_that_keep_the_promise_are_on() {
     assert_eq!(read("synchronous"), "2");
     assert_eq!(read("page_size"), "8192");
     assert_eq!(read("application_id"), 0x4461_7962.to_string());
-}
-
-fn append_data(stream: &str, data: &'static str) -> Append {
-    Append {
-        stream: StreamName::new(stream),
-        expected: Expected::NoStream,
-        events: vec![event_with(99, data)],
-    }
 }
 
 fn sabotage_with(harness: &SqliteHarness, sql: &str) {

@@ -14,11 +14,13 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::{io, thread};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use super::SqliteOptions;
+use super::checkpoints::{Checkpoints, checkpoint};
 use super::codec::EncodedAppend;
+use super::statements::Statements;
 use super::tables::Tables;
 use crate::{AppendError, Appended, Position, RecordedEvent};
 
@@ -62,7 +64,7 @@ pub(super) type Stopped = Arc<OnceLock<String>>;
 
 /// The writer's side of everything.
 pub(super) struct Writer {
-    pub(super) connection: Connection,
+    pub(super) checkpoints: Checkpoints,
     pub(super) tables: Tables,
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) head: watch::Sender<Position>,
@@ -74,23 +76,29 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn spawn(mut self) -> io::Result<JoinHandle<()>> {
+    pub(super) fn spawn(mut self, connection: Connection) -> io::Result<JoinHandle<()>> {
         thread::Builder::new()
             .name("event-log-writer".into())
-            .spawn(move || self.run())
+            .spawn(move || match Statements::prepare(&connection) {
+                Ok(mut database) => self.run(&mut database),
+                Err(error) => self.stop(format!("the statements cannot be prepared: {error}")),
+            })
     }
 
-    fn run(&mut self) {
+    fn run(&mut self, database: &mut Statements<'_>) {
         while let Some(Request::Work(first)) = self.requests.blocking_recv() {
             let (jobs, closing) = self.gather(first);
-            if let Err(why) = self.commit(jobs).and_then(|()| self.checkpoint()) {
+            if let Err(why) = self.commit(database, jobs) {
                 return self.stop(why);
+            }
+            if let Err(error) = self.checkpoints.make_if_due(database.connection()) {
+                return self.stop(format!("a checkpoint failed: {error}"));
             }
             if closing {
                 break;
             }
         }
-        self.finish();
+        self.finish(database);
     }
 
     /// Everything that waits, up to the limits of a batch; and whether it is the last one.
@@ -112,8 +120,8 @@ impl Writer {
     }
 
     /// Commits the jobs and answers them. The error is one after which nothing may be written.
-    fn commit(&mut self, jobs: Vec<Job>) -> Result<(), String> {
-        match self.insert(&jobs) {
+    fn commit(&mut self, database: &mut Statements<'_>, jobs: Vec<Job>) -> Result<(), String> {
+        match self.insert(database, &jobs) {
             Ok(results) => {
                 self.head.send_replace(self.tables.head());
                 answer(jobs, results);
@@ -121,16 +129,19 @@ impl Writer {
             }
             Err(Failure::Insert(error)) => {
                 tracing::error!(%error, "appends failed and were rolled back");
+                let rolled_back = database.roll_back();
                 let why = format!("nothing was written: {error}");
                 fail(jobs, &AppendError::Unavailable(why));
-                if is_fatal(&error) || !self.connection.is_autocommit() {
+                if is_fatal(&error) || rolled_back.is_err() {
                     return Err(format!("an append failed: {error}"));
                 }
                 self.tables
-                    .reload(&self.connection)
+                    .reload(database.connection())
                     .map_err(|error| format!("the tables cannot be read: {error}"))
             }
             Err(Failure::Commit(error)) => {
+                // Nothing was told of it yet, and what it was, the next start finds out.
+                let _ = database.roll_back();
                 let why = format!("the commit failed ({error}); restart to see what is there");
                 fail(jobs, &AppendError::Unknown(why));
                 Err(format!("a commit failed: {error}"))
@@ -138,52 +149,38 @@ impl Writer {
         }
     }
 
-    fn insert(&mut self, jobs: &[Job]) -> Result<Vec<Vec<AppendResult>>, Failure> {
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(Failure::Insert)?;
-        let mut results = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            let of_job = match &job.work {
-                Work::Append(appends) => appends
-                    .iter()
-                    .map(|append| self.tables.append(&transaction, append))
-                    .collect(),
-                Work::Import(events) => self
-                    .tables
-                    .import(&transaction, events)
-                    .map(|result| vec![result]),
-            };
-            results.push(of_job.map_err(Failure::Insert)?);
-        }
-        transaction.commit().map_err(Failure::Commit)?;
+    fn insert(
+        &mut self,
+        database: &mut Statements<'_>,
+        jobs: &[Job],
+    ) -> Result<Vec<Vec<AppendResult>>, Failure> {
+        let results = self.insert_all(database, jobs).map_err(Failure::Insert)?;
+        database.commit().map_err(Failure::Commit)?;
         Ok(results)
     }
 
-    /// Moves the write-ahead log into the database when it is long enough. Readers go on
-    /// meanwhile; what they still need stays for the next time.
-    fn checkpoint(&self) -> Result<(), String> {
-        let pages = self
-            .checkpoint_with("NOOP")
-            .map_err(|error| format!("the write-ahead log cannot be measured: {error}"))?;
-        if pages < i64::from(self.options.checkpoint_pages) {
-            return Ok(());
+    fn insert_all(
+        &mut self,
+        database: &mut Statements<'_>,
+        jobs: &[Job],
+    ) -> rusqlite::Result<Vec<Vec<AppendResult>>> {
+        database.begin()?;
+        let mut results = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            results.push(match &job.work {
+                Work::Append(appends) => appends
+                    .iter()
+                    .map(|append| self.tables.append(database, append))
+                    .collect::<rusqlite::Result<_>>()?,
+                Work::Import(events) => vec![self.tables.import(database, events)?],
+            });
         }
-        self.checkpoint_with("PASSIVE")
-            .map(|_| ())
-            .map_err(|error| format!("a checkpoint failed: {error}"))
-    }
-
-    /// The pages of the write-ahead log that are not yet in the database.
-    fn checkpoint_with(&self, mode: &str) -> rusqlite::Result<i64> {
-        self.connection
-            .prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?
-            .query_row([], |row| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?))
+        self.tables.finish(database)?;
+        Ok(results)
     }
 
     /// The orderly end: what waits is still written.
-    fn finish(&mut self) {
+    fn finish(&mut self, database: &mut Statements<'_>) {
         let _ = self.stopped.set("it is closed".into());
         self.requests.close();
         while let Some(request) = self.requests.blocking_recv() {
@@ -191,11 +188,11 @@ impl Writer {
                 continue;
             };
             let (jobs, _) = self.gather(job);
-            if let Err(why) = self.commit(jobs) {
+            if let Err(why) = self.commit(database, jobs) {
                 return self.stop(why);
             }
         }
-        if let Err(error) = self.checkpoint_with("TRUNCATE") {
+        if let Err(error) = checkpoint(database.connection(), "TRUNCATE") {
             // Nothing is lost: the next start finds the write-ahead log.
             tracing::warn!(%error, "no checkpoint at the end");
         }
