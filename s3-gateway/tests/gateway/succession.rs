@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::client::{Client, finish};
+use super::kills::FileLedger;
 use super::sharing::{Shared, limits};
 use super::world::config;
 
@@ -26,22 +27,37 @@ const FOLDER: &str = "DAYBOOK_TEST_SHARED_FOLDER";
 /// How long the other process may run functions.
 const LEASE: Duration = Duration::from_secs(1);
 
-/// A gateway in a process of its own. It never gets anything recorded.
-struct Process {
-    child: Child,
+/// A file in which it has everything recorded. Without one it never gets anything recorded.
+const LEDGER: &str = "DAYBOOK_TEST_LEDGER";
+
+/// A gateway in a process of its own.
+pub struct Process {
+    pub child: Child,
     lines: Lines<BufReader<ChildStdout>>,
-    client: Client,
+    pub client: Client,
 }
 
 impl Process {
     async fn start(folder: &Path) -> Process {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        Process::run(&mut Process::command(folder)).await
+    }
+
+    pub async fn start_recording(folder: &Path, ledger: &Path) -> Process {
+        Process::run(Process::command(folder).env(LEDGER, ledger)).await
+    }
+
+    fn command(folder: &Path) -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
             .args(["--exact", "succession::another_process", "--nocapture"])
             .env(FOLDER, folder)
             .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+            .kill_on_drop(true);
+        command
+    }
+
+    async fn run(command: &mut Command) -> Process {
+        let mut child = command.spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let mut process = Process {
             child,
@@ -99,7 +115,11 @@ async fn another_process() {
         return;
     };
     let config = config(folder.as_ref(), limits(), Duration::from_secs(60), true);
-    let gateway = Gateway::open(config, Arc::new(Stuck)).unwrap();
+    let ledger: Arc<dyn ObjectLedger> = match std::env::var_os(LEDGER) {
+        Some(path) => Arc::new(FileLedger(path.into())),
+        None => Arc::new(Stuck),
+    };
+    let gateway = Gateway::open(config, ledger).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     say(format_args!("listening {}", listener.local_addr().unwrap()));
     let (grants, function) = (gateway.grants(), FunctionName::parse("f").unwrap());
