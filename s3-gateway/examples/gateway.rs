@@ -1,6 +1,8 @@
 //! A gateway over two temporary folders, for trying clients by hand. Prints what it records.
 //!
 //! `cargo run -p daybook-s3-gateway --example gateway -- 127.0.0.1:9000 /tmp/buckets`
+//!
+//! With `shared` as a third argument, several of these may serve the same folders.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -31,6 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let address = args.next().unwrap_or_else(|| "127.0.0.1:9000".to_owned());
     let folder = PathBuf::from(args.next().unwrap_or_else(|| "buckets".to_owned()));
+    let shared = args.next().as_deref() == Some("shared");
     let mut buckets = BTreeMap::new();
     for name in ["inbox", "results"] {
         let local = LocalBucket {
@@ -51,7 +54,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         keys: vec![key],
         region: "us-east-1".to_owned(),
         limits: Limits::default(),
-        shared: false,
+        shared,
     };
     let gateway = Gateway::open(config, Arc::new(Printing))?;
     let shutdown = CancellationToken::new();

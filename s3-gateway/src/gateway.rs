@@ -113,11 +113,10 @@ impl Gateway {
             let ledger = Arc::clone(&ledger);
             let bucket = Bucket::new(name.clone(), root, local.retain, ledger, lock, sharing)
                 .map_err(folder)?;
-            let now = clock::now();
+            bucket.recover().map_err(folder)?;
             bucket
-                .recover(now, config.limits.upload_retain)
+                .sweep(clock::now(), config.limits.upload_retain)
                 .map_err(folder)?;
-            bucket.sweep_versions(now).map_err(folder)?;
             buckets.insert(name, Arc::new(bucket));
         }
         Ok(Arc::new(Self {
@@ -175,14 +174,18 @@ impl Gateway {
         watch::run(self, shutdown).await;
     }
 
-    /// Removes what is past its time in a bucket, and what dead processes left.
+    /// Removes what dead processes left in a bucket.
+    pub(crate) async fn recover(&self, bucket: &Arc<Bucket>) {
+        let this = Arc::clone(bucket);
+        if let Err(error) = blocking(move || Ok(this.recover()?)).await {
+            tracing::warn!(bucket = %bucket.name, %error, "what a dead process left could not be removed");
+        }
+    }
+
+    /// Removes what is past its time in a bucket.
     pub(crate) async fn sweep(&self, bucket: &Arc<Bucket>) {
         let (this, upload_retain) = (Arc::clone(bucket), self.limits.upload_retain);
-        let swept = blocking(move || {
-            let now = clock::now();
-            this.recover(now, upload_retain)?;
-            Ok(this.sweep_versions(now)?)
-        });
+        let swept = blocking(move || Ok(this.sweep(clock::now(), upload_retain)?));
         match swept.await {
             Ok(swept) => tracing::debug!(bucket = %bucket.name, swept, "swept old versions"),
             Err(error) => {

@@ -9,20 +9,21 @@
 //! functions are refused once the deadline is over, also in a process that was stopped meanwhile.
 
 mod lease;
+mod scope;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use daybook_domain::execution::{ObjectAccess, TriggerObject};
-use daybook_domain::stored_object::ProducedBy;
 use daybook_domain::{BucketName, ExecutionId, FunctionName, ObjectKey};
 
 use crate::clock;
 use crate::config::OperatorKey;
 use crate::policy::{Access, Policy};
-use lease::{Lease, Term, Valid};
+use lease::Lease;
+pub(crate) use scope::Scope;
 
 /// Objects kept in each list of an [`Activity`]; a function that reads more than this has its
 /// further accesses served, but not listed.
@@ -195,7 +196,7 @@ impl Grants {
         let functions = self.functions();
         let grant = functions.get(access_key)?;
         let scope = grant.scope.as_ref()?;
-        self.lease.valid(scope.term)?;
+        scope.is_valid().then_some(())?;
         Some(Principal {
             who: Arc::clone(&grant.who),
             policy: Arc::clone(&grant.policy),
@@ -250,7 +251,7 @@ impl Principal {
 
     /// The version of this object that reads are pinned to.
     pub(crate) fn pin(&self, bucket: &BucketName, key: &ObjectKey) -> Option<&str> {
-        let trigger = self.scope.as_ref()?.scope.trigger.as_ref()?;
+        let trigger = self.scope.as_ref()?.trigger()?;
         if trigger.bucket != *bucket || trigger.key != *key {
             return None;
         }
@@ -263,109 +264,6 @@ impl Principal {
             scope.note(|seen| seen.refused(message.clone()));
         }
         message
-    }
-}
-
-/// One invocation's open scope.
-#[derive(Debug)]
-pub(crate) struct Scope {
-    scope: InvocationScope,
-    /// Whether writes may still become visible. Readers hold it across that moment.
-    open: RwLock<bool>,
-    lease: Arc<Lease>,
-    term: Term,
-    seen: Mutex<Seen>,
-}
-
-impl Scope {
-    fn new(scope: InvocationScope, lease: Arc<Lease>) -> Self {
-        Self {
-            scope,
-            open: RwLock::new(true),
-            term: lease.term(),
-            lease,
-            seen: Mutex::default(),
-        }
-    }
-
-    pub(crate) fn produced_by(&self) -> ProducedBy {
-        ProducedBy {
-            execution: self.scope.execution,
-            function: self.scope.function.clone(),
-            attempt: self.scope.attempt,
-        }
-    }
-
-    /// Passes the fence: while the pass is held, the scope stays open. Take it directly before
-    /// one rename and hold it for that, never across anything that waits for a disk or a peer.
-    /// `None` when the scope is closed or its deadline is over.
-    pub(crate) fn pass(&self) -> Option<Pass<'_>> {
-        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        // The clock last, as close to the rename as can be.
-        let valid = open.then(|| self.lease.valid(self.term)).flatten()?;
-        Some(Pass {
-            scope: self,
-            _open: open,
-            _valid: valid,
-        })
-    }
-
-    fn note(&self, change: impl FnOnce(&mut Seen)) {
-        change(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    fn close(&self) -> Activity {
-        *self.open.write().unwrap_or_else(PoisonError::into_inner) = false;
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *seen).activity
-    }
-}
-
-/// The scope cannot be closed, nor the deadline moved, while this is held.
-pub(crate) struct Pass<'a> {
-    scope: &'a Scope,
-    _open: RwLockReadGuard<'a, bool>,
-    _valid: Valid<'a>,
-}
-
-impl Pass<'_> {
-    pub(crate) fn note_written(&self, access: ObjectAccess) {
-        self.scope.note(|seen| seen.written(access));
-    }
-}
-
-#[derive(Debug, Default)]
-struct Seen {
-    activity: Activity,
-    read: HashSet<ObjectAccess>,
-}
-
-impl Seen {
-    fn read(&mut self, access: ObjectAccess) {
-        if self.activity.read.len() >= MAX_ACCESSES {
-            self.activity.truncated |= !self.read.contains(&access);
-        } else if self.read.insert(access.clone()) {
-            self.activity.read.push(access);
-        }
-    }
-
-    fn written(&mut self, access: ObjectAccess) {
-        if self.activity.written.len() >= MAX_ACCESSES {
-            self.activity.truncated = true;
-        } else {
-            self.activity.written.push(access);
-        }
-    }
-
-    fn refused(&mut self, message: String) {
-        if self.activity.refused.contains(&message) {
-            return;
-        }
-        if self.activity.refused.len() >= MAX_REFUSALS {
-            self.activity.truncated = true;
-        } else {
-            self.activity.refused.push(message);
-        }
     }
 }
 

@@ -152,7 +152,7 @@ impl Watch<'_> {
             tracing::warn!(bucket = %bucket.name, %error, "the folder is only listed now and then");
         }
         bucket.removals_open.store(true, Ordering::Release);
-        self.gateway.sweep(bucket).await;
+        self.gateway.recover(bucket).await;
         self.list(bucket).await;
     }
 
@@ -161,7 +161,7 @@ impl Watch<'_> {
         match blocking(move || Ok(this.bury_dead()?)).await {
             Ok(true) => {
                 tracing::info!(bucket = %bucket.name, "another process that served the folder has died");
-                self.gateway.sweep(bucket).await;
+                self.gateway.recover(bucket).await;
                 self.list(bucket).await;
             }
             Ok(false) => {}

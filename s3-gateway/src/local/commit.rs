@@ -20,7 +20,7 @@ use super::durable;
 use super::key_path::{digest, hidden_path, plain_path, versions_path};
 use super::receive::Received;
 use super::stamp::{self, Checksums, Headers, Stamp};
-use super::store::{Bucket, Found, blocking};
+use super::store::{Bucket, Found, blocking_with};
 use crate::clock;
 use crate::error::StoreError;
 use crate::grants::Scope;
@@ -76,7 +76,7 @@ impl Bucket {
         }
         let current = match self.find(&key).await? {
             Some(found) => {
-                let (found, stamp) = self.adopted(&key, found).await?;
+                let (found, stamp) = self.adopted(&key, found, &guard).await?;
                 write.conditions.check(Some(&stamp))?;
                 // Before it is overwritten the ledger must know of it, or it never would.
                 self.settle(&found, &stamp, &Channel::Listing).await?;
@@ -88,13 +88,8 @@ impl Bucket {
             }
         };
         let upload = write.upload.clone();
-        let (this, held) = (Arc::clone(&self), Arc::clone(&guard));
-        let (file, stamp) = blocking(move || {
-            // Kept to the end of this, also where nobody waits for it any more.
-            let _held = held;
-            this.install(write, current)
-        })
-        .await?;
+        let this = Arc::clone(&self);
+        let (file, stamp) = blocking_with(&guard, move || this.install(write, current)).await?;
         self.record(&file, &stamp, Channel::Gateway).await?;
         if let Some(id) = upload
             && let Err(error) = self.remove_upload(&id).await
@@ -102,7 +97,6 @@ impl Bucket {
             // The object is there; what is left of the upload goes when it is stale.
             tracing::warn!(bucket = %self.name, %error, "a completed upload could not be removed");
         }
-        drop(guard);
         Ok(stamp)
     }
 
@@ -123,6 +117,7 @@ impl Bucket {
         if write.scope.as_ref().is_some_and(|s| s.pass().is_none()) {
             return Err(StoreError::Fenced);
         }
+        let after = current.as_ref().map_or(0, |(_, old)| old.sequence);
         file.set_modified(clock::now())?;
         let meta = file.metadata()?;
         let stamp = Stamp {
@@ -132,9 +127,7 @@ impl Bucket {
             etag: write.etag,
             size,
             mtime_ns: stamp::mtime_ns(&meta),
-            sequence: self
-                .sequence
-                .next(current.as_ref().map_or(0, |(_, old)| old.sequence))?,
+            sequence: self.sequence.next(after)?,
             event_name: write.event_name.to_owned(),
             place: self.place(&meta),
             found: false,

@@ -137,20 +137,18 @@ impl FolderLock {
         }
     }
 
-    /// The same on a thread that may block, for so long; then `ErrorKind::TimedOut`.
+    /// The same on a thread that may block, for so long; then `None`.
     pub(crate) fn hold_blocking(
         self: &Arc<Self>,
         slot: Slot,
         patience: Duration,
-    ) -> io::Result<Held> {
+    ) -> io::Result<Option<Held>> {
         let begun = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
-            if let Some(held) = self.try_hold(slot)? {
+            let held = self.try_hold(slot)?;
+            if held.is_some() || begun.elapsed() >= patience {
                 return Ok(held);
-            }
-            if begun.elapsed() >= patience {
-                return Err(io::ErrorKind::TimedOut.into());
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);

@@ -83,7 +83,8 @@ impl Bucket {
             let dir = this.private("uploads").join(&id);
             durable::create_dirs(&this.root, &dir)?;
             let bytes = serde_json::to_vec(&upload).map_err(io::Error::other)?;
-            this.temporaries.write_file(&dir.join("upload.json"), &bytes)?;
+            this.temporaries
+                .write_file(&dir.join("upload.json"), &bytes)?;
             Ok(id)
         })
         .await
@@ -231,7 +232,7 @@ impl Bucket {
     }
 
     /// Forgets the uploads to which nothing was added for so long.
-    pub(crate) fn remove_stale_uploads(
+    pub(super) fn remove_stale_uploads(
         &self,
         now: SystemTime,
         upload_retain: Duration,

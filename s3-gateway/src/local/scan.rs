@@ -79,12 +79,18 @@ pub(crate) fn prepare(root: &Path) -> io::Result<()> {
 }
 
 impl Bucket {
-    /// Brings the folder in order after whatever end a process took: removes its temporary files,
-    /// stale uploads and half-kept versions. Leaves alone what a living process is working on.
-    pub(crate) fn recover(&self, now: SystemTime, upload_retain: Duration) -> io::Result<()> {
+    /// Brings the folder in order after whatever end a process took: removes its temporary files
+    /// and half-kept versions. Leaves alone what a living process is working on.
+    pub(crate) fn recover(&self) -> io::Result<()> {
         self.bury_dead()?;
-        self.remove_stale_uploads(now, upload_retain)?;
         self.unlink_unused_links()
+    }
+
+    /// Removes what is past its time: uploads that nobody finishes and kept versions. Returns how
+    /// many versions.
+    pub(crate) fn sweep(&self, now: SystemTime, upload_retain: Duration) -> io::Result<usize> {
+        self.remove_stale_uploads(now, upload_retain)?;
+        self.sweep_versions(now)
     }
 
     /// Removes the temporary files of processes that are no more. Returns whether there was one:
@@ -190,11 +196,11 @@ impl Bucket {
         key: &ObjectKey,
         channel: &Channel,
     ) -> Result<bool, StoreError> {
-        let _guard = self.lock_within(key, PATIENCE).await?;
+        let guard = self.lock_within(key, PATIENCE).await?;
         let Some(found) = self.find(key).await? else {
             return Ok(false);
         };
-        let (found, stamp) = self.adopted(key, found).await?;
+        let (found, stamp) = self.adopted(key, found, &guard).await?;
         self.settle(&found, &stamp, channel).await
     }
 

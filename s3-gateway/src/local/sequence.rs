@@ -21,6 +21,7 @@ use super::file_lock::{FolderLock, Slot};
 use super::key_path::private;
 use super::temporaries::Temporaries;
 use crate::clock;
+use crate::error::StoreError;
 
 /// How far the bound in the file is ahead: a minute, so that it is written once a minute at most.
 const RESERVE: u64 = 60_000_000;
@@ -72,12 +73,13 @@ impl Sequence {
 
     /// The next number: higher than `after` and than every one before. Blocks on the disk once a
     /// minute, and while another process takes its number.
-    pub(crate) fn next(&self, after: u64) -> io::Result<u64> {
+    pub(crate) fn next(&self, after: u64) -> Result<u64, StoreError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(shared) = &self.shared else {
-            return self.next_in_turn(&mut state, after);
+            return Ok(self.next_in_turn(&mut state, after)?);
         };
-        let _turn = shared.lock.hold_blocking(Slot::Order, PATIENCE)?;
+        let turn = shared.lock.hold_blocking(Slot::Order, PATIENCE)?;
+        let _turn = turn.ok_or(StoreError::Busy)?;
         state.last = state.last.max(shared.read()?);
         let next = self.next_in_turn(&mut state, after)?;
         shared.write(next)?;
@@ -85,13 +87,13 @@ impl Sequence {
     }
 
     fn next_in_turn(&self, state: &mut State, after: u64) -> io::Result<u64> {
-        let next = now_us().max(state.last.max(after) + 1);
+        let next = now_us().max(state.last.max(after).saturating_add(1));
         if next >= state.reserved {
             // Another process may have reserved more.
             state.reserved = read_bound(&self.root)?;
         }
         if next >= state.reserved {
-            let reserved = next + RESERVE;
+            let reserved = next.saturating_add(RESERVE);
             let path = bound_path(&self.root);
             self.temporaries
                 .write_file(&path, reserved.to_string().as_bytes())?;

@@ -3,8 +3,8 @@
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use daybook_domain::execution::ObjectAccess;
@@ -115,9 +115,9 @@ impl Bucket {
                 None,
             ) => Ok(Opened { file, stamp }),
             (Some(_), None) => {
-                let _guard = self.lock(key).await?;
+                let guard = self.lock(key).await?;
                 let found = self.find(key).await?.ok_or(StoreError::NoSuchKey)?;
-                let (found, stamp) = self.adopted(key, found).await?;
+                let (found, stamp) = self.adopted(key, found, &guard).await?;
                 Ok(Opened {
                     file: found.file,
                     stamp,
@@ -232,17 +232,17 @@ impl Bucket {
     }
 
     /// The file with a stamp: its own, or one made now for a file from outside.
-    /// The key has to be locked.
     pub(crate) async fn adopted(
         self: &Arc<Self>,
         key: &ObjectKey,
         mut found: Found,
+        guard: &Arc<KeyGuard>,
     ) -> Result<(Found, Stamp), StoreError> {
         if let Some(stamp) = found.stamp.take() {
             return Ok((found, stamp));
         }
         let (this, key) = (Arc::clone(self), key.clone());
-        blocking(move || this.adopt(&key, found)).await
+        blocking_with(guard, move || this.adopt(&key, found)).await
     }
 
     fn adopt(&self, key: &ObjectKey, found: Found) -> Result<(Found, Stamp), StoreError> {
@@ -348,6 +348,21 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(io::Error::other)?
+}
+
+/// The same for what changes a key: it stays locked to the end of the work, also where nobody
+/// waits for that any more.
+pub(super) async fn blocking_with<T: Send + 'static>(
+    guard: &Arc<KeyGuard>,
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let guard = Arc::clone(guard);
+    blocking(move || {
+        let done = work();
+        drop(guard);
+        done
+    })
+    .await
 }
 
 fn md5_of(file: &File) -> io::Result<[u8; 16]> {

@@ -3,8 +3,8 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use std::os::unix::fs::MetadataExt;
@@ -17,7 +17,7 @@ use super::durable;
 use super::file_lock::Digest;
 use super::key_path::{digest, versions_path};
 use super::stamp::{self, Removal, Stamp};
-use super::store::{Bucket, Found, Opened, blocking};
+use super::store::{Bucket, Found, Opened, blocking_with};
 use crate::error::StoreError;
 use crate::grants::Scope;
 
@@ -46,18 +46,14 @@ impl Bucket {
             conditions.check(None)?;
             return Ok(None);
         };
-        let (found, stamp) = self.adopted(&key, found).await?;
+        let (found, stamp) = self.adopted(&key, found, &guard).await?;
         conditions.check(Some(&stamp))?;
         self.settle(&found, &stamp, &Channel::Listing).await?;
-        let (this, held) = (Arc::clone(&self), Arc::clone(&guard));
-        let (found, stamp, removal) = blocking(move || {
-            let _held = held;
-            this.unlink(found, stamp, scope)
-        })
-        .await?;
+        let this = Arc::clone(&self);
+        let unlinked = blocking_with(&guard, move || this.unlink(found, stamp, scope));
+        let (found, stamp, removal) = unlinked.await?;
         self.record_removal(&found.file, &stamp, removal, Channel::Gateway)
             .await?;
-        drop(guard);
         Ok(Some(stamp))
     }
 
@@ -143,7 +139,7 @@ impl Bucket {
 
     /// Removes kept versions that have been superseded for longer than `retain`. Returns how many.
     /// Those of a key that is being written at this moment are left for the next time.
-    pub(crate) fn sweep_versions(&self, now: SystemTime) -> io::Result<usize> {
+    pub(super) fn sweep_versions(&self, now: SystemTime) -> io::Result<usize> {
         let mut swept = 0;
         for folder in durable::entries(&self.private("versions"))? {
             let digest = folder.file_name().to_string_lossy().into_owned();

@@ -39,7 +39,14 @@ impl Operations {
             .unwrap_or_else(|| StreamingBlob::from(Body::empty()));
         let expected = body.remaining_length().exact().map(|n| n as u64);
         let limit = self.gateway.limits.max_put_bytes;
-        let received = receive(&bucket.temporaries, body, announced.hasher(), expected, limit).await?;
+        let received = receive(
+            &bucket.temporaries,
+            body,
+            announced.hasher(),
+            expected,
+            limit,
+        )
+        .await?;
         announced.verify(&received, req.trailing_headers.as_ref())?;
         let stamp = bucket
             .commit(Write {

@@ -11,6 +11,7 @@
 mod client;
 mod grants;
 mod keys;
+mod kills;
 mod listing;
 mod multipart;
 mod objects;

@@ -60,6 +60,13 @@ impl Shared {
         self.folder.path().join("buckets/inbox").join(relative)
     }
 
+    /// How many bodies are being taken in or were left behind.
+    pub fn temporaries(&self) -> usize {
+        let processes = std::fs::read_dir(self.path(".daybook/tmp")).unwrap();
+        let files = processes.flat_map(|entry| std::fs::read_dir(entry.unwrap().path()).unwrap());
+        files.count()
+    }
+
     fn watch(&self) {
         for peer in &self.peers {
             tokio::spawn(Arc::clone(&peer.gateway).watch(peer.shutdown.clone()));
@@ -117,26 +124,30 @@ fn check_history(commands: Vec<ObjectCommand>) {
 async fn writers_of_all_gateways_take_turns_at_a_key() {
     let shared = Shared::new(3).await;
     shared.watch();
-    let tasks = shared.clients().into_iter().enumerate().flat_map(|(n, client)| {
-        (0..3).map(move |task| {
-            let client = client.clone();
-            tokio::spawn(async move {
-                let mut versions = Vec::new();
-                for round in 0..12 {
-                    let key = format!("k{}", (n + task + round) % 3);
-                    if round % 4 == 3 {
-                        client.delete("inbox", &key).await.expect(204);
-                        continue;
+    let tasks = shared
+        .clients()
+        .into_iter()
+        .enumerate()
+        .flat_map(|(n, client)| {
+            (0..3).map(move |task| {
+                let client = client.clone();
+                tokio::spawn(async move {
+                    let mut versions = Vec::new();
+                    for round in 0..12 {
+                        let key = format!("k{}", (n + task + round) % 3);
+                        if round % 4 == 3 {
+                            client.delete("inbox", &key).await.expect(204);
+                            continue;
+                        }
+                        let body = format!("{n}/{task}/{round}");
+                        let put = client.put("inbox", &key, &body).await.expect(200);
+                        let id = put.header("x-amz-version-id").unwrap().to_owned();
+                        versions.push((key, id, body));
                     }
-                    let body = format!("{n}/{task}/{round}");
-                    let put = client.put("inbox", &key, &body).await.expect(200);
-                    let id = put.header("x-amz-version-id").unwrap().to_owned();
-                    versions.push((key, id, body));
-                }
-                versions
+                    versions
+                })
             })
-        })
-    });
+        });
     let tasks: Vec<_> = tasks.collect();
     let mut written = 0;
     for task in tasks {
@@ -168,7 +179,11 @@ async fn of_those_who_create_a_key_one_wins() {
             })
         });
         let puts: Vec<_> = puts.collect();
-        let mut statuses: Vec<u16> = join_all(puts).await.into_iter().map(Result::unwrap).collect();
+        let mut statuses: Vec<u16> = join_all(puts)
+            .await
+            .into_iter()
+            .map(Result::unwrap)
+            .collect();
         statuses.sort_unstable();
         assert_eq!(statuses, [200, 412, 412, 412, 412, 412]);
     }
@@ -213,19 +228,16 @@ async fn one_that_opens_disturbs_no_other() {
     late.write_all(b"la").await.unwrap();
     // Its body has a file once the second half of this is asked for.
     let large = vec![b'x'; 3 << 20];
-    let mut slow = client.begin("PUT", "inbox", "slow", &[], &[], large.len()).await;
+    let mut slow = client
+        .begin("PUT", "inbox", "slow", &[], &[], large.len())
+        .await;
     slow.write_all(&large[..2 << 20]).await.unwrap();
-    let taken_in = |shared: &Shared| {
-        let processes = std::fs::read_dir(shared.path(".daybook/tmp")).unwrap();
-        let files = processes.flat_map(|entry| std::fs::read_dir(entry.unwrap().path()).unwrap());
-        files.count()
-    };
-    while taken_in(&shared) == 0 {
+    while shared.temporaries() == 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let opened = shared.join(limits()).await;
     opened.gateway.rescan().await.unwrap();
-    assert_eq!(taken_in(&shared), 1);
+    assert_eq!(shared.temporaries(), 1);
     late.write_all(b"te").await.unwrap();
     slow.write_all(&large[2 << 20..]).await.unwrap();
     finish(late).await.expect(200);
@@ -294,10 +306,17 @@ async fn an_upload_through_several_gateways_becomes_one_object_or_none() {
     let [a, b, c] = &shared.clients()[..] else {
         panic!("three were opened")
     };
-    let abort = async |id: &str| c.send("DELETE", "inbox", "big", &[("uploadId", id)], &[], b"").await;
+    let abort = async |id: &str| {
+        c.send("DELETE", "inbox", "big", &[("uploadId", id)], &[], b"")
+            .await
+    };
 
     let id = upload(a).await;
-    let parts = [part(a, &id, "1", "1111").await, part(b, &id, "2", "22").await].concat();
+    let parts = [
+        part(a, &id, "1", "1111").await,
+        part(b, &id, "2", "22").await,
+    ]
+    .concat();
     let (first, second) = tokio::join!(complete(a, &id, &parts), complete(b, &id, &parts));
     let mut statuses = [first.status, second.status];
     statuses.sort_unstable();

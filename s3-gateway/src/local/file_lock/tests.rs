@@ -52,7 +52,7 @@ fn what_one_holds_the_other_gets_when_it_is_released() {
     }
     let _held = a.try_hold(Slot::Order).unwrap().unwrap();
     let refused = b.hold_blocking(Slot::Order, Duration::ZERO);
-    assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    assert!(refused.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -87,7 +87,10 @@ fn a_digest_is_read_from_names_of_files() {
     let name = super::super::key_path::digest("k");
     assert!(Digest::of_hex(&name).is_some());
     assert_eq!(Digest::of_hex("0000000000000aa"), Some(Digest(0xaa)));
-    assert_eq!(Digest::of_hex("fffffffffffffff0"), Some(Digest(u64::MAX >> 4)));
+    assert_eq!(
+        Digest::of_hex("fffffffffffffff0"),
+        Some(Digest(u64::MAX >> 4))
+    );
     for other in ["", "lost+found", "00000000000000", "ééééééééééééééé"] {
         assert_eq!(Digest::of_hex(other), None, "{other}");
     }

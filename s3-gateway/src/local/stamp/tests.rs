@@ -156,11 +156,25 @@ fn a_removal_is_pending_until_it_is_recorded_or_taken_back() {
     };
     let pending = || pending_removal(root.path(), &file, &meta, &stamp);
     assert_eq!(pending(), None);
-    write_removal(root.path(), &temporaries(root.path()), &file, &stamp, &removal).unwrap();
+    write_removal(
+        root.path(),
+        &temporaries(root.path()),
+        &file,
+        &stamp,
+        &removal,
+    )
+    .unwrap();
     assert_eq!(pending(), Some(removal.clone()));
     clear_removal(root.path(), &file, &stamp);
     assert_eq!(pending(), None);
-    write_removal(root.path(), &temporaries(root.path()), &file, &stamp, &removal).unwrap();
+    write_removal(
+        root.path(),
+        &temporaries(root.path()),
+        &file,
+        &stamp,
+        &removal,
+    )
+    .unwrap();
     mark_removal_recorded(root.path(), &file, &stamp).unwrap();
     assert_eq!(pending(), None);
 }
