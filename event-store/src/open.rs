@@ -82,10 +82,10 @@ impl LogUrl {
             return sqlite_at(path.strip_prefix("//").unwrap_or(path));
         }
         let (scheme, _) = text.split_once("://").ok_or(LogUrlError::Unknown)?;
-        let is = |known: &&str| scheme.eq_ignore_ascii_case(known);
-        if POSTGRES.iter().any(|known| is(known)) {
+        let one_of = |known: &[&str]| known.iter().any(|known| scheme.eq_ignore_ascii_case(known));
+        if one_of(&POSTGRES) {
             Ok(Self::Postgres(text.to_owned()))
-        } else if EVENTSTOREDB.iter().any(|known| is(known)) {
+        } else if one_of(&EVENTSTOREDB) {
             Ok(Self::EventStoreDb(text.to_owned()))
         } else {
             Err(LogUrlError::Unknown)
