@@ -1,8 +1,8 @@
 //! The program: command line, config, and the wiring of the services.
 //!
-//! `serve` and `demo` run the services in this process; all other commands are clients of a running
-//! server. Answers go to standard output, logs to standard error. Exit codes: 0 fine, 1 failed, 2
-//! usage, 3 checked and found wanting.
+//! `serve` and `demo` run the services in this process; `log` opens the event log itself; all other
+//! commands are clients of a running server. Answers go to standard output, logs to standard error.
+//! Exit codes: 0 fine, 1 failed, 2 usage, 3 checked and found wanting.
 
 #![expect(
     clippy::print_stdout,

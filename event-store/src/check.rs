@@ -2,8 +2,8 @@
 //! every stream, salts, JSON, and whatever the caller and the engine can say of an event.
 //!
 //! It reads from the start up to the head that it found, so it can run beside writers. In memory
-//! are one page and, for each stream, a 128-bit hash of its name with the version that comes next
-//! (about 50 bytes: a log of 20 million events in 4 million streams takes 200 MB).
+//! are one page and, for each stream, a 128-bit hash of its name with the version that comes next:
+//! 30 to 60 bytes, so 4 million streams take about 210 MB.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -125,7 +125,7 @@ struct Check {
     recorded_at: Timestamp,
     unreadable_in_a_row: u64,
     /// The version that comes next, by the hash of the stream's name.
-    next_versions: HashMap<u128, u64>,
+    next_versions: HashMap<[u64; 2], u64>,
     hash: EnvelopeHash,
     report: CheckReport,
 }
@@ -266,11 +266,13 @@ impl Check {
 }
 
 /// Stands for the stream's name: half a SHA-256, so that no two streams share one.
-fn key(stream: &StreamName) -> u128 {
+fn key(stream: &StreamName) -> [u64; 2] {
     let digest: [u8; 32] = Sha256::digest(stream.as_str()).into();
-    let (half, _) = digest.split_at(16);
-    half.iter()
-        .fold(0, |key, byte| key << 8 | u128::from(*byte))
+    let word = |from: usize| {
+        let bytes = digest[from..].iter().take(8);
+        bytes.fold(0, |word, byte| word << 8 | u64::from(*byte))
+    };
+    [word(0), word(8)]
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What each command does: asks a running server and prints the answer.
+//! What each command does: asks a running server and prints the answer. `log` opens the log itself.
 
 pub(crate) mod objects;
 
