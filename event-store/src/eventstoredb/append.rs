@@ -10,7 +10,7 @@ use futures::stream::{FuturesOrdered, StreamExt};
 use uuid::Uuid;
 
 use super::codec::encode_new;
-use super::connection::Connection;
+use super::connection::{Connection, within};
 use super::faults::{Actual, Fault};
 use super::reader::Reader;
 use crate::admission::{Plan, check_limits, plan};
@@ -149,7 +149,10 @@ pub(super) async fn write_events(
     loop {
         let answer = connection.once(|client| {
             let (name, events, call) = (name.as_str(), events.clone(), call.clone());
-            async move { client.append_to_stream(name, &call, events).await }
+            async move {
+                let limit = connection.options().call_timeout;
+                within(limit, client.append_to_stream(name, &call, events)).await
+            }
         });
         let answer = answer.await.map(drop);
         unclear |= matches!(answer, Err(Fault::Unclear(_)));
