@@ -144,8 +144,8 @@ macro_rules! conformance_suite {
             subscribers_see_imported_events,
         );
     };
-    (@cases { push to $cases:ident }, $group:ident: $($case:ident),+ $(,)?) => {
-        $($cases.push($crate::conformance::Case {
+    (@cases { each to $add:ident }, $group:ident: $($case:ident),+ $(,)?) => {
+        $($add($crate::conformance::Case {
             name: concat!(stringify!($group), "::", stringify!($case)),
             run: |harness| Box::pin($crate::conformance::$group::$case(harness)),
         });)+
@@ -177,7 +177,8 @@ pub struct Case {
 /// Every case, in the order in which they are written.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    conformance_suite!(@all { push to cases });
+    let mut add = |case| cases.push(case);
+    conformance_suite!(@all { each to add });
     cases
 }
 

@@ -10,7 +10,7 @@ use futures::stream::{FuturesOrdered, StreamExt};
 use uuid::Uuid;
 
 use super::codec::encode_new;
-use super::connection::Connection;
+use super::connection::{Connection, within};
 use super::faults::{Actual, Fault};
 use super::reader::Reader;
 use crate::admission::{Plan, check_limits, plan};
@@ -61,17 +61,18 @@ pub(super) fn next(answer: Result<(), Fault>, unclear: bool, last: bool) -> Next
     }
 }
 
-/// The answer to an append from what its place in the stream holds. `actual` is the newest version
-/// that is known of the stream.
+/// The answer to an append from what the stream holds where its events, or the last of them, have to
+/// be. `actual` is the newest version that is known of the stream.
 pub(super) fn settle(
     wanted: &Wanted,
+    ids: &[Uuid],
     actual: Option<StreamVersion>,
     found: &[RecordedEvent],
 ) -> Result<Appended, AppendError> {
     let same = found
         .iter()
         .map(|event| event.event_id)
-        .eq(wanted.ids.iter().copied());
+        .eq(ids.iter().copied());
     match found.last() {
         Some(last) if same => Ok(Appended {
             version: last.version,
@@ -149,7 +150,10 @@ pub(super) async fn write_events(
     loop {
         let answer = connection.once(|client| {
             let (name, events, call) = (name.as_str(), events.clone(), call.clone());
-            async move { client.append_to_stream(name, &call, events).await }
+            async move {
+                let limit = connection.options().call_timeout;
+                within(limit, client.append_to_stream(name, &call, events)).await
+            }
         });
         let answer = answer.await.map(drop);
         unclear |= matches!(answer, Err(Fault::Unclear(_)));
@@ -171,32 +175,52 @@ async fn look_up(
     wanted: &Wanted,
     written: Written,
 ) -> Result<Appended, AppendError> {
-    let is_there = written == Written::There;
     let actual = match written {
-        Written::There => None,
+        Written::There => return look_up_last(connection, reader, wanted).await,
         Written::Elsewhere(Actual::Told(actual)) => actual,
-        Written::Elsewhere(Actual::Untold) => newest(connection, reader, &wanted.stream).await?,
+        Written::Elsewhere(Actual::Untold) => newest(connection, reader, &wanted.stream)
+            .await
+            .map_err(unread)?,
     };
-    let first = wanted.expected.next_version();
+    let found = match plan(wanted.expected, actual, wanted.ids.len()) {
+        Plan::CompareIds { first, .. } => {
+            let (from, count) = (Some(first), wanted.ids.len());
+            let direction = Direction::Forward;
+            let read = reader.read_stream(connection, &wanted.stream, from, direction, count);
+            read.await.map_err(unread)?
+        }
+        Plan::Append | Plan::Conflict => Vec::new(),
+    };
+    settle(wanted, &wanted.ids, actual, &found)
+}
+
+/// Reads the last event of an append that the server took. It takes all of them or none, and has
+/// compared the ids of a repeat, so the last one tells for all.
+async fn look_up_last(
+    connection: &Connection,
+    reader: &Reader,
+    wanted: &Wanted,
+) -> Result<Appended, AppendError> {
     let count = wanted.ids.len();
-    let may_repeat = matches!(
-        plan(wanted.expected, actual, count),
-        Plan::CompareIds { .. }
+    let last = StreamVersion(wanted.expected.next_version().0 + count as u64 - 1);
+    let read = reader.read_stream(
+        connection,
+        &wanted.stream,
+        Some(last),
+        Direction::Forward,
+        1,
     );
-    let found = if is_there || may_repeat {
-        let from = Some(first);
-        let read = reader.read_stream(connection, &wanted.stream, from, Direction::Forward, count);
-        read.await.map_err(unread)?
-    } else {
-        Vec::new()
-    };
-    match settle(wanted, actual, &found) {
-        Err(AppendError::Conflict { .. }) if is_there => Err(AppendError::Unknown(format!(
-            "the server took the append, but stream {} does not show its events yet",
+    let found = read.await.map_err(unread)?;
+    let id = wanted
+        .ids
+        .get(count.saturating_sub(1)..)
+        .unwrap_or_default();
+    settle(wanted, id, None, &found).map_err(|_| {
+        AppendError::Unknown(format!(
+            "the server took the append, but stream {} does not show its events",
             wanted.stream
-        ))),
-        answer => answer,
-    }
+        ))
+    })
 }
 
 /// The stream's newest version.
@@ -204,10 +228,9 @@ pub(super) async fn newest(
     connection: &Connection,
     reader: &Reader,
     stream: &StreamName,
-) -> Result<Option<StreamVersion>, AppendError> {
+) -> Result<Option<StreamVersion>, Fault> {
     let read = reader.read_stream(connection, stream, None, Direction::Backward, 1);
-    let newest = read.await.map_err(unread)?;
-    Ok(newest.first().map(|event| event.version))
+    Ok(read.await?.first().map(|event| event.version))
 }
 
 /// The server has answered, but where the events are could not be read.

@@ -19,6 +19,15 @@ use super::options::EventStoreDbOptions;
 /// The wait before a try does not double more often than this.
 const MAX_DOUBLINGS: u32 = 6;
 
+/// Waits for the server for so long and no longer.
+pub(super) async fn within<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let answer = tokio::time::timeout(limit, call).await;
+    answer.unwrap_or(Err(Error::DeadlineExceeded))
+}
+
 pub(super) struct Connection {
     address: Address,
     options: EventStoreDbOptions,
@@ -66,11 +75,9 @@ impl Connection {
         R: Future<Output = Result<T, Error>>,
     {
         let Current { client, generation } = self.current().clone();
-        let answer = tokio::time::timeout(self.options.call_timeout, call(client)).await;
-        let fault = match answer {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => Fault::from(error),
-            Err(_) => Fault::Unclear(format!("no answer in {:?}", self.options.call_timeout)),
+        let fault = match call(client).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => Fault::from(error),
         };
         if fault.wants_new_connection() {
             self.renew(generation);
@@ -107,14 +114,14 @@ impl Connection {
         as_user!(self, call).deadline(self.options.call_timeout)
     }
 
-    /// Options of a read of `$all` with user and deadline.
+    /// Options of a read of `$all` with user.
     pub(super) fn read_all(&self, call: ReadAllOptions) -> ReadAllOptions {
-        as_user!(self, call).deadline(self.options.call_timeout)
+        as_user!(self, call)
     }
 
-    /// Options of a read of a stream with user and deadline.
+    /// Options of a read of a stream with user.
     pub(super) fn read_stream(&self, call: ReadStreamOptions) -> ReadStreamOptions {
-        as_user!(self, call).deadline(self.options.call_timeout)
+        as_user!(self, call)
     }
 
     /// Options of a subscription with user and without an end, and the client for it.

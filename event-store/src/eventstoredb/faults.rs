@@ -20,6 +20,8 @@ pub(super) enum Fault {
     Unclear(String),
     /// What was asked for is wrong in itself.
     Invalid(String),
+    /// What is there cannot be what a ledger put there.
+    Damaged(String),
     /// There is no such stream.
     NotFound,
     /// The server cannot read at the position asked for.
@@ -76,7 +78,7 @@ impl From<Error> for Fault {
                 "the server does not know the call: EventStoreDB 20.6 or later is needed".into(),
             ),
             Error::ResourceNotFound => Fault::NotFound,
-            Error::ResourceDeleted => Fault::Invalid("the stream was deleted on the server".into()),
+            Error::ResourceDeleted => Fault::Damaged("the stream was deleted on the server".into()),
             Error::DeadlineExceeded => Fault::Unclear("it took too long".into()),
             Error::ServerError(status) => server_error(status),
             Error::Grpc { code, message } => grpc(i32::from(code), message),
@@ -88,7 +90,8 @@ impl From<Error> for Fault {
 /// Statuses that the client does not tell apart; it hands over their text.
 fn server_error(status: String) -> Fault {
     let says = |text: &str| status.contains(text);
-    if says("InvalidPosition") || says("ReadAllResult") {
+    // Older servers call it an error like any other.
+    if says("InvalidPosition") || says("ReadAllResult: Error") {
         return Fault::NoSuchPosition;
     }
     let never_began = ["Server Is Not Ready", "Server Is Too Busy", "(Connect)"];
@@ -112,6 +115,8 @@ fn grpc(code: i32, message: String) -> Fault {
         code::INVALID_ARGUMENT | code::OUT_OF_RANGE if message.contains("osition") => {
             Fault::NoSuchPosition
         }
+        // The server has had too much of the connection, for example of calls that were given up.
+        code::RESOURCE_EXHAUSTED if message.starts_with("h2 ") => Fault::Unclear(message),
         code::INVALID_ARGUMENT | code::RESOURCE_EXHAUSTED | code::FAILED_PRECONDITION => {
             Fault::Invalid(message)
         }
@@ -138,7 +143,7 @@ impl Fault {
     /// The same for whoever wanted to read.
     pub(super) fn into_read_error(self) -> ReadError {
         match self {
-            Fault::Invalid(what) => ReadError::Damaged(what),
+            Fault::Damaged(what) => ReadError::Damaged(what),
             other => ReadError::Unavailable(other.text()),
         }
     }
@@ -147,7 +152,7 @@ impl Fault {
     pub(super) fn into_append_error(self) -> AppendError {
         match self {
             Fault::Unclear(what) => AppendError::Unknown(what),
-            Fault::Invalid(what) => AppendError::Invalid(what),
+            Fault::Invalid(what) | Fault::Damaged(what) => AppendError::Invalid(what),
             other => AppendError::Unavailable(other.text()),
         }
     }
@@ -158,7 +163,8 @@ impl Fault {
             | Fault::NotLeader(what)
             | Fault::Refused(what)
             | Fault::Unclear(what)
-            | Fault::Invalid(what) => what,
+            | Fault::Invalid(what)
+            | Fault::Damaged(what) => what,
             Fault::WrongVersion(_) => "the stream is at another version".into(),
             Fault::NotFound => "there is no such stream".into(),
             Fault::NoSuchPosition => "the server cannot read at this position".into(),

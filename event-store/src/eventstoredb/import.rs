@@ -13,8 +13,11 @@ use super::faults::Fault;
 use super::reader::Reader;
 use crate::{AppendError, Direction, Expected, Position, RecordedEvent, StreamName, StreamVersion};
 
-/// The most that the bodies of one run weigh; the server's limit of an append counts more than them.
+/// The most that one run weighs, well below the server's limit of an append.
 const MAX_RUN_BYTES: usize = 512 * 1024;
+
+/// What an event weighs beside its body, generously.
+const METADATA_BYTES: usize = 512;
 
 /// As [`EventLog::import`](crate::EventLog::import).
 pub(super) async fn import(
@@ -42,7 +45,9 @@ async fn missing(
     for event in events {
         let known = match newest_of.get(&event.stream) {
             Some(known) => *known,
-            None => newest(connection, reader, &event.stream).await?,
+            None => newest(connection, reader, &event.stream)
+                .await
+                .map_err(unasked)?,
         };
         let next = Expected::from(known).next_version();
         if event.version > next {
@@ -66,11 +71,16 @@ async fn check_same(
 ) -> Result<(), AppendError> {
     let (from, direction) = (Some(event.version), Direction::Forward);
     let found = reader.read_stream(connection, &event.stream, from, direction, 1);
-    let found = found.await.map_err(Fault::into_append_error)?;
+    let found = found.await.map_err(unasked)?;
     match found.first() {
         Some(there) if there.event_id == event.event_id => Ok(()),
         _ => Err(refused(event, "the stream has another event there")),
     }
+}
+
+/// Nothing was asked to be written yet.
+fn unasked(fault: Fault) -> AppendError {
+    AppendError::Unavailable(fault.into_read_error().to_string())
 }
 
 fn refused(event: &RecordedEvent, why: &str) -> AppendError {
@@ -85,11 +95,12 @@ fn runs(events: Vec<RecordedEvent>) -> Vec<Vec<RecordedEvent>> {
     let mut runs: Vec<Vec<RecordedEvent>> = Vec::new();
     let mut bytes = 0;
     for event in events {
-        bytes += event.data.len();
+        let weight = event.data.len() + METADATA_BYTES;
+        bytes += weight;
         match runs.last_mut() {
             Some(run) if run[0].stream == event.stream && bytes <= MAX_RUN_BYTES => run.push(event),
             _ => {
-                bytes = event.data.len();
+                bytes = weight;
                 runs.push(vec![event]);
             }
         }

@@ -5,11 +5,12 @@
 //! and over.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use eventstore::{Client, Error, ReadAllOptions, ReadStreamOptions, StreamPosition};
 
 use super::codec::{decode, position};
-use super::connection::Connection;
+use super::connection::{Connection, within};
 use super::faults::Fault;
 use super::names::Names;
 use crate::{Direction, Position, RecordedEvent, StreamName, StreamVersion};
@@ -31,10 +32,11 @@ pub(super) struct Reader {
     end: Mutex<End>,
 }
 
-/// A page of `$all` without what belongs to others.
+/// A page of `$all`.
 #[derive(Default)]
 struct Page {
-    ours: Vec<eventstore::RecordedEvent>,
+    /// Those of its events that were wanted.
+    wanted: Vec<eventstore::RecordedEvent>,
     first: Option<Position>,
     last: Option<Position>,
     /// How many events it had.
@@ -76,7 +78,8 @@ impl Reader {
                 Direction::Backward => call.backwards(),
             };
             let call = connection.read_stream(call.max_count(events));
-            let page = connection.reading(|client| stream_page(client, &name, &call));
+            let wait = connection.options().call_timeout;
+            let page = connection.reading(|client| stream_page(client, &name, &call, wait));
             let page = match page.await {
                 Err(Fault::NotFound) => break,
                 page => page?,
@@ -108,7 +111,7 @@ impl Reader {
             let wanted = (limit - events.len()).saturating_add(1);
             let page_events = wanted.clamp(FIRST_PAGE_EVENTS, connection.options().page_events);
             let page = self.page_from(connection, from, page_events).await?;
-            let new = page.ours.into_iter();
+            let new = page.wanted.into_iter();
             events.extend(new.filter(|event| position(event) > from));
             match page.last {
                 Some(last) if last > from => from = last,
@@ -133,7 +136,7 @@ impl Reader {
                 break Position::START;
             };
             let end = *end.get_or_insert(first);
-            if let Some(newest) = page.ours.first() {
+            if let Some(newest) = page.wanted.first() {
                 break position(newest);
             }
             // A server that ends before what was seen was put back to an older state.
@@ -150,28 +153,23 @@ impl Reader {
         Ok(head)
     }
 
-    /// All events that the server keeps beside those of the ledger, but about its streams: what
-    /// may make it delete some of them.
+    /// The streams in which the server keeps settings of ours, which may make it delete events.
     pub(super) async fn stream_settings(
         &self,
         connection: &Connection,
     ) -> Result<Vec<String>, Fault> {
         let metadata = format!("$${}", self.names.prefix());
+        let settings = |stream: &str| stream.starts_with(&metadata);
+        let events = connection.options().page_events;
         let mut found = Vec::new();
         let mut from = Position::START;
         loop {
-            let page_events = connection.options().page_events;
             let call = ReadAllOptions::default().position(start(from)).forwards();
-            let call = connection.read_all(call.max_count(page_events));
-            let events = connection
-                .reading(|client| all_events(client, &call))
-                .await?;
-            let new = events.iter().filter(|event| position(event) > from);
-            found.extend(
-                new.filter(|event| event.stream_id.starts_with(&metadata))
-                    .map(|event| event.stream_id.clone()),
-            );
-            match events.last().map(position) {
+            let page = page_of(connection, call, events, &settings).await?;
+            let new = page.wanted.into_iter();
+            let new = new.filter(|event| position(event) > from);
+            found.extend(new.map(|event| event.stream_id));
+            match page.last {
                 Some(last) if last > from => from = last,
                 _ => return Ok(found),
             }
@@ -203,21 +201,20 @@ impl Reader {
         }
     }
 
+    /// A page with the events of ours.
     async fn page(
         &self,
         connection: &Connection,
         call: ReadAllOptions,
         events: usize,
     ) -> Result<Page, Fault> {
-        let call = connection.read_all(call.max_count(events));
-        connection
-            .reading(|client| all_page(client, &call, &self.names))
-            .await
+        let ours = |stream: &str| self.names.is_ours(stream);
+        page_of(connection, call, events, &ours).await
     }
 
     fn decode(&self, events: Vec<eventstore::RecordedEvent>) -> Result<Vec<RecordedEvent>, Fault> {
         let events = events.into_iter().map(|event| decode(&self.names, event));
-        events.collect::<Result<_, _>>().map_err(Fault::Invalid)
+        events.collect::<Result<_, _>>().map_err(Fault::Damaged)
     }
 
     /// Takes note of an event of ours that was appended here.
@@ -284,42 +281,49 @@ pub(super) fn place(position: Position) -> eventstore::Position {
     }
 }
 
+async fn page_of(
+    connection: &Connection,
+    call: ReadAllOptions,
+    events: usize,
+    wanted: &(impl Fn(&str) -> bool + Sync),
+) -> Result<Page, Fault> {
+    let wait = connection.options().call_timeout;
+    let call = connection.read_all(call.max_count(events));
+    let page = connection.reading(|client| all_page(client, &call, wait, wanted));
+    page.await
+}
+
 async fn stream_page(
     client: Client,
     name: &str,
     call: &ReadStreamOptions,
+    wait: Duration,
 ) -> Result<Vec<eventstore::RecordedEvent>, Error> {
-    let mut stream = client.read_stream(name, call).await?;
+    let mut stream = within(wait, client.read_stream(name, call)).await?;
     let mut events = Vec::new();
-    while let Some(event) = stream.next().await? {
+    while let Some(event) = within(wait, stream.next()).await? {
         events.extend(event.event);
     }
     Ok(events)
 }
 
-async fn all_events(
+/// A page of `$all` with the events of the wanted streams.
+async fn all_page(
     client: Client,
     call: &ReadAllOptions,
-) -> Result<Vec<eventstore::RecordedEvent>, Error> {
-    let mut stream = client.read_all(call).await?;
-    let mut events = Vec::new();
-    while let Some(event) = stream.next().await? {
-        events.extend(event.event);
-    }
-    Ok(events)
-}
-
-async fn all_page(client: Client, call: &ReadAllOptions, names: &Names) -> Result<Page, Error> {
-    let mut stream = client.read_all(call).await?;
+    wait: Duration,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Page, Error> {
+    let mut stream = within(wait, client.read_all(call)).await?;
     let mut page = Page::default();
-    while let Some(event) = stream.next().await? {
+    while let Some(event) = within(wait, stream.next()).await? {
         let Some(event) = event.event else { continue };
         let at = position(&event);
         page.first.get_or_insert(at);
         page.last = Some(at);
         page.count += 1;
-        if names.is_ours(&event.stream_id) {
-            page.ours.push(event);
+        if wanted(&event.stream_id) {
+            page.wanted.push(event);
         }
     }
     Ok(page)

@@ -59,7 +59,7 @@ fn check(ids: &[u128], found: &[(u128, u64)], wanted: Result<(u64, u64), Option<
         .iter()
         .map(|(id, version)| event(*id, *version))
         .collect();
-    let answer = match settle(&append, Some(StreamVersion(9)), &found) {
+    let answer = match settle(&append, &append.ids, Some(StreamVersion(9)), &found) {
         Ok(Appended { version, position }) => Ok((version.0, position.0)),
         Err(AppendError::Conflict { actual, .. }) => Err(actual.map(|actual| actual.0)),
         Err(error) => panic!("{error}"),

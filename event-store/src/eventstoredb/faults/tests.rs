@@ -29,7 +29,7 @@ fn errors_of_the_client() {
     check(Error::AccessDenied, "Refused", "needs to read $all");
     check(Error::UnsupportedFeature, "Refused", "20.6");
     check(Error::ResourceNotFound, "NotFound", "");
-    check(Error::ResourceDeleted, "Invalid", "deleted");
+    check(Error::ResourceDeleted, "Damaged", "deleted");
     check(Error::DeadlineExceeded, "Unclear", "");
     check(Error::InternalClientError, "Unclear", "");
     let wrong = Error::WrongExpectedVersion {
@@ -109,6 +109,16 @@ fn statuses_of_the_server() {
         "",
     );
     check(
+        status(Code::ResourceExhausted, "h2 protocol error: http2 error"),
+        "Unclear",
+        "h2",
+    );
+    check(
+        status(Code::Unknown, "Unexpected ReadAllResult: Expired"),
+        "Unclear",
+        "Expired",
+    );
+    check(
         status(Code::Unknown, "Unexpected ReadAllResult: InvalidPosition"),
         "NoSuchPosition",
         "",
@@ -130,14 +140,13 @@ fn what_callers_are_told() {
         append(Fault::Unclear(text())),
         AppendError::Unknown(_)
     ));
-    assert!(matches!(
-        append(Fault::Invalid(text())),
-        AppendError::Invalid(_)
-    ));
+    for fault in [Fault::Invalid(text()), Fault::Damaged(text())] {
+        assert!(matches!(append(fault), AppendError::Invalid(_)));
+    }
 
     let read = |fault: Fault| fault.into_read_error();
     assert!(matches!(
-        read(Fault::Invalid(text())),
+        read(Fault::Damaged(text())),
         ReadError::Damaged(_)
     ));
     for fault in [
@@ -145,6 +154,7 @@ fn what_callers_are_told() {
         Fault::NotLeader(text()),
         Fault::Refused(text()),
         Fault::Unclear(text()),
+        Fault::Invalid(text()),
         Fault::NoSuchPosition,
     ] {
         assert!(matches!(read(fault), ReadError::Unavailable(_)));

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{MAX_RUN_BYTES, runs};
+use super::{MAX_RUN_BYTES, METADATA_BYTES, runs};
 use crate::{EventMetadata, Position, RecordedEvent, StreamName, StreamVersion};
 
 fn event(stream: &str, bytes: usize) -> RecordedEvent {
@@ -30,7 +30,7 @@ fn neighbours_of_a_stream_go_together() {
     check(&[], &[]);
     check(&[("a", 1)], &[1]);
     check(&[("a", 1), ("a", 1), ("b", 1), ("a", 1)], &[2, 1, 1]);
-    let half = MAX_RUN_BYTES / 2;
+    let half = MAX_RUN_BYTES / 2 - METADATA_BYTES;
     check(&[("a", half), ("a", half), ("a", 1), ("a", half)], &[2, 2]);
     check(&[("a", 3 * half), ("a", 3 * half)], &[1, 1]);
 }
