@@ -68,7 +68,10 @@ impl Readers {
                 decoder.know(id, stream_name(row.try_get(1).map_err(damaged)?));
             }
         }
-        rows.iter().map(|row| decoder.decode(row)).collect()
+        let events = rows.iter().map(|row| decoder.decode(row));
+        let events = events.collect::<Result<Vec<_>, _>>()?;
+        check_contiguous(after, &events)?;
+        Ok(events)
     }
 
     pub(super) async fn read_stream(
@@ -175,6 +178,19 @@ impl Readers {
     pub(super) fn close(&self) {
         self.pool.close();
     }
+}
+
+/// Whoever skips an event never sees it: so nobody may.
+fn check_contiguous(after: Position, events: &[RecordedEvent]) -> Result<(), ReadError> {
+    for (event, wanted) in events.iter().zip(after.0 + 1..) {
+        if event.position.0 != wanted {
+            let found = event.position;
+            return Err(damaged(format!(
+                "position {wanted} is missing, {found} is there"
+            )));
+        }
+    }
+    Ok(())
 }
 
 enum Attempt {

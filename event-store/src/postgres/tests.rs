@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -6,6 +7,13 @@ use super::{PostgresEventLog, PostgresOptions};
 use crate::EventLog;
 use crate::conformance::Harness;
 use crate::testing::postgres::TestDatabase;
+
+mod blobs;
+mod failing;
+mod following;
+mod model;
+mod opening;
+mod pure;
 
 /// The suite, each case in a database of its own.
 struct PostgresHarness {
@@ -18,23 +26,32 @@ impl PostgresHarness {
             database: TestDatabase::create().await,
         }
     }
-
-    async fn connect(&self) -> Arc<dyn EventLog> {
-        let log = PostgresEventLog::connect(&self.database.url(), PostgresOptions::default()).await;
-        log.expect("the log opens")
-    }
 }
 
 #[async_trait]
 impl Harness for PostgresHarness {
     async fn open(&mut self) -> Arc<dyn EventLog> {
-        self.connect().await
+        connect(&self.database.url()).await
     }
 
     async fn reopen(&mut self, log: Arc<dyn EventLog>) -> Option<Arc<dyn EventLog>> {
         log.close().await;
-        Some(self.connect().await)
+        Some(connect(&self.database.url()).await)
     }
 }
 
 crate::conformance_suite!(PostgresHarness::new().await);
+
+/// Impatient about what it must not wait for.
+fn options() -> PostgresOptions {
+    PostgresOptions {
+        poll_interval: Duration::from_millis(50),
+        readers: 3,
+        ..PostgresOptions::default()
+    }
+}
+
+async fn connect(url: &str) -> Arc<PostgresEventLog> {
+    let log = PostgresEventLog::connect(url, options()).await;
+    log.expect("the log opens")
+}
