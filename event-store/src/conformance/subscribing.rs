@@ -126,14 +126,17 @@ pub async fn a_cancelled_wait_loses_nothing(harness: &mut dyn Harness) {
     let writer = tokio::spawn(write_alone(log.clone(), 1, COUNT as u128));
     let mut subscription = log.clone().subscribe(Position::START);
     let mut found = Vec::new();
+    // Patience grows with each wait given up, so that a log far away gets its turn, too.
     let mut yields = 0;
     within(async {
         while found.len() < COUNT {
-            yields = (yields + 1) % 50;
             tokio::select! {
                 biased;
-                batch = subscription.next_batch(3) => found.extend(batch.unwrap()),
-                () = yield_times(yields) => {}
+                batch = subscription.next_batch(3) => {
+                    found.extend(batch.unwrap());
+                    yields = 0;
+                }
+                () = yield_times(yields) => yields = yields * 2 + 1,
             }
         }
     })
