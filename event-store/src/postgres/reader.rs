@@ -182,7 +182,7 @@ impl Readers {
 
 /// Whoever skips an event never sees it: so nobody may.
 fn check_contiguous(after: Position, events: &[RecordedEvent]) -> Result<(), ReadError> {
-    for (event, wanted) in events.iter().zip(after.0 + 1..) {
+    for (event, wanted) in events.iter().zip(after.0.saturating_add(1)..) {
         if event.position.0 != wanted {
             let found = event.position;
             return Err(damaged(format!(
