@@ -35,7 +35,7 @@ pub(super) enum Request {
 /// The work of one call, and where its results go.
 pub(super) struct Job {
     pub(super) work: Work,
-    pub(super) reply: oneshot::Sender<Vec<AppendResult>>,
+    pub(super) reply: oneshot::Sender<Reply>,
     /// Its share of the bytes that may wait.
     pub(super) _waiting: OwnedSemaphorePermit,
 }
@@ -56,6 +56,9 @@ impl Work {
         }
     }
 }
+
+/// The results, and the work that is done, so that its memory is given back where it came from.
+pub(super) type Reply = (Vec<AppendResult>, Work);
 
 pub(super) type AppendResult = Result<Appended, AppendError>;
 
@@ -252,13 +255,13 @@ impl Size {
 // Whoever asked may have gone, then there is nobody to tell.
 fn answer(jobs: Vec<Job>, results: Vec<Vec<AppendResult>>) {
     for (job, results) in jobs.into_iter().zip(results) {
-        let _ = job.reply.send(results);
+        let _ = job.reply.send((results, job.work));
     }
 }
 
 fn fail(jobs: Vec<Job>, error: &AppendError) {
     for job in jobs {
         let results = vec![Err(error.clone()); job.work.results()];
-        let _ = job.reply.send(results);
+        let _ = job.reply.send((results, job.work));
     }
 }
