@@ -20,7 +20,7 @@ mod workload;
 
 use report::Figure;
 
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Where the curve ends if nothing else is said.
 const CURVE_EVENTS: u64 = 1_000_000;

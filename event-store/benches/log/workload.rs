@@ -73,15 +73,18 @@ pub(crate) async fn clients(
     Ok((rate, median(&mut times)))
 }
 
+/// From the beginning to the end, and again until the time is over.
 async fn read_all(log: &Arc<dyn EventLog>) -> Result<f64> {
     let start = Instant::now();
-    let mut after = Position::START;
     let mut done = 0;
-    loop {
-        let page = log.read_all(after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = last.position;
-        done += page.len();
+    while start.elapsed() < EACH {
+        let mut after = Position::START;
+        loop {
+            let page = log.read_all(after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = last.position;
+            done += page.len();
+        }
     }
     Ok(done as f64 / start.elapsed().as_secs_f64())
 }
