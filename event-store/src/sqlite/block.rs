@@ -92,6 +92,7 @@ pub(super) fn extents(block: &[u8]) -> impl Iterator<Item = Result<Range<usize>,
 }
 
 /// The event at an extent of the block.
+#[inline]
 pub(super) fn decode(block: &[u8], extent: Range<usize>) -> Result<BlockEvent, Malformed> {
     let mut cursor = Cursor {
         bytes: block.get(..extent.end).ok_or(Malformed)?,

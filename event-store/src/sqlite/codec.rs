@@ -1,6 +1,7 @@
 //! What is done to an append where it comes from, so that the one writer only has to insert: its
 //! limits are checked and its events encoded.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::block::encode_body;
@@ -14,7 +15,7 @@ pub(super) fn to_sql(number: u64) -> i64 {
 }
 
 /// A stream's name with its hash, which is what the index of streams knows.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct HashedName {
     pub(super) name: StreamName,
     pub(super) hash: i64,
@@ -24,6 +25,12 @@ impl HashedName {
     pub(super) fn new(name: StreamName) -> Self {
         let hash = hash_of(name.as_str());
         Self { name, hash }
+    }
+}
+
+impl Hash for HashedName {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        hasher.write_i64(self.hash);
     }
 }
 

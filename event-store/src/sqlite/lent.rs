@@ -36,10 +36,10 @@ impl Lent {
         after: Position,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
-        let mut events = Vec::new();
         if limit == 0 {
-            return Ok(events);
+            return Ok(Vec::new());
         }
+        let mut events = Vec::with_capacity(limit.min(USUAL_PAGE));
         let (connection, names) = (&self.connection, &mut self.names);
         for_each_after(connection, after, |block| {
             for (position, event) in block.from(after.0.saturating_add(1)) {
@@ -125,6 +125,9 @@ impl Lent {
     }
 }
 
+/// Room is made for so many events of a page at once.
+const USUAL_PAGE: usize = 1024;
+
 /// Names by their numbers.
 #[derive(Default)]
 struct Names {
@@ -144,6 +147,7 @@ const MOST_FETCHED: i64 = 512;
 const TYPE_PLACES: usize = 1024;
 
 impl Names {
+    #[inline]
     fn recorded(
         &mut self,
         connection: &Connection,

@@ -59,7 +59,7 @@ impl SqliteEventLog {
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Arc<Self>, OpenError> {
         schema::check_sqlite(rusqlite::version_number(), rusqlite::version())?;
         let lock = schema::lock(path)?;
-        let mut connection = schema::open_writer(path, options.page_size_bytes)?;
+        let mut connection = schema::open_writer(path, &options)?;
         let database = |source| OpenError::Database {
             path: path.into(),
             source,
@@ -155,6 +155,8 @@ impl EventLog for SqliteEventLog {
     }
 }
 
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tempfile::TempDir;
+use uuid::Uuid;
 
 use super::{SqliteEventLog, SqliteOptions};
 use crate::conformance::fixture::{all, append};
 use crate::memory::MemoryEventLog;
 use crate::{
-    Append, AppendError, Direction, EventLog, Expected, Position, RecordedEvent, StreamName,
-    StreamVersion,
+    Append, AppendError, Direction, EventLog, EventMetadata, Expected, Position, RecordedEvent,
+    StreamName, StreamVersion,
 };
 
 #[derive(Clone, Debug)]
@@ -27,6 +28,11 @@ enum Operation {
         direction: Direction,
         limit: usize,
     },
+    Import {
+        stream: u8,
+        count: u8,
+    },
+    Check,
     Restart,
 }
 
@@ -83,15 +89,22 @@ fn operation() -> impl Strategy<Value = Operation> {
         8 => vec(attempt(), 0..5).prop_map(Operation::Append),
         2 => (0..30u64, 0..8usize).prop_map(|(after, limit)| Operation::ReadAll { after, limit }),
         3 => read_stream,
+        1 => (0..4u8, 0..4u8).prop_map(|(stream, count)| Operation::Import { stream, count }),
+        1 => Just(Operation::Check),
         1 => Just(Operation::Restart),
     ]
 }
 
+/// Steps in all.
+const STEPS: u32 = 10_000;
+/// Steps on one log.
+const STEPS_EACH: u32 = 100;
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(STEPS / STEPS_EACH))]
 
     #[test]
-    fn sqlite_answers_like_memory(operations in vec(operation(), 1..40)) {
+    fn sqlite_answers_like_memory(operations in vec(operation(), STEPS_EACH as usize)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(run(operations));
     }
@@ -126,6 +139,14 @@ async fn run(operations: Vec<Operation>) {
                 let found = sqlite.read_stream(&stream, from, direction, limit).await;
                 assert_same(found.unwrap(), wanted.unwrap());
             }
+            Operation::Import { stream, count } => {
+                let events = next_events(&*memory, stream, count).await;
+                let wanted = memory.import(events.clone()).await.unwrap();
+                assert_eq!(sqlite.import(events).await.unwrap(), wanted);
+            }
+            Operation::Check => {
+                assert_eq!(sqlite.check_storage().await.unwrap(), Vec::<String>::new());
+            }
             Operation::Restart => {
                 drop(sqlite);
                 sqlite = open(&folder);
@@ -134,6 +155,29 @@ async fn run(operations: Vec<Operation>) {
         assert_eq!(sqlite.head().await.unwrap(), memory.head().await.unwrap());
     }
     assert_same(all(&*sqlite).await, all(&*memory).await);
+}
+
+/// Events as another log may have them, that are the next of this one.
+async fn next_events(log: &MemoryEventLog, stream: u8, count: u8) -> Vec<RecordedEvent> {
+    let stream = StreamName::new(format!("s-{stream}"));
+    let last = log.read_stream(&stream, None, Direction::Backward, 1).await;
+    let last = last.unwrap().first().map(|event| event.version);
+    let version = Expected::from(last).next_version().0;
+    let position = log.head().await.unwrap().0 + 1;
+    let events = (0..u64::from(count)).map(|number| RecordedEvent {
+        position: Position(position + number),
+        stream: stream.clone(),
+        version: StreamVersion(version + number),
+        event_id: Uuid::from_u128(u128::from(1_000 + position + number)),
+        event_type: format!("Imported{}", number % 2).into(),
+        schema_version: 2,
+        // Not before anything that either log has taken by its own clock.
+        recorded_at: "2300-01-01T00:00:00Z".parse().unwrap(),
+        data: "{}".into(),
+        metadata: EventMetadata::default(),
+        salt: [9; 16],
+    });
+    events.collect()
 }
 
 /// Small caches, so that what they hold and what they forgot are both met.

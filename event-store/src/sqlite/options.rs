@@ -10,6 +10,8 @@ use crate::{Clock, system_clock};
 pub struct SqliteOptions {
     /// The size of a database page; it counts only when the file is created.
     pub page_size_bytes: u32,
+    /// Pages of the database that the writer keeps in memory, in bytes.
+    pub cache_bytes: u32,
     /// Connections for reading, and so reads at a time.
     pub readers: usize,
     /// Calls that may wait for the writer; more wait for their turn to wait.
@@ -34,7 +36,8 @@ pub struct SqliteOptions {
 impl Default for SqliteOptions {
     fn default() -> Self {
         Self {
-            page_size_bytes: 8 * 1024,
+            page_size_bytes: 4 * 1024,
+            cache_bytes: 16 * 1024 * 1024,
             readers: 4,
             queued_calls: 1024,
             queued_bytes: 32 * 1024 * 1024,
@@ -52,6 +55,7 @@ impl fmt::Debug for SqliteOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqliteOptions")
             .field("page_size_bytes", &self.page_size_bytes)
+            .field("cache_bytes", &self.cache_bytes)
             .field("readers", &self.readers)
             .field("queued_calls", &self.queued_calls)
             .field("queued_bytes", &self.queued_bytes)

@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::SqliteOptions;
 use super::codec::{EncodedAppend, encode};
-use super::writer::{AppendResult, Job, Request, Stopped, Work};
+use super::writer::{AppendResult, Job, Reply, Request, Stopped, Work};
 use crate::{Append, AppendError, Position, RecordedEvent};
 
 /// Hands appends to the writer.
@@ -66,7 +66,7 @@ impl WriterQueue {
         for sent in sent {
             let places = sent.places;
             let of_batch = match sent.reply {
-                Ok(reply) => reply.await.map_err(|_| ended()),
+                Ok(reply) => reply.await.map(|(results, _)| results).map_err(|_| ended()),
                 Err(error) => Err(error),
             };
             match of_batch {
@@ -91,7 +91,7 @@ impl WriterQueue {
     pub(super) async fn import(&self, events: Vec<RecordedEvent>) -> Result<Position, AppendError> {
         let bytes = events.iter().map(|event| event.data.len()).sum();
         let reply = self.enqueue(Work::Import(events), bytes).await?;
-        let mut results = reply.await.map_err(|_| ended())?;
+        let (mut results, _) = reply.await.map_err(|_| ended())?;
         let appended = results.pop().unwrap_or_else(|| Err(ended()))?;
         Ok(appended.position)
     }
@@ -107,7 +107,7 @@ impl WriterQueue {
         &self,
         work: Work,
         bytes: usize,
-    ) -> Result<oneshot::Receiver<Vec<AppendResult>>, AppendError> {
+    ) -> Result<oneshot::Receiver<Reply>, AppendError> {
         let permits = u32::try_from(bytes.min(self.queued_bytes)).unwrap_or(u32::MAX);
         let waiting = self.waiting_bytes.clone().acquire_many_owned(permits);
         let waiting = waiting.await.map_err(|_| self.unavailable())?;
@@ -179,7 +179,7 @@ impl Batch {
 
 struct Sent {
     places: Vec<usize>,
-    reply: Result<oneshot::Receiver<Vec<AppendResult>>, AppendError>,
+    reply: Result<oneshot::Receiver<Reply>, AppendError>,
 }
 
 fn ended() -> AppendError {

@@ -9,6 +9,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use thiserror::Error;
 
+use super::SqliteOptions;
+
 /// Why the log cannot be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
@@ -146,7 +148,7 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
 }
 
 /// Opens the writer's connection and brings the tables up to date.
-pub(super) fn open_writer(path: &Path, page_size_bytes: u32) -> Result<Connection, OpenError> {
+pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {
     let database = |source| OpenError::Database {
         path: path.into(),
         source,
@@ -158,10 +160,10 @@ pub(super) fn open_writer(path: &Path, page_size_bytes: u32) -> Result<Connectio
             | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )
     .map_err(database)?;
-    configure(&connection).map_err(database)?;
+    configure(&connection, options.cache_bytes).map_err(database)?;
     let version = identify(path, &connection)?;
     if version == 0 {
-        create(&mut connection, page_size_bytes).map_err(database)?;
+        create(&mut connection, options.page_size_bytes).map_err(database)?;
     }
     use_wal(&connection).map_err(database)?;
     settle(path, &connection)?;
@@ -201,7 +203,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The write-ahead log is cut back to this after a checkpoint that emptied it.
 const WAL_KEPT_BYTES: i64 = 64 * 1024 * 1024;
 
-fn configure(connection: &Connection) -> rusqlite::Result<()> {
+fn configure(connection: &Connection, cache_bytes: u32) -> rusqlite::Result<()> {
+    // Negative means KiB rather than pages.
+    connection.pragma_update(None, "cache_size", -i64::from(cache_bytes / 1024))?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // Every commit is on disk before it is acknowledged. NORMAL would lose the last ones.
     connection.pragma_update(None, "synchronous", "FULL")?;

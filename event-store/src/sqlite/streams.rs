@@ -13,11 +13,13 @@
 //! index, and what follows is read from `streams` at the start. The index has hashes; whether a
 //! stream found is the one meant, its name tells.
 
-use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
 use std::mem;
 
 use rusqlite::{Connection, Result};
 use sha2::{Digest, Sha256};
+
+use super::names::ByHash;
 
 /// The key of a name in the index. It is storage format.
 pub(super) fn hash_of(name: &str) -> i64 {
@@ -27,11 +29,16 @@ pub(super) fn hash_of(name: &str) -> i64 {
     i64::from_le_bytes(first)
 }
 
-/// Streams that are not in the index, as (hash, number).
+/// Streams that are not in the index, each as its hash and its number.
 #[derive(Default)]
 pub(super) struct Unindexed {
-    young: BTreeSet<(i64, i64)>,
-    old: BTreeSet<(i64, i64)>,
+    /// All of them, to be found; the second and later of one hash are in `twins`.
+    numbers: ByHash<i64, i64>,
+    twins: Vec<(i64, i64)>,
+    /// Those that came since the old ones were sorted.
+    young: Vec<(i64, i64)>,
+    /// Those that are on their way into the index, the next one last.
+    old: Vec<(i64, i64)>,
     /// The greatest number in `old` when it was full.
     old_to: i64,
     /// The greatest number of all.
@@ -45,7 +52,7 @@ pub(super) struct Unindexed {
 const LEAST_MOVED: usize = 64;
 
 impl Unindexed {
-    /// Reads what is not in the index. It grows up to twice the capacity.
+    /// Reads what is not in the index.
     pub(super) fn load(connection: &Connection, capacity: usize) -> Result<Self> {
         let mut unindexed = Self {
             capacity: capacity.max(1),
@@ -64,23 +71,33 @@ impl Unindexed {
         let mut rows = statement.query([self.last_id])?;
         while let Some(row) = rows.next()? {
             let id = row.get(0)?;
-            let name = row.get_ref(1)?;
-            self.add(hash_of(name.as_str().map_err(rusqlite::Error::from)?), id);
+            self.add(hash_of(row.get_ref(1)?.as_str()?), id);
         }
         Ok(())
     }
 
-    /// Forgets those that the index has.
+    /// Forgets those that the index has, which are the first to have come.
     pub(super) fn forget_to(&mut self, id: i64) {
-        if id > self.old_to {
-            self.young.retain(|(_, young)| *young > id);
-            self.old_to = id;
-            self.last_id = self.last_id.max(id);
+        if id <= self.old_to {
+            return;
         }
+        let gone = self.young.partition_point(|(_, young)| *young <= id);
+        let gone: Vec<_> = self.young.drain(..gone).collect();
+        for (hash, id) in gone {
+            self.forget(hash, id);
+        }
+        self.old_to = id;
+        self.last_id = self.last_id.max(id);
     }
 
     pub(super) fn add(&mut self, hash: i64, id: i64) {
-        self.young.insert((hash, id));
+        match self.numbers.entry(hash) {
+            Entry::Vacant(entry) => {
+                entry.insert(id);
+            }
+            Entry::Occupied(_) => self.twins.push((hash, id)),
+        }
+        self.young.push((hash, id));
         self.last_id = id;
         self.owed += 1;
     }
@@ -91,9 +108,10 @@ impl Unindexed {
 
     /// The numbers of the streams with this hash.
     pub(super) fn find(&self, hash: i64) -> impl Iterator<Item = i64> {
-        let all = (hash, i64::MIN)..=(hash, i64::MAX);
-        let (young, old) = (self.young.range(all.clone()), self.old.range(all));
-        young.chain(old).map(|(_, id)| *id)
+        let twins = self.twins.iter();
+        let twins = twins.filter(move |(twin, _)| *twin == hash);
+        let first = self.numbers.get(&hash).copied();
+        first.into_iter().chain(twins.map(|(_, id)| *id))
     }
 
     /// What is to go into the index now, in its order. It is as many as came lately, so that the
@@ -105,6 +123,7 @@ impl Unindexed {
                 return Vec::new();
             }
             self.old = mem::take(&mut self.young);
+            self.old.sort_unstable_by(|a, b| b.cmp(a));
             self.old_to = self.last_id;
         }
         if self.owed < LEAST_MOVED {
@@ -112,9 +131,25 @@ impl Unindexed {
         }
         let count = self.owed * (1 + self.old.len() / self.capacity);
         self.owed = 0;
-        std::iter::from_fn(|| self.old.pop_first())
-            .take(count)
-            .collect()
+        let kept = self.old.len().saturating_sub(count);
+        let due: Vec<_> = self.old.drain(kept..).rev().collect();
+        for (hash, id) in &due {
+            self.forget(*hash, *id);
+        }
+        due
+    }
+
+    fn forget(&mut self, hash: i64, id: i64) {
+        if self.numbers.get(&hash) == Some(&id) {
+            self.numbers.remove(&hash);
+            let twin = self.twins.iter().position(|(twin, _)| *twin == hash);
+            if let Some(twin) = twin {
+                let (hash, id) = self.twins.remove(twin);
+                self.numbers.insert(hash, id);
+            }
+        } else {
+            self.twins.retain(|twin| *twin != (hash, id));
+        }
     }
 
     /// Up to which number all streams are in the index, once the old ones are.

@@ -26,7 +26,9 @@ pub(super) struct Tables {
     heads: RecentMap<HashedName, StreamHead>,
     unindexed: Unindexed,
     unindexed_streams: usize,
-    types: RecentMap<Arc<str>, i64>,
+    types: HashMap<Arc<str>, i64>,
+    /// The one used last: one type often follows itself.
+    last_type: Option<(Arc<str>, i64)>,
     head: Position,
     last_recorded_at_us: i64,
     clock: Clock,
@@ -53,7 +55,8 @@ impl Tables {
             heads: RecentMap::new(options.cached_streams),
             unindexed: Unindexed::default(),
             unindexed_streams: options.unindexed_streams,
-            types: RecentMap::new(CACHED_TYPES),
+            types: HashMap::new(),
+            last_type: None,
             head: Position::START,
             last_recorded_at_us: Timestamp::MIN.as_microsecond(),
             clock: options.clock.clone(),
@@ -68,6 +71,7 @@ impl Tables {
     pub(super) fn reload(&mut self, connection: &Connection) -> Result<()> {
         self.heads.clear();
         self.types.clear();
+        self.last_type = None;
         self.block.clear();
         self.unindexed = Unindexed::load(connection, self.unindexed_streams)?;
         let last = connection
@@ -277,11 +281,20 @@ impl Tables {
     }
 
     fn type_id(&mut self, database: &mut Statements<'_>, name: &Arc<str>) -> Result<i64> {
-        if let Some(id) = self.types.get(name) {
+        if let Some((last, id)) = &self.last_type
+            && last == name
+        {
             return Ok(*id);
         }
-        let id = database.type_id(name)?;
+        let id = match self.types.get(name) {
+            Some(id) => *id,
+            None => database.type_id(name)?,
+        };
+        if self.types.len() >= CACHED_TYPES {
+            self.types.clear();
+        }
         self.types.insert(name.clone(), id);
+        self.last_type = Some((name.clone(), id));
         Ok(id)
     }
 

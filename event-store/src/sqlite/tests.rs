@@ -338,7 +338,7 @@ async fn the_write_ahead_log_is_moved_when_it_is_long() {
             expected = Expected::Exact(given(&*log, "a", expected, id..id + 1).await.version);
         }
         let wal = std::fs::metadata(harness.folder.path().join("events.sqlite-wal")).unwrap();
-        lengths.push(wal.len() / 8192);
+        lengths.push(wal.len() / 4096);
     }
     assert!(lengths[0] < 40, "{lengths:?} pages");
     assert!(lengths[1] >= 100, "{lengths:?} pages");
@@ -348,7 +348,7 @@ async fn the_write_ahead_log_is_moved_when_it_is_long() {
 async fn the_settings_that_keep_the_promise_are_on() {
     let harness = SqliteHarness::new();
     drop(open(&harness.path()));
-    let connection = schema::open_writer(&harness.path(), 4096).unwrap();
+    let connection = schema::open_writer(&harness.path(), &SqliteOptions::default()).unwrap();
     let read = |pragma: &str| -> String {
         connection
             .query_row(
@@ -360,7 +360,7 @@ async fn the_settings_that_keep_the_promise_are_on() {
     };
     assert_eq!(read("journal_mode"), "wal");
     assert_eq!(read("synchronous"), "2");
-    assert_eq!(read("page_size"), "8192");
+    assert_eq!(read("page_size"), "4096");
     assert_eq!(read("application_id"), 0x4461_7962.to_string());
 }
 
