@@ -230,13 +230,14 @@ fn command_config(
     // What a killed process left there is nobody's: this process holds the directory's lock.
     let _ = std::fs::remove_dir_all(&run_dir);
     let host = host_options(&config, run_dir)?;
+    let shared = config.shares_log();
     Ok(CommandServiceConfig {
         gateway: GatewayConfig {
             buckets: config.buckets,
             keys,
             region: config.region,
             limits: config.gateway_limits,
-            shared: config.shares_log(),
+            shared,
         },
         gateway_endpoint: format!("http://{s3}"),
         functions: config.functions,
@@ -247,7 +248,7 @@ fn command_config(
         actor,
         host_name: host_name(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        lease: config.shares_log().then_some(config.worker_lease),
+        lease: shared.then_some(config.worker_lease),
         grace: config.shutdown_grace,
     })
 }

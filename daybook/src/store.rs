@@ -7,8 +7,6 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use daybook_event_store::EventLog;
 use daybook_event_store::blobs::BlobStore;
-use daybook_event_store::open::LogUrl;
-use daybook_event_store::postgres::{PostgresEventLog, PostgresOptions};
 
 use crate::config::{BlobsAt, Config};
 use crate::roles::Roles;
@@ -27,25 +25,14 @@ pub(crate) async fn open(config: &Config, roles: Roles) -> Result<Store> {
     std::fs::create_dir_all(data_dir)
         .with_context(|| format!("data directory {} cannot be made", data_dir.display()))?;
     let locks = lock(data_dir, roles)?;
-    let at = |error| {
-        anyhow::Error::from(error)
-            .context(format!("the event log {} cannot be opened", config.store))
-    };
-    let (log, blobs) = match (&config.store, &config.blobs) {
-        (LogUrl::Postgres(url), BlobsAt::Log) => {
-            let log = PostgresEventLog::connect(url, PostgresOptions::default())
-                .await
-                .with_context(|| format!("the event log {} cannot be opened", config.store))?;
-            let blobs = log.blobs();
-            (log as Arc<dyn EventLog>, blobs)
-        }
-        (_, BlobsAt::Log) => bail!("this event log keeps no blobs; set blobs.url"),
-        (store, BlobsAt::Folder(folder)) => {
-            let log = daybook_event_store::open::open(store)
-                .await
-                .with_context(|| format!("the event log {store} cannot be opened"))?;
-            (log, open_folder(folder)?)
-        }
+    let log = daybook_event_store::open::open(&config.store)
+        .await
+        .with_context(|| format!("the event log {} cannot be opened", config.store))?;
+    let blobs = match &config.blobs {
+        BlobsAt::Folder(folder) => open_folder(folder)?,
+        BlobsAt::Log => log
+            .blob_store()
+            .context("this event log keeps no blobs; set blobs.url")?,
     };
     Ok(Store {
         log,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use thiserror::Error;
 
+use crate::blobs::BlobStore;
 use crate::{NewEvent, Position, RecordedEvent, StreamName, StreamVersion, Subscription};
 
 /// An append-only log of events in streams, with one order over all of them.
@@ -62,6 +63,11 @@ pub trait EventLog: Send + Sync + 'static {
     /// event has to have the one after [`EventLog::head`], and keeps it. It is for copying a whole
     /// ledger into a log that nobody else appends to; returns the new head.
     async fn import(&self, events: Vec<RecordedEvent>) -> Result<Position, AppendError>;
+
+    /// A blob store that the engine keeps beside the log, if it keeps one.
+    fn blob_store(&self) -> Option<BlobStore> {
+        None
+    }
 
     /// Looks for damage that reading the events does not show, such as a dictionary without an
     /// entry, and describes each find. Safe beside readers and writers.

@@ -131,6 +131,10 @@ impl EventLog for PostgresEventLog {
         self.readers.head().await
     }
 
+    fn blob_store(&self) -> Option<BlobStore> {
+        Some(self.blobs())
+    }
+
     fn subscribe(self: Arc<Self>, after: Position) -> Subscription {
         let head = self.watched.clone();
         Subscription::new(self, after, head)

@@ -1,6 +1,6 @@
 //! `daybook log check`: whether every event is there, in order, and can be read.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -15,7 +15,7 @@ use super::named;
 use super::progress::Told;
 use crate::cli::{Format, LogCheckArgs};
 use crate::commands::WANTING;
-use crate::config::Config;
+use crate::config::{BlobsAt, Config};
 use crate::output::{self, Column, text};
 
 /// The config that is taken where none is named.
@@ -33,7 +33,10 @@ pub(super) async fn run(format: Format, args: LogCheckArgs) -> Result<ExitCode> 
     let (url, blobs) = ledger(args)?;
     let log = open_for_reading(&url).await?;
     let decoder = Decoder {
-        blobs: open_blobs(blobs.as_deref())?,
+        blobs: match blobs {
+            BlobsAt::Folder(folder) => open_folder(&folder)?,
+            BlobsAt::Log => log.blob_store(),
+        },
     };
     let options = CheckOptions {
         contiguous: url.is_contiguous(),
@@ -56,7 +59,7 @@ pub(super) async fn run(format: Format, args: LogCheckArgs) -> Result<ExitCode> 
 }
 
 /// The log to check, and where its blobs would be.
-fn ledger(args: LogCheckArgs) -> Result<(LogUrl, Option<PathBuf>)> {
+fn ledger(args: LogCheckArgs) -> Result<(LogUrl, BlobsAt)> {
     let data_dir = args.data_dir.as_deref();
     let path = args.config.as_deref().unwrap_or(Path::new(CONFIG));
     // A data directory or a URL says enough, but a config may keep the blobs elsewhere.
@@ -64,18 +67,22 @@ fn ledger(args: LogCheckArgs) -> Result<(LogUrl, Option<PathBuf>)> {
         args.config.is_some() || (args.url.is_none() && (data_dir.is_none() || path.exists()));
     let config = wanted.then(|| Config::load(path, data_dir)).transpose()?;
     let data_dir = config.as_ref().map(|config| &*config.data_dir).or(data_dir);
-    let url = named(args.url.as_deref().unwrap_or("sqlite"), data_dir)?;
-    let blobs = match (&config, &url) {
-        (Some(config), _) => Some(config.blobs.clone()),
-        (None, LogUrl::Sqlite(file)) => file.parent().map(|folder| folder.join(BLOBS)),
-        (None, _) => data_dir.map(|folder| folder.join(BLOBS)),
+    let url = match (args.url.as_deref(), &config) {
+        (None, Some(config)) => config.store.clone(),
+        (url, _) => named(url.unwrap_or("sqlite"), data_dir)?,
+    };
+    let blobs = match (&config, &url, data_dir) {
+        (Some(config), ..) => config.blobs.clone(),
+        (None, LogUrl::Sqlite(file), _) => BlobsAt::Folder(file.with_file_name(BLOBS)),
+        (None, _, Some(data_dir)) => BlobsAt::Folder(data_dir.join(BLOBS)),
+        (None, _, None) => BlobsAt::Log,
     };
     Ok((url, blobs))
 }
 
 /// The blobs, where there are any: a check makes no folders.
-fn open_blobs(folder: Option<&Path>) -> Result<Option<BlobStore>> {
-    let folder = folder.filter(|folder| folder.is_dir());
+fn open_folder(folder: &Path) -> Result<Option<BlobStore>> {
+    let folder = Some(folder).filter(|folder| folder.is_dir());
     let opened = folder.map(|folder| BlobStore::open(&folder.to_string_lossy()));
     Ok(opened.transpose()?)
 }
