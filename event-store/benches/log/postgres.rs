@@ -82,12 +82,9 @@ pub(crate) async fn measure() -> Result<Rates> {
 }
 
 /// The events a second of tasks that each append again and again, and say how many each time.
-async fn rate<F: Future<Output = Result<usize>> + Send>(
+async fn rate<F: Future<Output = Result<usize>> + Send + 'static>(
     tasks: impl IntoIterator<Item = impl FnMut() -> F + Send + 'static>,
-) -> Result<f64>
-where
-    F: 'static,
-{
+) -> Result<f64> {
     let start = Instant::now();
     let tasks = tasks.into_iter().map(|mut append| {
         tokio::spawn(async move {

@@ -194,9 +194,8 @@ impl Writer {
                 failure.is_final(&compared.pending, &self.options)
             });
             for compared in over {
-                compared
-                    .pending
-                    .answer(Err(AppendError::Unavailable(failure.why.clone())));
+                let error = failure.error_of(&compared.pending);
+                compared.pending.answer(Err(error));
             }
             if rest.is_empty() {
                 return;
@@ -282,6 +281,15 @@ impl Failure {
         self.remedy == Remedy::GiveUp || pending.since.elapsed() >= options.patience
     }
 
+    fn error_of(&self, pending: &Pending) -> AppendError {
+        let why = self.why.clone();
+        if pending.doubtful {
+            AppendError::Unknown(why)
+        } else {
+            AppendError::Unavailable(why)
+        }
+    }
+
     /// Answers those that have waited long enough, and returns those that try again.
     fn answer_impatient(&self, members: Vec<Pending>, options: &PostgresOptions) -> Vec<Pending> {
         tracing::warn!(why = self.why, appends = members.len(), "appends failed");
@@ -292,12 +300,7 @@ impl Failure {
                 rest.push(pending);
                 continue;
             }
-            let why = self.why.clone();
-            let error = if pending.doubtful {
-                AppendError::Unknown(why)
-            } else {
-                AppendError::Unavailable(why)
-            };
+            let error = self.error_of(&pending);
             pending.answer(Err(error));
         }
         rest

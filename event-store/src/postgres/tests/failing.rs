@@ -333,3 +333,49 @@ async fn what_may_be_committed_is_unknown_until_it_is_asked_again() {
     assert_eq!(ids(&there), [2, 3]);
     assert_eq!(there[1].position, found.position);
 }
+
+/// Refuses some inserts, each with one of these codes.
+fn refuse(inserts: u64, codes: &str) -> String {
+    format!(
+        "CREATE SEQUENCE IF NOT EXISTS daybook.asked; \
+         SELECT setval('daybook.asked', 1, false); \
+         CREATE OR REPLACE FUNCTION daybook.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ \
+         DECLARE codes text[] := '{{{codes}}}'; asked bigint := nextval('daybook.asked'); \
+         BEGIN \
+             IF asked <= {inserts} THEN \
+                 RAISE 'refused' USING ERRCODE = codes[1 + asked % cardinality(codes)]; \
+             END IF; \
+             RETURN NULL; \
+         END $$; \
+         CREATE OR REPLACE TRIGGER refuse BEFORE INSERT ON daybook.events \
+             FOR EACH STATEMENT EXECUTE FUNCTION daybook.refuse()"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_that_pass_are_tried_again() {
+    let database = TestDatabase::create().await;
+    let log = connect(&database.url()).await;
+    // Serialization failure, deadlock, lock not available, disk full, read-only.
+    let refusing = refuse(5, "40001,40P01,55P03,53100,25006");
+    database.execute(&refusing).await;
+    given(&*log, "a", Expected::NoStream, 1..3).await;
+    assert_eq!(ids(&all(&*log).await), [1, 2]);
+    let asked = "SELECT last_value FROM daybook.asked";
+    let asked = database.session().await.query_one(asked, &[]).await;
+    assert_eq!(asked.unwrap().get::<_, i64>(0), 6);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_for_good_are_answered() {
+    let database = TestDatabase::create().await;
+    let log = connect(&database.url()).await;
+    database.execute(&refuse(1, "42501")).await;
+    let result = log.append(append("a", Expected::NoStream, 1..2)).await;
+    assert!(
+        matches!(result, Err(AppendError::Unavailable(_))),
+        "{result:?}"
+    );
+    given(&*log, "a", Expected::NoStream, 1..2).await;
+    assert_eq!(ids(&all(&*log).await), [1]);
+}
