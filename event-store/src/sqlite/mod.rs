@@ -6,9 +6,9 @@
 //!                       └────────> events.sqlite (WAL) <── readers ─────┘
 //! ```
 //!
-//! Appends of many callers share a commit (`writer.rs`); reads have connections of their own
-//! (`reader.rs`) and never wait for the writer. A lock file beside the database keeps a second
-//! process out.
+//! Appends of many callers share a commit (`writer.rs`) and lie in it as one block (`block.rs`);
+//! reads have connections of their own (`reader.rs`, `lent.rs`) and never wait for the writer. A
+//! lock file beside the database keeps a second process from writing.
 
 mod block;
 mod blocks;

@@ -140,7 +140,7 @@ async fn run(operations: Vec<Operation>) {
                 assert_same(found.unwrap(), wanted.unwrap());
             }
             Operation::Import { stream, count } => {
-                let events = next_events(&*memory, stream, count).await;
+                let events = next_events(&memory, stream, count).await;
                 let wanted = memory.import(events.clone()).await.unwrap();
                 assert_eq!(sqlite.import(events).await.unwrap(), wanted);
             }
@@ -187,6 +187,7 @@ fn open(folder: &TempDir) -> Arc<SqliteEventLog> {
         unindexed_streams: 1,
         batch_events: 3,
         checkpoint_pages: 10,
+        wal_reserved_bytes: 64 * 1024,
         ..SqliteOptions::default()
     };
     SqliteEventLog::open(&folder.path().join("events.sqlite"), options).unwrap()

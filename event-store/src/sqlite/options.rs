@@ -29,6 +29,9 @@ pub struct SqliteOptions {
     pub unindexed_streams: usize,
     /// The write-ahead log is moved into the database when it has this many pages.
     pub checkpoint_pages: u32,
+    /// Room made for the write-ahead log at the start, so that a sync need not also record that the
+    /// file has grown.
+    pub wal_reserved_bytes: u32,
     /// Where `recorded_at` comes from.
     pub clock: Clock,
 }
@@ -37,7 +40,7 @@ impl Default for SqliteOptions {
     fn default() -> Self {
         Self {
             page_size_bytes: 4 * 1024,
-            cache_bytes: 16 * 1024 * 1024,
+            cache_bytes: 64 * 1024 * 1024,
             readers: 4,
             queued_calls: 1024,
             queued_bytes: 32 * 1024 * 1024,
@@ -46,6 +49,7 @@ impl Default for SqliteOptions {
             cached_streams: 16 * 1024,
             unindexed_streams: 256 * 1024,
             checkpoint_pages: 4096,
+            wal_reserved_bytes: 17 * 1024 * 1024,
             clock: system_clock(),
         }
     }
@@ -64,6 +68,7 @@ impl fmt::Debug for SqliteOptions {
             .field("cached_streams", &self.cached_streams)
             .field("unindexed_streams", &self.unindexed_streams)
             .field("checkpoint_pages", &self.checkpoint_pages)
+            .field("wal_reserved_bytes", &self.wal_reserved_bytes)
             .finish_non_exhaustive()
     }
 }

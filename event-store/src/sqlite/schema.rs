@@ -2,6 +2,7 @@
 //! each connection.
 
 use std::fs::{File, TryLockError};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -166,7 +167,9 @@ pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connec
         create(&mut connection, options.page_size_bytes).map_err(database)?;
     }
     use_wal(&connection).map_err(database)?;
-    settle(path, &connection)?;
+    if settle(path, &connection)? {
+        reserve_wal(path, options.wal_reserved_bytes)?;
+    }
     sync_folder(path)?;
     Ok(connection)
 }
@@ -268,27 +271,42 @@ fn use_wal(connection: &Connection) -> rusqlite::Result<()> {
 /// Brings what was recovered onto the disk. A process that was killed may have written a commit
 /// and not yet synced it: it can be read, so it may be acted upon and acknowledged as a repeat, and
 /// a power failure must not take it back.
-fn settle(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+///
+/// Returns whether the write-ahead log is empty now.
+fn settle(path: &Path, connection: &Connection) -> Result<bool, OpenError> {
     let busy: bool = connection
         .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
         .map_err(|source| OpenError::Database {
             path: path.into(),
             source,
         })?;
-    // A reader in another process may keep the checkpoint from its end, but not from this.
-    if busy { sync_wal(path) } else { Ok(()) }
+    if busy {
+        // A reader in another process keeps the checkpoint from its end, but not from this.
+        with_wal(path, |wal| wal.sync_all())?;
+    }
+    Ok(!busy)
 }
 
-/// Its locks are on other files, so that closing this handle of it drops none.
-fn sync_wal(path: &Path) -> Result<(), OpenError> {
+/// Fills an empty write-ahead log with zeros, which SQLite takes for an empty one.
+fn reserve_wal(path: &Path, bytes: u32) -> Result<(), OpenError> {
+    static CHUNK: [u8; 64 * 1024] = [0; 64 * 1024];
+    with_wal(path, |mut wal| {
+        for _ in 0..bytes as usize / CHUNK.len() {
+            wal.write_all(&CHUNK)?;
+        }
+        wal.sync_all()
+    })
+}
+
+/// SQLite's locks are on other files, so that closing this handle of it drops none.
+fn with_wal(path: &Path, act: impl FnOnce(File) -> std::io::Result<()>) -> Result<(), OpenError> {
     let mut wal = path.as_os_str().to_owned();
     wal.push("-wal");
-    File::open(&wal)
-        .and_then(|file| file.sync_all())
-        .map_err(|source| OpenError::Io {
-            path: wal.into(),
-            source,
-        })
+    let file = File::options().write(true).open(&wal);
+    file.and_then(act).map_err(|source| OpenError::Io {
+        path: wal.into(),
+        source,
+    })
 }
 
 fn sync_folder(path: &Path) -> Result<(), OpenError> {

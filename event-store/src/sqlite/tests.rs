@@ -45,7 +45,15 @@ impl Harness for SqliteHarness {
 crate::conformance_suite!(SqliteHarness::new());
 
 fn open(path: &Path) -> Arc<SqliteEventLog> {
-    SqliteEventLog::open(path, SqliteOptions::default()).unwrap()
+    SqliteEventLog::open(path, options()).unwrap()
+}
+
+/// The length of the write-ahead log tells what is in it.
+fn options() -> SqliteOptions {
+    SqliteOptions {
+        wal_reserved_bytes: 0,
+        ..SqliteOptions::default()
+    }
 }
 
 #[test]
@@ -91,6 +99,38 @@ async fn a_newer_schema_is_refused() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn an_older_schema_is_refused() {
+    let harness = SqliteHarness::new();
+    drop(open(&harness.path()));
+    let connection = Connection::open(harness.path()).unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    drop(connection);
+    let error = SqliteEventLog::open(&harness.path(), options()).err();
+    assert!(
+        matches!(error, Some(OpenError::SchemaTooOld { found: 1, .. })),
+        "{error:?}"
+    );
+}
+
+/// Room that was made and not used does not hide what is in front of it, nor comes back as events.
+#[tokio::test]
+async fn room_for_the_write_ahead_log_is_made_and_used() {
+    let harness = SqliteHarness::new();
+    let log = SqliteEventLog::open(&harness.path(), SqliteOptions::default()).unwrap();
+    let wal = harness.folder.path().join("events.sqlite-wal");
+    let room = std::fs::metadata(&wal).unwrap().len();
+    assert_eq!(room, u64::from(SqliteOptions::default().wal_reserved_bytes));
+    given(&*log, "a", Expected::NoStream, 1..4).await;
+    assert_eq!(std::fs::metadata(&wal).unwrap().len(), room);
+    let killed = harness.folder.path().join("killed.sqlite");
+    std::fs::copy(harness.path(), &killed).unwrap();
+    std::fs::copy(&wal, harness.folder.path().join("killed.sqlite-wal")).unwrap();
+    assert_eq!(all(&*open(&killed)).await, all(&*log).await);
+    log.close().await;
+    assert_eq!(std::fs::metadata(&wal).unwrap().len(), 0);
 }
 
 #[tokio::test]
@@ -330,7 +370,7 @@ async fn the_write_ahead_log_is_moved_when_it_is_long() {
         let harness = SqliteHarness::new();
         let options = SqliteOptions {
             checkpoint_pages,
-            ..SqliteOptions::default()
+            ..options()
         };
         let log = SqliteEventLog::open(&harness.path(), options).unwrap();
         let mut expected = Expected::NoStream;

@@ -12,8 +12,7 @@
 
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-use std::{hint, io, thread};
+use std::{io, thread};
 
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
@@ -66,9 +65,6 @@ pub(super) type AppendResult = Result<Appended, AppendError>;
 /// Why the writer has stopped, once it has.
 pub(super) type Stopped = Arc<OnceLock<String>>;
 
-/// How long the writer looks for more work before it sleeps.
-const LINGER: Duration = Duration::from_micros(30);
-
 /// The writer's side of everything.
 pub(super) struct Writer {
     pub(super) checkpoints: Checkpoints,
@@ -93,7 +89,7 @@ impl Writer {
     }
 
     fn run(&mut self, database: &mut Statements<'_>) {
-        while let Some(Request::Work(first)) = self.next() {
+        while let Some(Request::Work(first)) = self.requests.blocking_recv() {
             let (jobs, closing) = self.gather(first);
             if let Err(why) = self.commit(database, jobs) {
                 return self.stop(why);
@@ -106,19 +102,6 @@ impl Writer {
             }
         }
         self.finish(database);
-    }
-
-    /// Looks for a moment before it sleeps: who was answered often comes again at once, and to
-    /// wake a sleeping thread takes as long as a quarter of a commit.
-    fn next(&mut self) -> Option<Request> {
-        let start = Instant::now();
-        while start.elapsed() < LINGER {
-            if let Ok(request) = self.requests.try_recv() {
-                return Some(request);
-            }
-            hint::spin_loop();
-        }
-        self.requests.blocking_recv()
     }
 
     /// Everything that waits, up to the limits of a batch; and whether it is the last one.

@@ -22,6 +22,7 @@ fn options() -> SqliteOptions {
         unindexed_streams: 40,
         checkpoint_pages: 12,
         readers: 1,
+        wal_reserved_bytes: 64 * 1024,
         ..SqliteOptions::default()
     }
 }

@@ -73,6 +73,7 @@ async fn crash() -> Crashed {
     let path = folder.path().join("events.sqlite");
     let options = SqliteOptions {
         page_size_bytes: 4096,
+        wal_reserved_bytes: 0,
         ..SqliteOptions::default()
     };
     let log = SqliteEventLog::open(&path, options.clone()).unwrap();
@@ -86,7 +87,7 @@ async fn crash() -> Crashed {
     }
     let (database, wal) = files(&path);
     let page = 4096;
-    assert!((wal.len() - WAL_HEADER) % (FRAME_HEADER + page) == 0);
+    assert!((wal.len() - WAL_HEADER).is_multiple_of(FRAME_HEADER + page));
     Crashed {
         database,
         wal,
