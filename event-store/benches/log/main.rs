@@ -12,12 +12,15 @@
 
 mod curve;
 mod memory;
+mod plain_postgres;
 mod plain_sqlite;
+mod postgres;
 mod raw;
 mod report;
 mod sqlite;
 mod workload;
 
+use daybook_event_store::testing::postgres::TestDatabase;
 use report::Figure;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -39,6 +42,9 @@ fn main() -> Result<()> {
             figures.extend(raw::measure(folder.path())?);
             figures.extend(plain_sqlite::measure(folder.path())?);
             figures.extend(runtime.block_on(sqlite::measure(folder.path()))?);
+            let database = runtime.block_on(TestDatabase::create());
+            figures.extend(runtime.block_on(plain_postgres::measure(&database))?);
+            figures.extend(runtime.block_on(postgres::measure(&database))?);
             figures.extend(runtime.block_on(memory::measure())?);
             report::print(&figures);
             Ok(())

@@ -13,16 +13,22 @@ pub(crate) enum Workload {
     Batches64,
     /// One client appends 1,000 events at a time, each to a stream of its own.
     Batches1000,
+    /// Four services share the log, with 16 clients each as above.
+    ServicesClients,
+    /// Four services share the log, with two clients each that append 1,000 events at a time.
+    ServicesBatches,
     /// All events are read.
     ReadAll,
 }
 
 impl Workload {
-    const ALL: [Workload; 5] = [
+    const ALL: [Workload; 7] = [
         Workload::Alone,
         Workload::Clients,
         Workload::Batches64,
         Workload::Batches1000,
+        Workload::ServicesClients,
+        Workload::ServicesBatches,
         Workload::ReadAll,
     ];
 
@@ -32,6 +38,8 @@ impl Workload {
             Workload::Clients => "64 clients, 1 event each",
             Workload::Batches64 => "1 client, 64 events",
             Workload::Batches1000 => "1 client, 1,000 events",
+            Workload::ServicesClients => "4 services × 16 clients",
+            Workload::ServicesBatches => "4 services, 1,000 events",
             Workload::ReadAll => "read all",
         }
     }
@@ -79,7 +87,13 @@ fn line(figure: &Figure, figures: &[Figure]) -> String {
         Workload::Clients => find(Workload::Batches64, PLAIN_SQLITE),
         workload => find(workload, PLAIN_SQLITE),
     };
-    let postgres = find(figure.workload, PLAIN_POSTGRES);
+    // And what services reach together with what clients of the database itself do.
+    let postgres = match figure.workload {
+        Workload::ServicesClients | Workload::ServicesBatches => {
+            find(Workload::Clients, PLAIN_POSTGRES)
+        }
+        workload => find(workload, PLAIN_POSTGRES),
+    };
     let rate_of = |reference: Option<&Figure>| {
         reference.map(|reference| figure.events_per_second / reference.events_per_second)
     };

@@ -17,7 +17,7 @@ pub(crate) const EACH: Duration = Duration::from_secs(3);
 /// The data of one event, about that of a small outcome.
 pub(crate) const EVENT_BYTES: usize = 400;
 /// Events that a reader asks for at a time.
-const PAGE: usize = 1_000;
+pub(crate) const PAGE: usize = 1_000;
 
 /// All workloads on one log.
 pub(crate) async fn measure(log: Arc<dyn EventLog>, engine: &'static str) -> Result<Vec<Figure>> {
