@@ -15,6 +15,7 @@ mod blocks;
 mod check;
 mod checkpoints;
 mod codec;
+mod convert;
 mod lent;
 mod names;
 mod options;
@@ -55,10 +56,11 @@ pub struct SqliteEventLog {
 
 impl SqliteEventLog {
     /// Opens the log, and makes it if the file does not exist (its folder must). It blocks for a
-    /// moment; the file is this handle's alone until it is closed or dropped.
+    /// moment, and longer where a log of an older layout has to be converted; the file is this handle's alone until it is closed or dropped.
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Arc<Self>, OpenError> {
         schema::check_sqlite(rusqlite::version_number(), rusqlite::version())?;
         let lock = schema::lock(path)?;
+        convert::if_old(path, &options)?;
         let mut connection = schema::open_writer(path, &options)?;
         let database = |source| OpenError::Database {
             path: path.into(),

@@ -43,8 +43,9 @@ pub enum OpenError {
         /// The database file.
         path: PathBuf,
     },
-    /// A release from before the first one has written it, and nothing reads it any more.
-    #[error("{} has schema version {found}, this program knows only {SCHEMA_VERSION}", path.display())]
+    /// It has an older layout, which is not read as it is. Open it for writing once, as a server
+    /// does: that converts it.
+    #[error("{} has the older layout {found}, not {SCHEMA_VERSION}; a server's start converts it", path.display())]
     SchemaTooOld {
         /// The database file.
         path: PathBuf,
@@ -76,7 +77,7 @@ pub enum OpenError {
 }
 
 /// Says in the file's header whose file it is: "Dayb".
-const APPLICATION_ID: i64 = 0x4461_7962;
+pub(super) const APPLICATION_ID: i64 = 0x4461_7962;
 /// The version of the tables below.
 pub(super) const SCHEMA_VERSION: i64 = 2;
 /// Earlier releases can lose committed data when two connections reset the write-ahead log.
@@ -309,7 +310,7 @@ fn with_wal(path: &Path, act: impl FnOnce(File) -> std::io::Result<()>) -> Resul
     })
 }
 
-fn sync_folder(path: &Path) -> Result<(), OpenError> {
+pub(super) fn sync_folder(path: &Path) -> Result<(), OpenError> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
