@@ -1,14 +1,20 @@
 //! The processes share the work, and the roles can be apart.
 
 use daybook_event_store::testing::postgres::TestDatabase;
+use daybook_s3_gateway::client::S3Client;
+use futures::StreamExt;
 use futures::future::join_all;
+use futures::stream;
 
 use super::{WORKER, claims, quiet_log, told_claims, uppercase};
 use crate::support::checks::{check_executions, check_log, complaints_of};
-use crate::support::eventually;
+use crate::support::seeds::number;
+use crate::support::{Server, eventually};
 
 const WORKERS: usize = 4;
-const OBJECTS: usize = 200;
+const PUTS_AT_A_TIME: usize = 64;
+/// A longer run: `DAYBOOK_TEST_SHARED_OBJECTS=5000`.
+const OBJECTS: u64 = 200;
 
 /// Objects are put at each of them in turn; each of them runs some, whoever took them in.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -22,40 +28,89 @@ async fn four_workers_share_what_comes_in_at_any_of_them() {
     let query = ledger.start_as("query", "query").await;
     all_joined(&query).await;
 
-    let clients: Vec<_> = workers.iter().map(|worker| worker.client()).collect();
-    let puts = (0..OBJECTS).map(|number| {
-        let s3 = clients[number % WORKERS].clone();
-        async move {
-            let (key, body) = (format!("object-{number}.txt"), format!("text {number}"));
-            s3.put("inbox", &key, body.into()).await.unwrap();
-        }
-    });
-    join_all(puts).await;
-    let log = quiet_log(&query, OBJECTS).await;
+    let objects = usize::try_from(number("DAYBOOK_TEST_SHARED_OBJECTS", OBJECTS)).unwrap();
+    let clients: Vec<_> = workers.iter().map(Server::client).collect();
+    put(&clients, "object", objects).await;
+    let log = quiet_log(&query, objects).await;
     check_log(&log);
-    assert_eq!(check_executions(&log).len(), OBJECTS);
+    assert_eq!(check_executions(&log).len(), objects);
 
     let shares = claims(&log);
     println!("{shares:?}");
     assert_eq!(shares.len(), WORKERS, "each of them has its share");
-    let (mut won, mut lost) = (0, 0);
+    let mut sum = Claims::default();
     for worker in workers {
-        assert_eq!(complaints_of(&worker), Vec::<String>::new());
-        let (status, said) = worker.stop().await;
-        assert!(status.success(), "{status}");
-        let (its_won, its_lost) = told_claims(&said);
-        won += its_won;
-        lost += its_lost;
+        sum.add(worker).await;
     }
-    println!("{won} claims won, {lost} lost");
-    assert_eq!(won, OBJECTS as u64);
-    assert!(
-        lost * 20 < won,
-        "owners do not collide: {lost} of {won} lost"
-    );
+    println!("{sum:?}");
+    assert_eq!(sum.won, objects as u64);
+    assert!(sum.lost * 20 < sum.won, "owners do not collide: {sum:?}");
 }
 
-async fn all_joined(query: &crate::support::Server) {
+/// Owners change with each that comes or goes; what is lost are claims, and nothing else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_may_come_and_go_meanwhile() {
+    let database = TestDatabase::create().await;
+    let ledger = uppercase(&database);
+    let rounds = usize::try_from(number("DAYBOOK_TEST_SHARED_ROUNDS", 3)).unwrap();
+    let each = usize::try_from(number("DAYBOOK_TEST_SHARED_OBJECTS", OBJECTS)).unwrap() / 2;
+    let staying = ledger.start_as("staying", WORKER).await;
+    let query = ledger.start_as("query", "query").await;
+    let mut guest = ledger.start_as("guest-0", WORKER).await;
+    let mut sum = Claims::default();
+    for round in 1..=rounds {
+        let clients = [staying.client()];
+        let (name, prefix) = (format!("guest-{round}"), format!("round-{round}"));
+        let coming = async {
+            let next = ledger.start_as(&name, WORKER).await;
+            sum.add(std::mem::replace(&mut guest, next)).await;
+        };
+        tokio::join!(put(&clients, &prefix, each), coming);
+    }
+    let log = quiet_log(&query, rounds * each).await;
+    check_log(&log);
+    assert_eq!(check_executions(&log).len(), rounds * each);
+    sum.add(guest).await;
+    sum.add(staying).await;
+    println!("{sum:?}");
+    assert!(sum.won >= (rounds * each) as u64, "{sum:?}");
+}
+
+/// How the claims of several processes went.
+#[derive(Debug, Default)]
+struct Claims {
+    won: u64,
+    lost: u64,
+}
+
+impl Claims {
+    /// Stops a worker in order, and adds what it says.
+    async fn add(&mut self, worker: Server) {
+        assert_eq!(complaints_of(&worker), Vec::<String>::new());
+        let (status, said) = worker.stop().await;
+        assert!(status.success(), "{status}\n{said}");
+        let (won, lost) = told_claims(&said);
+        self.won += won;
+        self.lost += lost;
+    }
+}
+
+/// Puts objects at the gateways in turn, some at a time.
+async fn put(gateways: &[S3Client], prefix: &str, objects: usize) {
+    let puts = (0..objects).map(|number| {
+        let s3 = gateways[number % gateways.len()].clone();
+        async move {
+            let (key, body) = (format!("{prefix}-{number}.txt"), format!("text {number}"));
+            s3.put("inbox", &key, body.into()).await.unwrap();
+        }
+    });
+    stream::iter(puts)
+        .buffer_unordered(PUTS_AT_A_TIME)
+        .collect::<()>()
+        .await;
+}
+
+async fn all_joined(query: &Server) {
     eventually("all workers have joined", || async {
         let joined = query.events(&["WorkerJoined"]).await.len();
         (joined >= WORKERS).then_some(())
