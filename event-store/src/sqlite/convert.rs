@@ -55,7 +55,10 @@ pub(super) fn if_old(path: &Path, options: &SqliteOptions) -> Result<(), OpenErr
     let events = copy(&mut old, &new, options).map_err(|failed| match failed {
         Failed::Open(error) => error,
         Failed::Database(source) => database(source),
-        Failed::Event(why) => database(rusqlite::Error::ModuleError(why)),
+        Failed::Event(why) => OpenError::NotConvertible {
+            path: path.into(),
+            why,
+        },
     })?;
     // Nothing may be left in the old log's write-ahead log, which the new one would take for its own.
     old.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))

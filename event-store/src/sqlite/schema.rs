@@ -52,6 +52,14 @@ pub enum OpenError {
         /// The version found in the file.
         found: i64,
     },
+    /// A log of an older layout is not what it should be, and was left as it is. Have it looked at.
+    #[error("{} cannot be converted to today's layout: {why}", path.display())]
+    NotConvertible {
+        /// The database file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The file is a SQLite database of something else. Check the path.
     #[error("{} is not an event log", path.display())]
     NotAnEventLog {

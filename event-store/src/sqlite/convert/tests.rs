@@ -121,7 +121,7 @@ async fn a_damaged_one_is_left_as_it_is() {
     old_log(&path, &events);
     let error = SqliteEventLog::open(&path, SqliteOptions::default()).err();
     assert!(
-        matches!(&error, Some(OpenError::Database { .. })),
+        matches!(&error, Some(OpenError::NotConvertible { .. })),
         "{error:?}"
     );
     let old = Connection::open(&path).unwrap();
