@@ -30,7 +30,7 @@ pub(crate) enum LifeError {
     #[error(transparent)]
     Stop(#[from] Stop),
     /// The ledger refuses it.
-    #[error("this process could not join anew as a worker")]
+    #[error("this process could not join as a worker")]
     Join(#[source] CommandError<WorkerError>),
 }
 
@@ -49,14 +49,13 @@ pub(crate) struct Lives {
     pub version: String,
     /// The functions that run here, each with the SHA-256 of its package.
     pub functions: BTreeMap<FunctionName, String>,
-    /// The life that was begun by joining.
-    pub current: Option<(WorkerId, Lease)>,
+    /// Keeps the id of the newest life, so that the next start can say that it is over.
+    pub last_words: PathBuf,
 }
 
 impl Lives {
-    /// Begins a life.
-    pub(crate) async fn join(&mut self) -> Result<WorkerId, CommandError<WorkerError>> {
-        let worker = WorkerId(clock::random_id());
+    /// Begins a life under this id.
+    async fn join(&self, worker: WorkerId) -> Result<Lease, CommandError<WorkerError>> {
         let join = WorkerCommand::Join {
             worker,
             host: self.host_name.clone(),
@@ -70,39 +69,43 @@ impl Lives {
         let sent = Instant::now();
         self.command(worker, worker, join).await?;
         tracing::info!(%worker, "joined as a worker");
-        let lease = Lease::begin(self.lease, sent, self.fence.clone());
-        self.current = Some((worker, lease));
-        Ok(worker)
+        Ok(Lease::begin(self.lease, sent, self.fence.clone()))
     }
 
-    /// Where the log has one process at a time, whoever had joined and not left is gone.
-    pub(crate) async fn declare_gone(
+    /// Says that those are gone who cannot be there any more: all before this one where the log has
+    /// one process at a time, and those without a lease where it is shared. The life before this
+    /// one had this data directory.
+    async fn declare_gone(
         &self,
         worklist: &Worklist,
         successor: WorkerId,
     ) -> Result<(), CommandError<WorkerError>> {
-        for gone in worklist.workers.keys() {
+        let before = tokio::fs::read_to_string(&self.last_words).await;
+        let before: Option<WorkerId> = before.ok().and_then(|id| id.trim().parse().ok());
+        let gone = worklist.workers.iter().filter(|(worker, live)| {
+            self.lease.is_none() || live.lease_ms.is_none() || before == Some(**worker)
+        });
+        for (gone, _) in gone {
             let why = "its process ended without a word".to_owned();
             let leave = WorkerCommand::Leave { worker: *gone, why };
             self.command(*gone, successor, leave).await?;
+        }
+        // Written before joining; without it the others find out by its lease.
+        if let Err(error) = tokio::fs::write(&self.last_words, successor.to_string()).await {
+            tracing::warn!(%error, "the id of this worker could not be kept");
         }
         Ok(())
     }
 
     /// Works life after life until the shutdown, and leaves.
     pub(crate) async fn run(
-        mut self,
+        self,
         mut worklist: Worklist,
         shutdown: CancellationToken,
     ) -> Result<(), LifeError> {
         loop {
-            let (worker, lease) = match self.current.take() {
-                Some(life) => life,
-                None => {
-                    self.rejoin(&shutdown).await?;
-                    continue;
-                }
-            };
+            let worker = WorkerId(clock::random_id());
+            let lease = self.begin(&worklist, worker, &shutdown).await?;
             let conductor = Conductor::new(ConductorConfig {
                 ledger: self.ledger.clone(),
                 host: self.host.clone(),
@@ -114,24 +117,38 @@ impl Lives {
                 checkpoint: self.checkpoint.clone(),
                 worklist,
             });
-            match conductor.run(shutdown.clone()).await? {
-                Ended::ByLapse(left) => worklist = *left,
-                Ended::ByShutdown => {
-                    self.leave(worker).await;
+            match conductor.run(shutdown.clone()).await {
+                Ok(Ended::ByLapse(left)) => worklist = *left,
+                Ok(Ended::ByShutdown) => {
+                    self.leave(worker, "stopped").await;
                     return Ok(());
+                }
+                Err(stop) => {
+                    self.leave(worker, "it cannot go on").await;
+                    return Err(stop.into());
                 }
             }
         }
     }
 
-    async fn rejoin(&mut self, shutdown: &CancellationToken) -> Result<(), LifeError> {
+    /// Joins, and tries again under the same id while the ledger cannot take it.
+    async fn begin(
+        &self,
+        worklist: &Worklist,
+        worker: WorkerId,
+        shutdown: &CancellationToken,
+    ) -> Result<Lease, LifeError> {
         loop {
-            match self.join().await {
-                Ok(_) => return Ok(()),
+            let begun = match self.declare_gone(worklist, worker).await {
+                Ok(()) => self.join(worker).await,
+                Err(error) => Err(error),
+            };
+            match begun {
+                Ok(lease) => return Ok(lease),
                 Err(error @ (CommandError::Unavailable(_) | CommandError::Contended(_)))
                     if !shutdown.is_cancelled() =>
                 {
-                    tracing::warn!(%error, "could not join anew; trying again");
+                    tracing::warn!(%error, "could not join as a worker; trying again");
                     tokio::time::sleep(JOIN_PAUSE).await;
                 }
                 Err(error) => return Err(LifeError::Join(error)),
@@ -139,8 +156,8 @@ impl Lives {
         }
     }
 
-    async fn leave(&self, worker: WorkerId) {
-        let why = "stopped".to_owned();
+    async fn leave(&self, worker: WorkerId, why: &str) {
+        let why = why.to_owned();
         let leave = WorkerCommand::Leave { worker, why };
         if let Err(error) = self.command(worker, worker, leave).await {
             tracing::warn!(%error, "leaving could not be recorded");

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use axum::Router;
 use daybook_domain::FunctionName;
-use daybook_domain::worker::WorkerError;
 use daybook_event_store::blobs::BlobStore;
 use daybook_event_store::{EventLog, ReadError};
 use daybook_functions::{FunctionHost, FunctionSpec, HostOptions};
@@ -16,7 +15,7 @@ use thiserror::Error;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::{CommandError, Ledger};
+use crate::commands::Ledger;
 use crate::conductor::Claims;
 use crate::gateway::{GatewayStorage, RecordedObjects, Stories};
 use crate::http;
@@ -74,9 +73,6 @@ pub enum StartError {
     /// The log holds what this version cannot read. Use a newer version.
     #[error("the event log cannot be followed")]
     Fold(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The ledger did not take this process as a worker.
-    #[error("this process could not join as a worker")]
-    Join(#[source] CommandError<WorkerError>),
 }
 
 /// A running command service.
@@ -97,8 +93,8 @@ enum Work {
 }
 
 impl CommandService {
-    /// Catches up with the log, makes the config known and joins as a worker. Nothing runs before
-    /// [`CommandService::begin`]. Writes that had not been acknowledged are made good by the
+    /// Catches up with the log and makes the config known. It joins as a worker with
+    /// [`CommandService::begin`], and nothing runs before. Writes that had not been acknowledged are made good by the
     /// gateway's own scan, see [`Gateway::rescan`].
     pub async fn start(
         log: Arc<dyn EventLog>,
@@ -131,7 +127,8 @@ impl CommandService {
         )
         .await?;
         let (claims, grants) = (Arc::<Claims>::default(), gateway.grants());
-        let mut lives = Lives {
+        let last_words = config.worklist_path.with_file_name("worker");
+        let lives = Lives {
             ledger: ledger.clone(),
             host: host.clone(),
             claims: claims.clone(),
@@ -143,15 +140,8 @@ impl CommandService {
             host_name: config.host_name,
             version: config.version,
             functions,
-            current: None,
+            last_words,
         };
-        let worker = lives.join().await.map_err(StartError::Join)?;
-        if config.lease.is_none() {
-            lives
-                .declare_gone(&worklist, worker)
-                .await
-                .map_err(StartError::Join)?;
-        }
         // What was just made known counts for the first thing that runs.
         fold_up_to_head(&ledger, &mut worklist).await?;
         Ok(Self {

@@ -63,7 +63,7 @@ async fn a_server_that_cannot_be_meant_is_a_mistake_of_usage() {
     let loopback = "127.0.0.1:0";
     for (listen, s3_listen, roles, part) in [
         (loopback, loopback, "nonsense", "role \"nonsense\""),
-        (loopback, loopback, "query", "all roles in one process"),
+        (loopback, loopback, "query", "on SQLite has one process"),
         ("0.0.0.0:0", loopback, "", "outside loopback"),
         (loopback, "[::]:0", "", "outside loopback"),
     ] {

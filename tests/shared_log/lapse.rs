@@ -6,7 +6,7 @@ use daybook_event_store::testing::postgres::TestDatabase;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::{WORKER, store};
+use super::{WORKER, store, uppercase};
 use crate::support::checks::{check_log, of_type};
 use crate::support::{Ledger, Server, eventually};
 
@@ -23,10 +23,7 @@ async fn an_owner_that_was_stopped_past_its_lease_records_nothing() {
         ledger.start_as("b", WORKER).await,
     ];
     let query = ledger.start_as("query", "query").await;
-    eventually("both have joined", || async {
-        (query.events(&["WorkerJoined"]).await.len() == 2).then_some(())
-    })
-    .await;
+    both_joined(&query).await;
 
     workers[0]
         .client()
@@ -69,6 +66,50 @@ async fn an_owner_that_was_stopped_past_its_lease_records_nothing() {
     let left: Vec<_> = of_type(&log, "WorkerLeft").collect();
     assert_eq!(left.len(), 1, "{left:?}");
     assert_eq!(left[0]["data"]["worker"], *first);
+}
+
+/// It had nothing to do when it was stopped, and gets something meanwhile: the other one does that,
+/// and when it goes on it learns that it was taken for gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_one_that_was_stopped_comes_back() {
+    let database = TestDatabase::create().await;
+    let ledger = uppercase(&database);
+    let stopped = ledger.start_as("a", WORKER).await;
+    let other = ledger.start_as("b", WORKER).await;
+    let query = ledger.start_as("query", "query").await;
+    both_joined(&query).await;
+
+    stopped.signal(Signal::STOP);
+    for number in 0..20 {
+        let key = format!("object-{number}.txt");
+        other.client().put("inbox", &key, "x".into()).await.unwrap();
+    }
+    for number in 0..20 {
+        let object = query
+            .settled("inbox", &format!("object-{number}.txt"))
+            .await;
+        assert_eq!(object["status"], "SUCCEEDED");
+    }
+    stopped.signal(Signal::CONT);
+    eventually("it begins another life", || async {
+        (stopped.workers().len() == 2).then_some(())
+    })
+    .await;
+    drop(other);
+    stopped
+        .client()
+        .put("inbox", "after.txt", "x".into())
+        .await
+        .unwrap();
+    let object = query.settled("inbox", "after.txt").await;
+    assert_eq!(object["status"], "SUCCEEDED");
+}
+
+async fn both_joined(query: &Server) {
+    eventually("both have joined", || async {
+        (query.events(&["WorkerJoined"]).await.len() == 2).then_some(())
+    })
+    .await;
 }
 
 /// The workers that claimed, in order, once there are so many claims.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use daybook_domain::asl::{Machine, State};
 use daybook_domain::execution::{
-    Cause, Claim, CodeRevision, Execution, ExecutionCommand, ExecutionError, ExecutionEvent, Phase,
-    StartExecution, TaskOutcome, stream_of,
+    AttemptReport, Cause, Claim, CodeRevision, Execution, ExecutionCommand, ExecutionError,
+    ExecutionEvent, Phase, StartExecution, TaskOutcome, stream_of,
 };
 use daybook_domain::pipeline::Revision;
 use daybook_domain::worker::{self, Worker, WorkerCommand};
@@ -132,12 +132,9 @@ impl Start {
         code: Option<CodeRevision>,
     ) -> Result<Executed<Execution>, CommandError<ExecutionError>> {
         let worker = tools.worker;
-        // With a claim it is a command of this worker: the same ids from another one would look
-        // like a repetition, and both would hold the claim.
-        let command = match &code {
-            Some(_) => command_id(self.id, &format!("start:{worker}")),
-            None => command_id(self.id, "start"),
-        };
+        // A command of this worker: the same ids from another one would look like a repetition of
+        // what may have another revision, or both would hold the claim.
+        let command = command_id(self.id, &format!("start:{worker}"));
         let owed = &self.owed;
         let start = StartExecution {
             execution: self.id,
@@ -190,6 +187,14 @@ impl Attempt {
         tools.done(self.id, None, counted).await;
     }
 
+    /// Gives up an attempt that this worker has claimed without knowing it: the answer to the claim
+    /// was lost, or its task broke. It is due again at once.
+    pub(super) async fn disown(self, tools: Tools, attempt: u32) {
+        let why = "its worker did not learn that it had claimed it";
+        let position = self.record(&tools, attempt, interrupted(why)).await;
+        tools.done(self.id, position, false).await;
+    }
+
     /// Runs the function, if the claim got the attempt, and records the outcome.
     async fn perform(self, tools: Tools, slot: Slot, claimed: Executed<Execution>, counted: bool) {
         let mut position = claimed.position;
@@ -211,21 +216,27 @@ impl Attempt {
     /// run it.
     async fn invoke(&self, tools: &Tools, slot: Slot, invocation: Invocation) -> Outcome {
         let Some(term) = tools.lease.hold().await else {
-            return Outcome {
-                result: OutcomeResult::Interrupted {
-                    why: "the lease of its worker lapsed before it began".to_owned(),
-                },
-                report: Default::default(),
-                logs: String::new(),
-            };
+            return interrupted("the lease of its worker lapsed before it began");
         };
         let mut running = std::pin::pin!(tools.host.invoke(slot, invocation));
-        tokio::select! {
+        let outcome = tokio::select! {
             outcome = &mut running => outcome,
             () = term.cancelled() => {
                 self.cancel.cancel();
                 running.await
             }
+        };
+        // What was refused to it from then on is no fault of its own.
+        match outcome.result {
+            OutcomeResult::Failed { .. } | OutcomeResult::TimedOut { .. }
+                if !tools.lease.covers(&term) =>
+            {
+                Outcome {
+                    result: interrupted("the lease of its worker lapsed").result,
+                    ..outcome
+                }
+            }
+            _ => outcome,
         }
     }
 
@@ -397,6 +408,16 @@ impl Tools {
             () = tokio::time::sleep(RECORD_PAUSES.1) => {}
             () = cancel.cancelled() => {}
         }
+    }
+}
+
+fn interrupted(why: &str) -> Outcome {
+    Outcome {
+        result: OutcomeResult::Interrupted {
+            why: why.to_owned(),
+        },
+        report: AttemptReport::default(),
+        logs: String::new(),
     }
 }
 

@@ -136,8 +136,18 @@ impl Lease {
         }
     }
 
+    /// Whether what ran in this term may still have its say: it did not outlast the lease.
+    pub(super) fn covers(&self, term: &CancellationToken) -> bool {
+        let lasts = |length| until(self.state.borrow().sent, length) > Instant::now();
+        !term.is_cancelled() && self.length.is_none_or(lasts)
+    }
+
     fn extend(&self, sent: Instant, length: Duration) {
         self.state.send_modify(|state| {
+            // The gateway saw the end of the term by the clock, whoever is told first here.
+            if until(state.sent, length) <= Instant::now() {
+                state.term.cancel();
+            }
             state.sent = sent;
             if state.term.is_cancelled() {
                 state.term = CancellationToken::new();

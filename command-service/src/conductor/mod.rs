@@ -187,10 +187,10 @@ impl Conductor {
         // Kept to the very end: what runs may finish only while the lease counts.
         let mut lease = AbortOnDropHandle::new(self.keep_lease());
         let lapsed = loop {
+            self.fire_timers();
+            self.expire_overdue();
             self.propose();
-            self.config
-                .lease
-                .want(self.peers.is_burdened() || !self.in_flight.is_empty());
+            self.config.lease.want(self.wants_lease());
             let timer = sleep_until(self.queues.next_timer());
             let peers = sleep_until_instant(self.peers.next_due(&self.worklist.workers));
             tokio::select! {
@@ -205,14 +205,10 @@ impl Conductor {
                 }
                 Some(batch) = events.recv() => self.fold(&batch.map_err(Stop::Log)?).await?,
                 () = self.config.host.slot_freed() => {}
-                () = timer => self.fire_timers(),
-                () = peers => self.expire_overdue(),
+                () = timer => {}
+                () = peers => {}
             }
-            while let Some(ended) = self.running.try_join_next() {
-                if let Err(error) = ended {
-                    tracing::error!(%error, "an execution's task broke; the next start takes it up");
-                }
-            }
+            while self.running.try_join_next().is_some() {}
         };
         for replay in self.replays.values() {
             replay.cancel();
@@ -226,6 +222,14 @@ impl Conductor {
             true => Ended::ByLapse(Box::new(self.worklist)),
             false => Ended::ByShutdown,
         })
+    }
+
+    /// Whether the lease has to be renewed: there is work, or the log holds this worker for gone,
+    /// which the renewal's refusal ends.
+    fn wants_lease(&self) -> bool {
+        self.peers.is_burdened()
+            || !self.in_flight.is_empty()
+            || !self.worklist.workers.contains_key(&self.config.worker)
     }
 
     fn keep_lease(&self) -> tokio::task::JoinHandle<()> {

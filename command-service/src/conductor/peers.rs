@@ -78,6 +78,7 @@ impl Peers {
             let peer = self.peer(worker, now);
             if peer.items == 0 {
                 peer.burdened = now;
+                peer.asked = None;
             }
             peer.items += 1;
         }

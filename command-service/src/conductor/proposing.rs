@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use daybook_domain::{ExecutionId, FunctionName, ReplayId, WorkerId};
+use daybook_event_store::Position;
 use daybook_functions::Slot;
 use tokio_util::sync::CancellationToken;
 
@@ -56,9 +57,34 @@ impl Conductor {
                 self.assign(id, None);
             }
             OpenPhase::Claimed(_) if self.worklist.abandoned_by(open).is_some() => self.offer(id),
+            OpenPhase::Claimed(worker) if worker == self.config.worker => self.disown(id),
             OpenPhase::Claimed(worker) => self.assign(id, Some(worker)),
             OpenPhase::Entering => self.assign(id, None),
         }
+    }
+
+    /// Whatever this worker claimed is in flight; what is not, it does not know of.
+    fn disown(&mut self, id: ExecutionId) {
+        let Some(open) = self.worklist.tasks.get(&id) else {
+            return;
+        };
+        let function = self.worklist.functions.get(&open.function);
+        let Some(code) = function.and_then(|function| function.current.clone()) else {
+            return;
+        };
+        let attempt = Attempt {
+            id,
+            task: open.task,
+            code,
+            supersede: None,
+            correlation: open.correlation.clone(),
+            cancel: CancellationToken::new(),
+        };
+        let ordinal = open.attempt;
+        self.assign(id, Some(self.config.worker));
+        self.in_flight.insert(id, attempt.cancel.clone());
+        let work = attempt.disown(self.tools(), ordinal);
+        self.run_beside(id, false, work);
     }
 
     /// Puts a task that is due into the queue of its function, if it is for this worker.
@@ -170,7 +196,9 @@ impl Conductor {
         let supersede = self.worklist.abandoned_by(open);
         let due = match open.phase {
             OpenPhase::Due => true,
-            OpenPhase::At(due) => due <= clock::now(),
+            // The clock was set back since its timer fired.
+            OpenPhase::At(due) if due > clock::now() => return self.queues.push_timer(due, id),
+            OpenPhase::At(_) => true,
             OpenPhase::Claimed(_) => supersede.is_some(),
             OpenPhase::Entering => false,
         };
@@ -194,7 +222,8 @@ impl Conductor {
             cancel: CancellationToken::new(),
         };
         self.in_flight.insert(id, attempt.cancel.clone());
-        self.running.spawn(attempt.run(self.tools(), slot, false));
+        let work = attempt.run(self.tools(), slot, false);
+        self.run_beside(id, false, work);
     }
 
     fn start(&mut self, id: ExecutionId) {
@@ -225,8 +254,32 @@ impl Conductor {
         };
         self.in_flight.insert(id, start.cancel.clone());
         // One that has a slot is bounded by the slots.
-        self.starts += usize::from(code.is_none());
-        self.running.spawn(start.run(self.tools(), code));
+        let counted = code.is_none();
+        self.starts += usize::from(counted);
+        let work = start.run(self.tools(), code);
+        self.run_beside(id, counted, work);
+    }
+
+    /// Runs an execution's next steps beside the conductor. If they break, it is free again: what
+    /// it had claimed by then is disowned.
+    fn run_beside(
+        &mut self,
+        id: ExecutionId,
+        counted: bool,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let done = self.done.clone();
+        self.running.spawn(async move {
+            if let Err(error) = tokio::spawn(work).await {
+                tracing::error!(execution = %id, %error, "an execution's task broke");
+                let position = Position::START;
+                let _ = done.send(Done::Execution {
+                    id,
+                    position,
+                    counted,
+                });
+            }
+        });
     }
 
     /// Goes on with a replay that is for this worker, and leaves one that is not, or is over.

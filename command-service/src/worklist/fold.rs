@@ -235,16 +235,9 @@ impl Worklist {
 
     fn piped(&mut self, event: PipelineEvent, name: &str) -> Result<Vec<Change>, FoldCause> {
         let name = name.parse().map_err(|_| FoldCause::Stream)?;
-        let open_again = matches!(
-            event,
-            PipelineEvent::PipelineResumed(_) | PipelineEvent::PipelineRevised(_)
-        );
-        let waiting: Vec<Change> = if open_again {
-            let owed = self.owed.iter().filter(|(_, owed)| owed.pipeline == name);
-            owed.map(|(id, _)| Change::Execution(*id)).collect()
-        } else {
-            Vec::new()
-        };
+        // Whatever changed: what was owed to somebody may be owed to nobody now, or to another.
+        let owed = self.owed.iter().filter(|(_, owed)| owed.pipeline == name);
+        let waiting = owed.map(|(id, _)| Change::Execution(*id)).collect();
         let pipeline = self.pipelines.entry(name).or_default();
         *pipeline = std::mem::take(pipeline).evolve(&event);
         Ok(waiting)

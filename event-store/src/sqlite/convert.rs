@@ -16,11 +16,11 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OpenFlags, Row};
 use uuid::Uuid;
 
 use super::SqliteOptions;
-use super::schema::{APPLICATION_ID, OpenError, open_reader, open_writer, sync_folder};
+use super::schema::{APPLICATION_ID, OpenError, open_writer, sync_folder};
 use super::statements::Statements;
 use super::tables::Tables;
 use crate::{Position, RecordedEvent, StreamName, StreamVersion};
@@ -74,7 +74,9 @@ pub(super) fn if_old(path: &Path, options: &SqliteOptions) -> Result<(), OpenErr
 }
 
 fn is_old(path: &Path) -> rusqlite::Result<bool> {
-    let connection = open_reader(path)?;
+    // A start that was broken off may have left a journal, which a reader could not roll back.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
     let read = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
     Ok(read("PRAGMA application_id")? == APPLICATION_ID
         && read("PRAGMA user_version")? == OLD_SCHEMA_VERSION)
