@@ -83,7 +83,9 @@ pub enum OpenLogError {
     },
     /// This build cannot reach EventStoreDB. Use one with the feature `eventstoredb`.
     #[cfg(not(feature = "eventstoredb"))]
-    #[error("{0} is on EventStoreDB, for which this build has no adapter")]
+    #[error(
+        "{0} is on EventStoreDB, which is an experiment; build the program with --features eventstoredb"
+    )]
     NoAdapter(LogUrl),
 }
 
