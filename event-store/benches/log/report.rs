@@ -5,14 +5,18 @@ use std::time::Duration;
 /// What is done to a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Workload {
-    /// One client appends one event after the other.
+    /// One client appends one event after the other, each to a new stream.
     Alone,
+    /// One client appends one event after the other to the same stream.
+    AloneAgain,
     /// 64 clients append one event after the other.
     Clients,
     /// One client appends 64 events at a time, each to a stream of its own.
     Batches64,
     /// One client appends 1,000 events at a time, each to a stream of its own.
     Batches1000,
+    /// One client appends to the same stream, 1,000 events in each append.
+    Stream1000,
     /// Four services share the log, with 16 clients each as above.
     ServicesClients,
     /// Four services share the log, with two clients each that append 1,000 events at a time.
@@ -22,22 +26,35 @@ pub(crate) enum Workload {
 }
 
 impl Workload {
-    const ALL: [Workload; 7] = [
+    const ALL: [Workload; 9] = [
         Workload::Alone,
+        Workload::AloneAgain,
         Workload::Clients,
         Workload::Batches64,
         Workload::Batches1000,
+        Workload::Stream1000,
         Workload::ServicesClients,
         Workload::ServicesBatches,
         Workload::ReadAll,
     ];
 
+    /// The workload whose references serve for this one.
+    fn like(self) -> Self {
+        match self {
+            Workload::AloneAgain => Workload::Alone,
+            Workload::Stream1000 => Workload::Batches1000,
+            workload => workload,
+        }
+    }
+
     fn title(self) -> &'static str {
         match self {
             Workload::Alone => "1 client, 1 event",
+            Workload::AloneAgain => "the same, one stream",
             Workload::Clients => "64 clients, 1 event each",
             Workload::Batches64 => "1 client, 64 events",
             Workload::Batches1000 => "1 client, 1,000 events",
+            Workload::Stream1000 => "the same, one stream",
             Workload::ServicesClients => "4 services × 16 clients",
             Workload::ServicesBatches => "4 services, 1,000 events",
             Workload::ReadAll => "read all",
@@ -76,7 +93,8 @@ pub(crate) fn print(figures: &[Figure]) {
 }
 
 fn line(figure: &Figure, figures: &[Figure]) -> String {
-    let find = |workload, engine| {
+    let find = |workload: Workload, engine| {
+        let workload = workload.like();
         figures
             .iter()
             .find(|other| other.workload == workload && other.engine == engine)

@@ -30,12 +30,14 @@ pub(crate) async fn measure(log: Arc<dyn EventLog>, engine: &'static str) -> Res
     let rate = |(rate, _)| (rate, None);
     Ok(vec![
         figure(Workload::Alone, clients(&log, 1, 1, EACH).await?),
+        figure(Workload::AloneAgain, one_stream(&log, 1).await?),
         figure(Workload::Clients, clients(&log, 64, 1, EACH).await?),
         figure(Workload::Batches64, rate(clients(&log, 1, 64, EACH).await?)),
         figure(
             Workload::Batches1000,
             rate(clients(&log, 1, 1_000, EACH).await?),
         ),
+        figure(Workload::Stream1000, rate(one_stream(&log, 1_000).await?)),
         figure(Workload::ReadAll, (read_all(&log).await?, None)),
     ])
 }
@@ -70,6 +72,27 @@ pub(crate) async fn clients(
         _ => start.elapsed(),
     };
     let rate = (times.len() * per_call) as f64 / took.as_secs_f64();
+    Ok((rate, median(&mut times)))
+}
+
+/// One client appends to one stream, so many events in each append.
+async fn one_stream(log: &Arc<dyn EventLog>, per_append: usize) -> Result<(f64, Option<Duration>)> {
+    let stream = append().stream;
+    let mut expected = Expected::NoStream;
+    let (start, mut times) = (Instant::now(), Vec::new());
+    while start.elapsed() < EACH {
+        let append = Append {
+            stream: stream.clone(),
+            expected,
+            events: (0..per_append).flat_map(|_| append().events).collect(),
+        };
+        let called = Instant::now();
+        let appended = log.append(append).await?;
+        times.push(called.elapsed());
+        expected = Expected::Exact(appended.version);
+    }
+    let took: Duration = times.iter().sum();
+    let rate = (times.len() * per_append) as f64 / took.as_secs_f64();
     Ok((rate, median(&mut times)))
 }
 
