@@ -1,6 +1,7 @@
 //! Our log in PostgreSQL, for one service and for four at a time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use daybook_event_store::EventLog;
 use daybook_event_store::postgres::{PostgresEventLog, PostgresOptions};
@@ -32,16 +33,24 @@ pub(crate) async fn measure(database: &TestDatabase) -> Result<Vec<Figure>> {
         let each = services
             .iter()
             .map(|log| workload::clients(log, clients, per_call, EACH));
-        let rates = try_join_all(each).await?;
-        figures.push(Figure {
-            workload,
-            engine: ENGINE,
-            events_per_second: rates.into_iter().map(|(rate, _)| rate).sum(),
-            p50: None,
-        });
+        figures.push(together(workload, try_join_all(each).await?));
     }
+    let each = services.iter().map(|log| workload::one_stream(log, 1_000));
+    figures.push(together(
+        Workload::ServicesStreams,
+        try_join_all(each).await?,
+    ));
     for log in services {
         log.close().await;
     }
     Ok(figures)
+}
+
+fn together(workload: Workload, rates: Vec<(f64, Option<Duration>)>) -> Figure {
+    Figure {
+        workload,
+        engine: ENGINE,
+        events_per_second: rates.into_iter().map(|(rate, _)| rate).sum(),
+        p50: None,
+    }
 }

@@ -21,12 +21,15 @@ pub(crate) enum Workload {
     ServicesClients,
     /// Four services share the log, with two clients each that append 1,000 events at a time.
     ServicesBatches,
+    /// Four services share the log, with one client each that appends 1,000 events at a time to its
+    /// own stream.
+    ServicesStreams,
     /// All events are read.
     ReadAll,
 }
 
 impl Workload {
-    const ALL: [Workload; 9] = [
+    const ALL: [Workload; 10] = [
         Workload::Alone,
         Workload::AloneAgain,
         Workload::Clients,
@@ -35,6 +38,7 @@ impl Workload {
         Workload::Stream1000,
         Workload::ServicesClients,
         Workload::ServicesBatches,
+        Workload::ServicesStreams,
         Workload::ReadAll,
     ];
 
@@ -57,6 +61,7 @@ impl Workload {
             Workload::Stream1000 => "the same, one stream",
             Workload::ServicesClients => "4 services × 16 clients",
             Workload::ServicesBatches => "4 services, 1,000 events",
+            Workload::ServicesStreams => "the same, one stream each",
             Workload::ReadAll => "read all",
         }
     }
@@ -107,7 +112,7 @@ fn line(figure: &Figure, figures: &[Figure]) -> String {
     };
     // And what services reach together with what clients of the database itself do.
     let postgres = match figure.workload {
-        Workload::ServicesClients | Workload::ServicesBatches => {
+        Workload::ServicesClients | Workload::ServicesBatches | Workload::ServicesStreams => {
             find(Workload::Clients, PLAIN_POSTGRES)
         }
         workload => find(workload, PLAIN_POSTGRES),
