@@ -76,7 +76,10 @@ pub(crate) async fn clients(
 }
 
 /// One client appends to one stream, so many events in each append.
-async fn one_stream(log: &Arc<dyn EventLog>, per_append: usize) -> Result<(f64, Option<Duration>)> {
+pub(crate) async fn one_stream(
+    log: &Arc<dyn EventLog>,
+    per_append: usize,
+) -> Result<(f64, Option<Duration>)> {
     let stream = append().stream;
     let mut expected = Expected::NoStream;
     let (start, mut times) = (Instant::now(), Vec::new());
