@@ -72,9 +72,9 @@ impl Lives {
         Ok(Lease::begin(self.lease, sent, self.fence.clone()))
     }
 
-    /// Says that those are gone who cannot be there any more: all before this one where the log has
-    /// one process at a time, and those without a lease where it is shared. The life before this
-    /// one had this data directory.
+    /// Says that those are gone who cannot be there any more. Where the log has one process at a
+    /// time, that is everybody; where it is shared, the life that had this data directory before,
+    /// and whoever has no lease: a log that was copied here brings such.
     async fn declare_gone(
         &self,
         worklist: &Worklist,

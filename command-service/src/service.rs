@@ -94,8 +94,8 @@ enum Work {
 
 impl CommandService {
     /// Catches up with the log and makes the config known. It joins as a worker with
-    /// [`CommandService::begin`], and nothing runs before. Writes that had not been acknowledged are made good by the
-    /// gateway's own scan, see [`Gateway::rescan`].
+    /// [`CommandService::begin`], and nothing runs before. Writes that had not been acknowledged
+    /// are made good by the gateway's own scan, see [`Gateway::rescan`].
     pub async fn start(
         log: Arc<dyn EventLog>,
         blobs: BlobStore,

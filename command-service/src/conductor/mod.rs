@@ -192,7 +192,8 @@ impl Conductor {
             self.propose();
             self.config.lease.want(self.wants_lease());
             let timer = sleep_until(self.queues.next_timer());
-            let peers = sleep_until_instant(self.peers.next_due(&self.worklist.workers));
+            let peers =
+                sleep_until_instant(self.peers.next_due(&self.worklist.workers, Instant::now()));
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break false,

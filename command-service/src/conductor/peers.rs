@@ -103,7 +103,10 @@ impl Peers {
     ) -> Vec<(WorkerId, u64)> {
         let overdue: Vec<_> = live
             .iter()
-            .filter(|(id, worker)| self.due(**id, worker, live).is_some_and(|due| due <= now))
+            .filter(|(id, worker)| {
+                self.due(**id, worker, live, now)
+                    .is_some_and(|due| due <= now)
+            })
             .map(|(id, worker)| (*id, worker.renewal))
             .collect();
         for (id, _) in &overdue {
@@ -113,9 +116,13 @@ impl Peers {
     }
 
     /// When to look for overdue workers next.
-    pub(super) fn next_due(&self, live: &BTreeMap<WorkerId, LiveWorker>) -> Option<Instant> {
+    pub(super) fn next_due(
+        &self,
+        live: &BTreeMap<WorkerId, LiveWorker>,
+        now: Instant,
+    ) -> Option<Instant> {
         live.iter()
-            .filter_map(|(id, worker)| self.due(*id, worker, live))
+            .filter_map(|(id, worker)| self.due(*id, worker, live, now))
             .min()
     }
 
@@ -124,15 +131,21 @@ impl Peers {
         id: WorkerId,
         worker: &LiveWorker,
         live: &BTreeMap<WorkerId, LiveWorker>,
+        now: Instant,
     ) -> Option<Instant> {
         let lease = Duration::from_millis(worker.lease_ms?);
         let peer = self.peers.get(&id)?;
         if id == self.me || peer.items == 0 {
             return None;
         }
-        match peer.asked {
-            Some(asked) => Some(asked + ASK_AGAIN),
-            None => Some(peer.heard.max(peer.burdened) + lease + STAGGER * self.rank(id, live)),
+        if let Some(asked) = peer.asked {
+            return Some(asked + ASK_AGAIN);
+        }
+        let lapse = peer.heard.max(peer.burdened) + lease;
+        // Ranks cost a hash for each worker, and matter only for one that is late.
+        match lapse <= now {
+            true => Some(lapse + STAGGER * self.rank(id, live)),
+            false => Some(lapse),
         }
     }
 

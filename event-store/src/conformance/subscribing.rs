@@ -126,7 +126,6 @@ pub async fn a_cancelled_wait_loses_nothing(harness: &mut dyn Harness) {
     let writer = tokio::spawn(write_alone(log.clone(), 1, COUNT as u128));
     let mut subscription = log.clone().subscribe(Position::START);
     let mut found = Vec::new();
-    // Patience grows with each wait given up, so that a log far away gets its turn, too.
     let mut yields = 0;
     // A wait that came to nothing is followed by a longer one, however slow the adapter is.
     within(async {

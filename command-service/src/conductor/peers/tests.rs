@@ -54,7 +54,7 @@ fn an_idle_worker_is_never_overdue() {
     let (workers, now) = (live(1..3), Instant::now());
     let mut peers = Peers::new(worker(1));
     peers.heard(worker(2), now);
-    assert_eq!(peers.next_due(&workers), None);
+    assert_eq!(peers.next_due(&workers, now), None);
     assert_eq!(peers.overdue(&workers, now + 10 * LEASE), []);
 }
 
@@ -66,7 +66,7 @@ fn one_that_has_work_and_does_not_renew_is_overdue_after_its_lease() {
     let later = now + Duration::from_secs(100);
     peers.assign(item(1), Some(worker(2)), later);
     assert_eq!(peers.overdue(&workers, later + LEASE / 2), []);
-    assert_eq!(peers.next_due(&workers), Some(later + LEASE));
+    assert_eq!(peers.next_due(&workers, later), Some(later + LEASE));
     peers.heard(worker(2), later + LEASE / 2);
     assert_eq!(peers.overdue(&workers, later + LEASE), []);
     let due = later + LEASE + LEASE / 2;
@@ -106,7 +106,7 @@ fn not_all_say_it_at_once() {
         .map(|me| {
             let mut peers = Peers::new(worker(me));
             peers.assign(item(1), Some(worker(1)), now);
-            peers.next_due(&workers).unwrap() - now - LEASE
+            peers.next_due(&workers, now + LEASE).unwrap() - now - LEASE
         })
         .collect();
     dues.sort();
