@@ -1,6 +1,5 @@
 //! The gateway as the floor above sees it.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::buckets::{Backend, Buckets};
 use crate::clock;
 use crate::config::{GatewayConfig, Limits};
 use crate::grants::Grants;
@@ -21,7 +21,7 @@ use crate::{server, watch};
 
 /// The S3 endpoint and its buckets.
 pub struct Gateway {
-    pub(crate) buckets: BTreeMap<BucketName, Arc<Bucket>>,
+    pub(crate) buckets: Buckets,
     pub(crate) grants: Arc<Grants>,
     pub(crate) region: String,
     pub(crate) limits: Limits,
@@ -85,7 +85,7 @@ impl Gateway {
                 return Err(OpenError::DuplicateKey(key.access_key.clone()));
             }
         }
-        let mut buckets = BTreeMap::new();
+        let mut buckets: Vec<Arc<Bucket>> = Vec::new();
         for (name, local) in config.buckets {
             let folder = |source| OpenError::Folder {
                 bucket: name.clone(),
@@ -94,9 +94,9 @@ impl Gateway {
             };
             scan::prepare(&local.root).map_err(folder)?;
             let root = local.root.canonicalize().map_err(folder)?;
-            let shared = buckets.values().find(|other: &&Arc<Bucket>| {
-                root.starts_with(&other.root) || other.root.starts_with(&root)
-            });
+            let shared = buckets
+                .iter()
+                .find(|other| root.starts_with(&other.root) || other.root.starts_with(&root));
             if let Some(other) = shared {
                 return Err(OpenError::SharedFolder(other.name.clone(), name));
             }
@@ -117,10 +117,10 @@ impl Gateway {
             bucket
                 .sweep(clock::now(), config.limits.upload_retain)
                 .map_err(folder)?;
-            buckets.insert(name, Arc::new(bucket));
+            buckets.push(Arc::new(bucket));
         }
         Ok(Arc::new(Self {
-            buckets,
+            buckets: Buckets::new(buckets.into_iter().map(Backend::Local)),
             grants: Arc::new(Grants::new(config.keys)),
             region: config.region,
             limits: config.limits,
@@ -149,8 +149,8 @@ impl Gateway {
     /// for a little, and found recorded.
     pub async fn rescan(&self) -> Result<ScanReport, ScanError> {
         let mut report = ScanReport::default();
-        for bucket in self.buckets.values() {
-            report.add(self.rescan_bucket(bucket).await?);
+        for bucket in self.buckets.local() {
+            report.add(self.rescan_bucket(&bucket).await?);
         }
         Ok(report)
     }
@@ -197,8 +197,6 @@ impl Gateway {
 
 impl std::fmt::Debug for Gateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gateway")
-            .field("buckets", &self.buckets.keys())
-            .finish_non_exhaustive()
+        f.debug_struct("Gateway").finish_non_exhaustive()
     }
 }

@@ -5,6 +5,7 @@
 //! is noted in its invocation's [`Activity`]; what a key may touch is its [`Policy`]. What was
 //! dropped into a folder by hand is found by [`Gateway::watch`] and [`Gateway::rescan`].
 
+mod buckets;
 #[cfg(feature = "client")]
 pub mod client;
 mod clock;

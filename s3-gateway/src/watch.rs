@@ -127,13 +127,13 @@ struct Watch<'a> {
 impl Watch<'_> {
     /// Tries for the lead where another process has it, and looks for dead ones where not.
     async fn lead(&mut self) {
-        for bucket in self.gateway.buckets.values() {
+        for bucket in self.gateway.buckets.local() {
             if self.led.contains_key(&bucket.name) {
-                self.look_for_dead(bucket).await;
+                self.look_for_dead(&bucket).await;
                 continue;
             }
             match bucket.try_lead() {
-                Ok(Some(lead)) => self.take_over(bucket, lead).await,
+                Ok(Some(lead)) => self.take_over(&bucket, lead).await,
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(bucket = %bucket.name, %error, "the lead over the folder cannot be tried for")
@@ -172,7 +172,8 @@ impl Watch<'_> {
     }
 
     async fn look_at(&mut self, seen: Seen) {
-        let mut buckets = self.gateway.buckets.values();
+        let buckets = self.gateway.buckets.local();
+        let mut buckets = buckets.iter();
         let Some(bucket) = buckets.find(|bucket| seen.path.starts_with(&bucket.root)) else {
             return;
         };
@@ -222,9 +223,9 @@ impl Watch<'_> {
     /// Lists the folders that this process leads. In the others it has only its own to make good.
     async fn list_all(&mut self, missed: &AtomicBool) {
         missed.store(false, Ordering::Release);
-        for bucket in self.gateway.buckets.values() {
+        for bucket in self.gateway.buckets.local() {
             if self.led.contains_key(&bucket.name) {
-                self.list(bucket).await;
+                self.list(&bucket).await;
             } else {
                 let mut report = ScanReport::default();
                 if let Err(error) = bucket.settle_removals(&mut report).await {
@@ -252,9 +253,9 @@ impl Watch<'_> {
     }
 
     async fn sweep(&self) {
-        for bucket in self.gateway.buckets.values() {
+        for bucket in self.gateway.buckets.local() {
             if self.led.contains_key(&bucket.name) {
-                self.gateway.sweep(bucket).await;
+                self.gateway.sweep(&bucket).await;
             }
         }
     }

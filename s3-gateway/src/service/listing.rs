@@ -98,14 +98,16 @@ impl Operations {
         let touched = |name: &str| {
             who.policy.touches(Access::Read, name) || who.policy.touches(Access::Write, name)
         };
-        let buckets = self.gateway.buckets.values();
+        let buckets = self.gateway.buckets.all();
         let buckets = buckets
+            .into_iter()
             .filter(|bucket| {
-                bucket.name.as_str().starts_with(prefix) && touched(bucket.name.as_str())
+                let name = bucket.name().as_str();
+                name.starts_with(prefix) && touched(name)
             })
             .map(|bucket| Bucket {
-                name: Some(bucket.name.to_string()),
-                creation_date: Some(Timestamp::from(bucket.created_at)),
+                name: Some(bucket.name().to_string()),
+                creation_date: Some(Timestamp::from(bucket.created_at())),
                 bucket_region: Some(self.gateway.region.clone()),
             });
         Ok(ListBucketsOutput {

@@ -18,6 +18,7 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::validation::NameValidation;
 use s3s::{S3, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
+use crate::buckets::Backend;
 use crate::gateway::Gateway;
 use crate::grants::{Grants, Principal};
 use crate::local::store::Bucket;
@@ -71,10 +72,16 @@ impl Operations {
         Ok(who)
     }
 
-    fn bucket(&self, name: &str) -> S3Result<&Arc<Bucket>> {
+    fn backend(&self, name: &str) -> S3Result<Backend> {
         let missing = || s3_error!(NoSuchBucket, "the bucket is not configured");
         let name = BucketName::parse(name).map_err(|_| missing())?;
         self.gateway.buckets.get(&name).ok_or_else(missing)
+    }
+
+    fn bucket(&self, name: &str) -> S3Result<Arc<Bucket>> {
+        match self.backend(name)? {
+            Backend::Local(bucket) => Ok(bucket),
+        }
     }
 
     /// The bucket and key of a request, if the sender may do this to it.
@@ -84,7 +91,7 @@ impl Operations {
         access: Access,
         bucket: &str,
         key: &str,
-    ) -> S3Result<(&Arc<Bucket>, ObjectKey)> {
+    ) -> S3Result<(Arc<Bucket>, ObjectKey)> {
         let bucket = self.bucket(bucket)?;
         let key = object_key(key)?;
         who.check(access, &bucket.name, &key).map_err(denied)?;
@@ -273,13 +280,13 @@ impl S3 for Operations {
 
 impl Operations {
     /// Refuses unless the sender may touch something in the bucket.
-    fn seen_bucket<T>(&self, req: &S3Request<T>, bucket: &str) -> S3Result<&Arc<Bucket>> {
+    fn seen_bucket<T>(&self, req: &S3Request<T>, bucket: &str) -> S3Result<Backend> {
         let who = self.principal(req)?;
-        let bucket = self.bucket(bucket)?;
-        if who.policy.touches(Access::Write, bucket.name.as_str()) {
+        let bucket = self.backend(bucket)?;
+        if who.policy.touches(Access::Write, bucket.name().as_str()) {
             return Ok(bucket);
         }
-        who.check_bucket(Access::Read, &bucket.name)
+        who.check_bucket(Access::Read, bucket.name())
             .map_err(denied)?;
         Ok(bucket)
     }

@@ -106,7 +106,7 @@ impl Operations {
         let number = part_number(input.part_number)?;
         let upload = bucket.upload(&key, &input.upload_id).await?;
         let (source, source_key, version) = self.copy_source(&who, &input.copy_source)?;
-        let opened = open(source, &who, &source_key, version.as_deref()).await?;
+        let opened = open(&source, &who, &source_key, version.as_deref()).await?;
         let from = opened.stamp;
         let conditions = ReadConditions {
             if_match: input.copy_source_if_match,
@@ -125,7 +125,7 @@ impl Operations {
                 "the source is larger than one part may be"
             ));
         }
-        note_read(source, &who, &from)?;
+        note_read(&source, &who, &from)?;
         let temporaries = Arc::clone(&bucket.temporaries);
         let algorithm = upload.algorithm;
         let received = blocking(move || {

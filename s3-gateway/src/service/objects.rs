@@ -101,7 +101,7 @@ impl Operations {
             ));
         }
         let Opened { file, stamp: from } =
-            open(source, &who, &source_key, version.as_deref()).await?;
+            open(&source, &who, &source_key, version.as_deref()).await?;
         let conditions = ReadConditions {
             if_match: input.copy_source_if_match,
             if_none_match: input.copy_source_if_none_match,
@@ -115,7 +115,7 @@ impl Operations {
                 "the source is larger than one copy may be"
             ));
         }
-        note_read(source, &who, &from)?;
+        note_read(&source, &who, &from)?;
         let (headers, metadata) = if replace {
             let headers = Headers {
                 content_type: input.content_type,
@@ -214,7 +214,7 @@ impl Operations {
         let mut deleted = Vec::new();
         let mut errors = Vec::new();
         for object in delete.objects {
-            let done = self.delete_one(&who, bucket, &object).await;
+            let done = self.delete_one(&who, &bucket, &object).await;
             match done {
                 Ok(()) if quiet => {}
                 Ok(()) => deleted.push(DeletedObject {
@@ -265,7 +265,7 @@ impl Operations {
         &self,
         who: &Principal,
         source: &CopySource,
-    ) -> S3Result<(&Arc<Bucket>, ObjectKey, Option<String>)> {
+    ) -> S3Result<(Arc<Bucket>, ObjectKey, Option<String>)> {
         let CopySource::Bucket {
             bucket,
             key,

@@ -38,7 +38,7 @@ impl Operations {
         let who = self.principal(&req)?;
         let input = req.input;
         let (bucket, key) = self.object(&who, Access::Read, &input.bucket, &input.key)?;
-        let Opened { file, stamp } = open(bucket, &who, &key, input.version_id.as_deref()).await?;
+        let Opened { file, stamp } = open(&bucket, &who, &key, input.version_id.as_deref()).await?;
         let conditions = ReadConditions {
             if_match: input.if_match,
             if_none_match: input.if_none_match,
@@ -49,7 +49,7 @@ impl Operations {
             .check(&stamp, || StoreError::NotModified)
             .map_err(|e| conditional(e, &stamp))?;
         let range = range(input.range, stamp.size)?;
-        note_read(bucket, &who, &stamp)?;
+        note_read(&bucket, &who, &stamp)?;
         let (from, length) = match &range {
             Some(range) => (range.start, range.end - range.start),
             None => (0, stamp.size),
@@ -102,7 +102,7 @@ impl Operations {
         let who = self.principal(&req)?;
         let input = req.input;
         let (bucket, key) = self.object(&who, Access::Read, &input.bucket, &input.key)?;
-        let Opened { stamp, .. } = open(bucket, &who, &key, input.version_id.as_deref()).await?;
+        let Opened { stamp, .. } = open(&bucket, &who, &key, input.version_id.as_deref()).await?;
         let conditions = ReadConditions {
             if_match: input.if_match,
             if_none_match: input.if_none_match,
@@ -113,7 +113,7 @@ impl Operations {
             .check(&stamp, || StoreError::NotModified)
             .map_err(|e| conditional(e, &stamp))?;
         let range = range(input.range, stamp.size)?;
-        note_read(bucket, &who, &stamp)?;
+        note_read(&bucket, &who, &stamp)?;
         let length = range.as_ref().map_or(stamp.size, |r| r.end - r.start);
         let with_sums = range.is_none() && enabled(input.checksum_mode.as_ref());
         let sums = if with_sums {
