@@ -1,8 +1,10 @@
 //! The S3 operations, as crate `s3s` calls them.
 //!
-//! Here: who asks, for which bucket. The work itself is in `objects`, `reading`, `listing` and `multipart`.
+//! Here: who asks, for which bucket. The work itself is in `objects`, `deleting`, `reading`, `listing` and
+//! `multipart`.
 
 mod body;
+mod deleting;
 mod listing;
 mod multipart;
 mod objects;
