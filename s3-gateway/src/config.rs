@@ -21,6 +21,17 @@ pub struct GatewayConfig {
     /// Whether other processes may serve the same folders at the same time. It costs each write a
     /// few locks. Opening is refused where others are there and do not agree on it.
     pub shared: bool,
+    /// Where buckets go that operators make over the API; without it they may make none.
+    pub created: Option<CreatedBuckets>,
+}
+
+/// The buckets that operators make over the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreatedBuckets {
+    /// The folder that holds them, of this process alone.
+    pub root: PathBuf,
+    /// How long they keep overwritten and deleted versions.
+    pub retain: Duration,
 }
 
 /// A bucket that is a local folder.

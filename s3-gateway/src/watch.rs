@@ -119,16 +119,29 @@ struct Watch<'a> {
     gateway: &'a Gateway,
     /// Kept for as long as the loop runs: dropping it ends the watch.
     watcher: Option<RecommendedWatcher>,
-    /// The lead, once gained, is kept until the process ends or shuts down.
-    led: BTreeMap<BucketName, Held>,
+    /// The lead, once gained, is kept until the process ends or shuts down, or the bucket goes.
+    led: BTreeMap<BucketName, Led>,
     later: Later,
 }
 
+/// A bucket's folder whose lead this process has.
+struct Led {
+    bucket: Arc<Bucket>,
+    _lead: Held,
+}
+
 impl Watch<'_> {
+    fn leads(&self, bucket: &Arc<Bucket>) -> bool {
+        let led = self.led.get(&bucket.name);
+        led.is_some_and(|led| Arc::ptr_eq(&led.bucket, bucket))
+    }
+
     /// Tries for the lead where another process has it, and looks for dead ones where not.
     async fn lead(&mut self) {
-        for bucket in self.gateway.buckets.local() {
-            if self.led.contains_key(&bucket.name) {
+        let buckets = self.gateway.buckets.local();
+        self.forget_gone(&buckets);
+        for bucket in buckets {
+            if self.leads(&bucket) {
                 self.look_for_dead(&bucket).await;
                 continue;
             }
@@ -142,9 +155,28 @@ impl Watch<'_> {
         }
     }
 
+    /// Lets go of buckets that were removed over the API; one of the same name is another.
+    fn forget_gone(&mut self, buckets: &[Arc<Bucket>]) {
+        let watcher = &mut self.watcher;
+        self.led.retain(|_, led| {
+            let there = buckets
+                .iter()
+                .any(|bucket| Arc::ptr_eq(bucket, &led.bucket));
+            if !there && let Some(watcher) = watcher {
+                // Its folder is gone, and with it most likely the watch.
+                let _ = watcher.unwatch(&led.bucket.root);
+            }
+            there
+        });
+    }
+
     async fn take_over(&mut self, bucket: &Arc<Bucket>, lead: Held) {
         tracing::info!(bucket = %bucket.name, "watches the folder from now on");
-        self.led.insert(bucket.name.clone(), lead);
+        let led = Led {
+            bucket: Arc::clone(bucket),
+            _lead: lead,
+        };
+        self.led.insert(bucket.name.clone(), led);
         // First, so that nothing comes in unseen between the listing and the watch.
         if let Some(watcher) = &mut self.watcher
             && let Err(error) = watcher.watch(&bucket.root, RecursiveMode::Recursive)
@@ -224,7 +256,7 @@ impl Watch<'_> {
     async fn list_all(&mut self, missed: &AtomicBool) {
         missed.store(false, Ordering::Release);
         for bucket in self.gateway.buckets.local() {
-            if self.led.contains_key(&bucket.name) {
+            if self.leads(&bucket) {
                 self.list(&bucket).await;
             } else {
                 let mut report = ScanReport::default();
@@ -254,7 +286,7 @@ impl Watch<'_> {
 
     async fn sweep(&self) {
         for bucket in self.gateway.buckets.local() {
-            if self.led.contains_key(&bucket.name) {
+            if self.leads(&bucket) {
                 self.gateway.sweep(&bucket).await;
             }
         }

@@ -31,6 +31,7 @@
 pub(crate) mod commit;
 pub(crate) mod conditions;
 pub(crate) mod durable;
+mod empty;
 pub(crate) mod file_lock;
 mod hidden;
 pub(crate) mod key_path;

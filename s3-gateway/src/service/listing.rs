@@ -91,36 +91,6 @@ impl Operations {
         })
     }
 
-    /// The buckets that the sender may touch.
-    pub(super) fn buckets(&self, req: &S3Request<ListBucketsInput>) -> S3Result<ListBucketsOutput> {
-        let who = self.principal(req)?;
-        let prefix = req.input.prefix.as_deref().unwrap_or_default();
-        let touched = |name: &str| {
-            who.policy.touches(Access::Read, name) || who.policy.touches(Access::Write, name)
-        };
-        let buckets = self.gateway.buckets.all();
-        let buckets = buckets
-            .into_iter()
-            .filter(|bucket| {
-                let name = bucket.name().as_str();
-                name.starts_with(prefix) && touched(name)
-            })
-            .map(|bucket| Bucket {
-                name: Some(bucket.name().to_string()),
-                creation_date: Some(Timestamp::from(bucket.created_at())),
-                bucket_region: Some(self.gateway.region.clone()),
-            });
-        Ok(ListBucketsOutput {
-            buckets: Some(buckets.collect()),
-            owner: Some(Owner {
-                display_name: Some("daybook".to_owned()),
-                id: Some("daybook".to_owned()),
-            }),
-            prefix: req.input.prefix.clone(),
-            ..Default::default()
-        })
-    }
-
     async fn page<T>(&self, req: &S3Request<T>, bucket: &str, query: Query) -> S3Result<Page> {
         let who = self.principal(req)?;
         let bucket = self.bucket(bucket)?;
