@@ -27,6 +27,11 @@ const AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 
+/// Marks an answer in which the ETag has to be without quotes: those of `GetObjectAttributes` are
+/// the only ones, and `s3s` quotes them all.
+#[derive(Clone, Copy)]
+pub(crate) struct BareETag;
+
 /// Refuses what S3 refuses before it looks at the signature. An empty `Authorization` is taken
 /// away: the request is then an anonymous one.
 pub(crate) fn check(parts: &mut Parts) -> S3Result<()> {
@@ -78,6 +83,15 @@ pub(crate) fn finish(mut response: HttpResponse, path: &str) -> HttpResponse {
                 .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
             *response.body_mut() = Body::from(told);
         }
+    }
+    if response.extensions().get::<BareETag>().is_some()
+        && let Some(document) = response.body().bytes()
+        && let Ok(text) = std::str::from_utf8(&document)
+    {
+        let bare = text
+            .replace("<ETag>\"", "<ETag>")
+            .replace("\"</ETag>", "</ETag>");
+        *response.body_mut() = Body::from(bare);
     }
     for (name, value) in [(REQUEST_ID, request_id), (HOST_ID, host_id)] {
         if let Ok(value) = HeaderValue::try_from(value) {
@@ -158,7 +172,7 @@ fn check_presigned(query: &str, headers: &HeaderMap) -> S3Result<()> {
         ));
     }
     let expires = parameter("X-Amz-Expires").and_then(|text| text.parse::<u64>().ok());
-    if !expires.is_some_and(|seconds| seconds <= MAX_EXPIRES_SECONDS) {
+    if expires.is_none_or(|seconds| seconds > MAX_EXPIRES_SECONDS) {
         return Err(wrong("X-Amz-Expires must be from 0 to 604800 seconds"));
     }
     let signed = parameter("X-Amz-SignedHeaders").unwrap_or_default();

@@ -18,6 +18,7 @@ use daybook_domain::stored_object::Channel;
 use super::conditions::WriteConditions;
 use super::durable;
 use super::key_path::{digest, hidden_path, plain_path, versions_path};
+use super::parts::{self, Parts};
 use super::receive::Received;
 use super::stamp::{self, Checksums, Headers, Stamp};
 use super::store::{Bucket, Found, blocking_with};
@@ -32,11 +33,14 @@ pub(crate) struct Write {
     pub(crate) etag: String,
     pub(crate) headers: Headers,
     pub(crate) metadata: std::collections::BTreeMap<String, String>,
+    pub(crate) tags: std::collections::BTreeMap<String, String>,
     pub(crate) checksums: Checksums,
     pub(crate) conditions: WriteConditions,
     pub(crate) event_name: &'static str,
     /// The multipart upload that it completes, which ends with it.
     pub(crate) upload: Option<String>,
+    /// The parts that it was put together from.
+    pub(crate) parts: Option<Parts>,
     pub(crate) scope: Option<Arc<Scope>>,
 }
 
@@ -133,10 +137,15 @@ impl Bucket {
             found: false,
             headers: write.headers,
             metadata: write.metadata,
+            tags: write.tags,
             checksums: write.checksums,
+            upload: write.upload,
             produced_by: write.scope.as_ref().map(|scope| scope.produced_by()),
         };
         stamp::write(&self.root, &self.temporaries, &file, &stamp)?;
+        if let Some(parts) = &write.parts {
+            parts::write(&self.root, &self.temporaries, &file, &stamp, parts)?;
+        }
         file.sync_all()?;
         let plain = plain_path(key).map(|relative| self.root.join(relative));
         let plain = plain.filter(|target| self.can_hold(target));

@@ -8,7 +8,7 @@
 //!     keys/<sha256>             objects whose key cannot be a path
 //!     versions/<sha256>/<id>    overwritten and removed versions
 //!     uploads/<id>/             multipart uploads
-//!     meta/                     stamps that do not fit into an attribute
+//!     meta/                     stamps and lists of parts that do not fit into an attribute
 //!     sequence                  a bound on the order of writes
 //!     sequence.last             the last number in it, where processes share the folder
 //!     lock                      its byte ranges are the locks between processes
@@ -38,10 +38,12 @@ pub(crate) mod key_path;
 pub(crate) mod listing;
 mod locks;
 pub(crate) mod multipart;
+pub(crate) mod parts;
 pub(crate) mod receive;
 pub(crate) mod scan;
 mod sequence;
 pub(crate) mod stamp;
 pub(crate) mod store;
+mod tagging;
 pub(crate) mod temporaries;
 mod versions;

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use xattr::FileExt;
 
 use super::key_path::{self, private};
+use super::parts::PARTS;
 use super::temporaries::Temporaries;
 
 const STAMP: &str = "user.daybook";
@@ -53,8 +54,13 @@ pub(crate) struct Stamp {
     pub(crate) headers: Headers,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) metadata: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) tags: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Checksums::is_empty")]
     pub(crate) checksums: Checksums,
+    /// The multipart upload that made it: a completion that is repeated finds itself done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) upload: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) produced_by: Option<ProducedBy>,
 }
@@ -103,9 +109,17 @@ pub(crate) struct Headers {
     pub(crate) content_language: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cache_control: Option<String>,
-    /// As an HTTP date.
+    /// As an HTTP date, or as it came if it was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) expires: Option<String>,
+    /// As S3 names it; none for the standard one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) storage_class: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) website_redirect: Option<String>,
+    /// The server-side encryption that was asked for, as S3 names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) encryption: Option<String>,
 }
 
 /// The checksums that came with an object, in base64. Storage format.
@@ -136,6 +150,19 @@ impl Headers {
 impl Checksums {
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// The one of an algorithm, as S3 names it.
+    pub(crate) fn of(&self, algorithm: &str) -> Option<&String> {
+        let sum = match algorithm {
+            "CRC32" => &self.crc32,
+            "CRC32C" => &self.crc32c,
+            "CRC64NVME" => &self.crc64nvme,
+            "SHA1" => &self.sha1,
+            "SHA256" => &self.sha256,
+            _ => &None,
+        };
+        sum.as_ref()
     }
 }
 
@@ -218,6 +245,27 @@ pub(crate) fn write(
     temporaries.write_file(&path, &bytes)
 }
 
+/// Replaces the stamp of a file by another one for the same version, in one step; durable once the
+/// file is synced.
+pub(crate) fn rewrite(
+    root: &Path,
+    temporaries: &Temporaries,
+    file: &File,
+    stamp: &Stamp,
+) -> io::Result<()> {
+    let bytes = serde_json::to_vec(stamp)?;
+    if file.set_xattr(STAMP, &bytes).is_ok() {
+        return Ok(());
+    }
+    let path = sidecar(root, &key_path::digest(&stamp.key), &file.metadata()?);
+    temporaries.write_file(&path, &bytes)?;
+    // The attribute is what counts while it is there.
+    match file.get_xattr(STAMP) {
+        Ok(Some(_)) => file.remove_xattr(STAMP),
+        _ => Ok(()),
+    }
+}
+
 /// Whether the ledger is known to have this version.
 pub(crate) fn is_recorded(root: &Path, file: &File, meta: &Metadata, stamp: &Stamp) -> bool {
     has_mark(root, RECORDED, file, meta, stamp)
@@ -280,7 +328,7 @@ pub(crate) fn mark_removal_recorded(root: &Path, file: &File, stamp: &Stamp) -> 
 /// Removes what lies beside a file that is about to go.
 pub(crate) fn remove_sidecars(root: &Path, digest: &str, meta: &Metadata) {
     // They bind to one inode and time, so a leftover is never taken for another file's.
-    for name in [STAMP, RECORDED, REMOVAL, REMOVAL_RECORDED] {
+    for name in [STAMP, RECORDED, REMOVAL, REMOVAL_RECORDED, PARTS] {
         let _ = fs::remove_file(beside(root, name, digest, meta));
     }
 }
@@ -321,7 +369,7 @@ fn sidecar(root: &Path, digest: &str, meta: &Metadata) -> PathBuf {
 }
 
 /// The file that stands in for an attribute of a data file.
-fn beside(root: &Path, attribute: &str, digest: &str, meta: &Metadata) -> PathBuf {
+pub(super) fn beside(root: &Path, attribute: &str, digest: &str, meta: &Metadata) -> PathBuf {
     let name = format!("{digest}-{}-{}.{attribute}", meta.ino(), mtime_ns(meta));
     root.join(private("meta")).join(name)
 }

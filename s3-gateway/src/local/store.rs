@@ -275,7 +275,9 @@ impl Bucket {
             found: true,
             headers: Headers::default(),
             metadata: Default::default(),
+            tags: Default::default(),
             checksums: Checksums::default(),
+            upload: None,
             produced_by: None,
         };
         stamp::write(&self.root, &self.temporaries, &found.file, &stamp)?;

@@ -115,7 +115,7 @@ fn from_token(token: &str) -> S3Result<String> {
         .ok_or_else(|| s3_error!(InvalidArgument, "the continuation token is not one of ours"))
 }
 
-fn encoder(encoding: Option<&EncodingType>) -> impl Fn(String) -> String + use<> {
+pub(super) fn encoder(encoding: Option<&EncodingType>) -> impl Fn(String) -> String + use<> {
     let url = encoding.is_some_and(|encoding| encoding.as_str() == EncodingType::URL);
     move |text| {
         if url {
@@ -126,7 +126,7 @@ fn encoder(encoding: Option<&EncodingType>) -> impl Fn(String) -> String + use<>
     }
 }
 
-fn prefixes(
+pub(super) fn prefixes(
     prefixes: Vec<String>,
     encode: &impl Fn(String) -> String,
 ) -> Option<Vec<CommonPrefix>> {

@@ -36,6 +36,8 @@ fn stamped(padding: usize) -> (TempDir, File, Stamp) {
         found: false,
         headers: Headers::default(),
         metadata: BTreeMap::from([("padding".to_owned(), "x".repeat(padding))]),
+        tags: BTreeMap::new(),
+        upload: None,
         checksums: Checksums::default(),
         produced_by: None,
     };
