@@ -98,6 +98,9 @@ pub struct Limits {
     /// How long a request waits for a key that other requests, or another process, hold in a
     /// shared folder. A process that is stopped in the middle of a write holds its key.
     pub lock_wait: Duration,
+    /// Keys that the sender may not see and that one page of a listing looks at; then it ends, and
+    /// says that there is more.
+    pub list_unseen: usize,
     /// Paths that the watcher has seen and not yet looked at; beyond it, it lists everything.
     pub watch_queue: usize,
 }
@@ -117,6 +120,7 @@ impl Default for Limits {
             sweep_every: Duration::from_secs(3600),
             lead_every: Duration::from_secs(2),
             lock_wait: Duration::from_secs(10),
+            list_unseen: 10_000,
             watch_queue: 4096,
         }
     }

@@ -31,6 +31,10 @@ pub(crate) enum StoreError {
     /// Somebody writes to the file at this moment.
     #[error("the file is being written from outside")]
     Changing,
+    /// The bucket's folder is not there, or is another one than was opened: its file system may
+    /// not be mounted. Nothing can be said about what is in it.
+    #[error("the bucket's folder is gone, or was replaced by another")]
+    Elsewhere,
     /// Another process that serves the folder has had the key locked for longer than one waits.
     #[error("the key is being written by another process")]
     Busy,
@@ -59,7 +63,7 @@ impl From<StoreError> for S3Error {
             StoreError::Refused(code, _) => code.clone(),
             StoreError::Changing | StoreError::Busy => S3ErrorCode::SlowDown,
             StoreError::Unrecorded(_) => S3ErrorCode::ServiceUnavailable,
-            StoreError::Io(_) => S3ErrorCode::InternalError,
+            StoreError::Elsewhere | StoreError::Io(_) => S3ErrorCode::InternalError,
         };
         let mut s3 = S3Error::with_message(code, error.to_string());
         if s3.status_code().is_none() {

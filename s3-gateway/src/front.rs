@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, StatusCode};
+use hyper::{HeaderMap, StatusCode, Uri};
 use s3s::{Body, HttpResponse, S3Error, S3ErrorCode, S3Result, s3_error};
 
 use crate::clock;
@@ -40,6 +40,13 @@ pub(crate) fn check(parts: &mut Parts) -> S3Result<()> {
     let Some(authorization) = parts.headers.get(AUTHORIZATION) else {
         if in_query {
             check_presigned(parts.uri.query().unwrap_or_default(), &parts.headers)?;
+            if !parts
+                .uri
+                .query()
+                .is_some_and(|query| query.contains("X-Amz-"))
+            {
+                with_slash(&mut parts.uri);
+            }
         }
         return Ok(());
     };
@@ -56,7 +63,10 @@ pub(crate) fn check(parts: &mut Parts) -> S3Result<()> {
     }
     match authorization.split_once(' ') {
         Some((VERSION_4, rest)) => check_version_4(rest, &parts.headers),
-        Some(("AWS", rest)) if rest.contains(':') => check_date(&parts.headers),
+        Some(("AWS", rest)) if rest.contains(':') => {
+            with_slash(&mut parts.uri);
+            check_date(&parts.headers)
+        }
         Some(("AWS", _)) => Err(s3_error!(
             InvalidArgument,
             "the Authorization header must be \"AWS access-key-id:signature\""
@@ -76,6 +86,13 @@ pub(crate) fn finish(mut response: HttpResponse, path: &str) -> HttpResponse {
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
     if is_error && let Some(document) = response.body().bytes() {
+        let document = match broken_condition(&document) {
+            Some(document) => {
+                *response.status_mut() = StatusCode::FORBIDDEN;
+                document.into()
+            }
+            None => document,
+        };
         let told = with_ids(&document, path, &request_id, &host_id);
         if let Some(told) = told {
             response
@@ -104,6 +121,19 @@ pub(crate) fn finish(mut response: HttpResponse, path: &str) -> HttpResponse {
 /// The answer to a request that is refused here.
 pub(crate) fn refused(error: S3Error) -> S3Result<HttpResponse> {
     error.to_http_response()
+}
+
+/// What version 2 signs of a request for a bucket ends with a slash, also where its path does not.
+fn with_slash(uri: &mut Uri) {
+    let path = uri.path();
+    if path.len() < 2 || path[1..].contains('/') {
+        return;
+    }
+    let query = uri.query().map(|query| format!("?{query}"));
+    let slashed = format!("{path}/{}", query.unwrap_or_default());
+    if let Ok(slashed) = slashed.parse() {
+        *uri = slashed;
+    }
 }
 
 fn check_md5(headers: &HeaderMap) -> S3Result<()> {
@@ -236,6 +266,17 @@ fn has_signature(query: &str) -> bool {
     let mut signing = ["X-Amz-Signature", "X-Amz-Algorithm", "Signature"].into_iter();
     let names: Vec<&str> = names.collect();
     signing.any(|name| names.contains(&name))
+}
+
+/// The error document for a form that its policy does not allow: to S3 the access is denied, to
+/// `s3s` the policy is wrong.
+fn broken_condition(document: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(document).ok()?;
+    let code = "<Code>InvalidPolicyDocument</Code>";
+    let broken = format!("{code}<Message>Policy condition");
+    let replacement = "<Code>AccessDenied</Code>";
+    text.contains(&broken)
+        .then(|| text.replacen(code, replacement, 1))
 }
 
 /// An error document with what S3 tells beside code and message.

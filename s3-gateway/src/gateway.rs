@@ -180,7 +180,7 @@ impl Gateway {
     }
 
     /// Lists all buckets and has everything recorded that is not marked as recorded: writes whose
-    /// answer a crash prevented, and files from outside. Files removed by hand are not noticed.
+    /// answer a crash prevented, files from outside, and removals of files by hand.
     ///
     /// Other processes may write meanwhile: what one of them is recording at this moment is waited
     /// for a little, and found recorded.
@@ -252,6 +252,7 @@ fn open_bucket(
     let (name, root) = (name.clone(), root.to_owned());
     let bucket = Bucket::new(name, root, retain, ledger, lock, sharing).map_err(folder)?;
     bucket.recover().map_err(folder)?;
+    bucket.prepare_index().map_err(folder)?;
     bucket
         .sweep(clock::now(), limits.upload_retain)
         .map_err(folder)?;

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from botocore.exceptions import ClientError
 
-from s3_cases import body, case, main, refused, upload
+from s3_cases import body, case, client, header, main, refused, upload
 
 
 @case
@@ -51,8 +51,6 @@ def reading(world):
 
 @case
 def dates_that_are_none_are_not_there(world):
-    from s3_cases import client, header
-
     name = world.bucket("k")
     for field in ["If-Modified-Since", "If-Unmodified-Since"]:
         s3 = client()

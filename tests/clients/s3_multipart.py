@@ -1,6 +1,7 @@
 """Uploads in parts: put together, read part by part, listed, aborted, repeated."""
 
 import hashlib
+import io
 
 from s3_cases import PART, body, case, client, main, refused, upload
 
@@ -377,8 +378,6 @@ def sums_of_parts_are_checked(world):
 
 @case
 def the_library_uploads_and_downloads_by_itself(world):
-    import io
-
     name = world.bucket()
     data = bytes(range(256)) * 80000
     s3 = client()
@@ -387,7 +386,8 @@ def the_library_uploads_and_downloads_by_itself(world):
     s3.download_fileobj(name, "k", into)
     assert into.getvalue() == data
     s3.copy({"Bucket": name, "Key": "k"}, name, "copy")
-    assert s3.head_object(Bucket=name, Key="copy")["Metadata"] == {"a": "b"}
+    assert s3.head_object(Bucket=name, Key="k")["Metadata"] == {"a": "b"}
+    assert body(s3.get_object(Bucket=name, Key="copy")) == data
 
 
 main("multipart")

@@ -17,6 +17,7 @@ use daybook_domain::stored_object::Channel;
 
 use super::conditions::WriteConditions;
 use super::durable;
+use super::index::rows::Row;
 use super::key_path::{digest, hidden_path, plain_path, versions_path};
 use super::parts::{self, Parts};
 use super::receive::Received;
@@ -88,6 +89,7 @@ impl Bucket {
             }
             None => {
                 write.conditions.check(None)?;
+                self.settle_absence(&key, &guard).await?;
                 None
             }
         };
@@ -135,6 +137,8 @@ impl Bucket {
             event_name: write.event_name.to_owned(),
             place: self.place(&meta),
             found: false,
+            null_version: true,
+            marker: false,
             headers: write.headers,
             metadata: write.metadata,
             tags: write.tags,
@@ -172,12 +176,14 @@ impl Bucket {
             fs::remove_file(&found.path)?;
             durable::sync_parent(&found.path)?;
         }
-        if target != self.root.join(hidden_path(key)) {
+        let hidden = target == self.root.join(hidden_path(key));
+        if !hidden {
             self.retire_hidden(key)?;
         }
         if let Some(kept) = kept {
             kept.sync()?;
         }
+        self.note(&Row::of(&stamp, hidden));
         Ok((file, stamp))
     }
 

@@ -9,6 +9,7 @@
 //!     versions/<sha256>/<id>    overwritten and removed versions
 //!     uploads/<id>/             multipart uploads
 //!     meta/                     stamps and lists of parts that do not fit into an attribute
+//!     index.sqlite              what keys there are; derived from the files, may be deleted
 //!     sequence                  a bound on the order of writes
 //!     sequence.last             the last number in it, where processes share the folder
 //!     lock                      its byte ranges are the locks between processes
@@ -33,7 +34,9 @@ pub(crate) mod conditions;
 pub(crate) mod durable;
 mod empty;
 pub(crate) mod file_lock;
+mod fill;
 mod hidden;
+pub(crate) mod index;
 pub(crate) mod key_path;
 pub(crate) mod listing;
 mod locks;
@@ -46,4 +49,5 @@ pub(crate) mod stamp;
 pub(crate) mod store;
 mod tagging;
 pub(crate) mod temporaries;
+mod vanished;
 mod versions;

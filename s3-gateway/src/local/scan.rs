@@ -16,7 +16,8 @@ use daybook_domain::stored_object::Channel;
 
 use super::durable;
 use super::file_lock::Digest;
-use super::key_path::{self, PRIVATE, key_of};
+use super::fill::Look;
+use super::key_path::{self, PRIVATE};
 use super::stamp::{self, Removal, Stamp};
 use super::store::{Bucket, Found, blocking};
 use crate::clock;
@@ -27,7 +28,7 @@ const FOLDERS: [&str; 5] = ["tmp", "keys", "versions", "uploads", "meta"];
 
 /// How long one who only looks waits for a key that another process has. It will be looked at
 /// again.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a rescan came upon.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,7 +63,7 @@ impl ScanReport {
         }
     }
 
-    fn fail(&mut self, failure: String) {
+    pub(super) fn fail(&mut self, failure: String) {
         if self.failed.len() < Self::MAX_FAILED {
             self.failed.push(failure);
         }
@@ -146,34 +147,51 @@ impl Bucket {
         Ok(current.is_some_and(|current| current.meta.ino() == kept.meta.ino()))
     }
 
-    /// Lists the bucket and has everything recorded that is not marked as recorded.
+    /// Lists the bucket and has everything recorded that is not marked as recorded, and the
+    /// removals of what is gone.
     pub(crate) async fn rescan(
         self: &Arc<Self>,
         settle_after: Duration,
     ) -> Result<ScanReport, StoreError> {
-        self.rescan_below(PathBuf::new(), settle_after).await
+        if !self.is_here() {
+            return Err(StoreError::Elsewhere);
+        }
+        let mut report = ScanReport::default();
+        // What was removed comes before what has taken its place since.
+        self.settle_removals(&mut report).await?;
+        report.add(self.rescan_below(PathBuf::new(), settle_after).await?);
+        self.settle_vanished_below(Path::new(""), &Channel::Listing, &mut report)
+            .await?;
+        Ok(report)
     }
 
-    /// The same for one folder of the bucket.
+    /// Lists one folder of the bucket and has everything recorded that is not marked as recorded.
     pub(crate) async fn rescan_below(
         self: &Arc<Self>,
         relative: PathBuf,
         settle_after: Duration,
     ) -> Result<ScanReport, StoreError> {
-        let mut report = ScanReport::default();
-        let whole = relative.as_os_str().is_empty();
         let this = Arc::clone(self);
-        let (keys, listed) = blocking(move || {
+        let (keys, mut report) = blocking(move || {
             let mut keys = Vec::new();
             let mut report = ScanReport::default();
-            this.unrecorded_files(&relative, settle_after, &mut keys, &mut report)?;
-            if whole {
-                keys.extend(this.hidden_keys()?);
+            if relative.as_os_str().is_empty() && !this.index.is_complete().unwrap_or(false) {
+                this.fill_index()?;
             }
+            let name = &this.name;
+            let mut tell =
+                |report: &mut ScanReport, key: &str, look: io::Result<Look>, _: &_| match look {
+                    Ok(Look::Recorded | Look::Gone) => {}
+                    Ok(Look::Unstamped(found)) if is_fresh(&found, settle_after) => {
+                        report.unsettled += 1;
+                    }
+                    Ok(Look::Unrecorded | Look::Unstamped(_)) => keys.push(key.to_owned()),
+                    Err(error) => report.fail(format!("{name}/{key}: {error}")),
+                };
+            this.compare(&relative, &mut report, &mut tell)?;
             Ok((keys, report))
         })
         .await?;
-        report.add(listed);
         for key in keys {
             let Ok(key) = ObjectKey::parse(key) else {
                 continue;
@@ -183,9 +201,6 @@ impl Bucket {
                 Err(StoreError::Changing) => report.unsettled += 1,
                 Err(error) => report.fail(format!("{}/{key}: {error}", self.name)),
             }
-        }
-        if whole {
-            self.settle_removals(&mut report).await?;
         }
         Ok(report)
     }
@@ -204,59 +219,9 @@ impl Bucket {
         self.settle(&found, &stamp, channel).await
     }
 
-    /// The keys of plain files that are not marked as recorded. Takes no lock: what changes in
-    /// between is looked at again with the key locked.
-    fn unrecorded_files(
-        &self,
-        relative: &Path,
-        settle_after: Duration,
-        keys: &mut Vec<String>,
-        report: &mut ScanReport,
-    ) -> Result<(), StoreError> {
-        let entries = match fs::read_dir(self.root.join(relative)) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(e) if relative.as_os_str().is_empty() => return Err(e.into()),
-            // One folder that may not be read is no reason to stop at the others.
-            Err(error) => {
-                report.fail(format!("{}/{}: {error}", self.name, relative.display()));
-                return Ok(());
-            }
-        };
-        for entry in entries {
-            let entry = entry?;
-            let path = relative.join(entry.file_name());
-            let Ok(kind) = entry.file_type() else {
-                continue;
-            };
-            if relative.as_os_str().is_empty() && entry.file_name() == PRIVATE {
-                continue;
-            }
-            if kind.is_dir() {
-                self.unrecorded_files(&path, settle_after, keys, report)?;
-                continue;
-            }
-            let Some(key) = key_of(&path).filter(|_| kind.is_file()) else {
-                report.skipped += 1;
-                continue;
-            };
-            report.objects += 1;
-            match self.find_now(&key) {
-                Ok(Some(found)) if self.needs_no_record(&found) => {}
-                Ok(Some(found)) if found.stamp.is_none() && is_fresh(&found, settle_after) => {
-                    report.unsettled += 1
-                }
-                Ok(Some(_)) => keys.push(key),
-                Ok(None) => {}
-                Err(error) => report.fail(format!("{}/{key}: {error}", self.name)),
-            }
-        }
-        Ok(())
-    }
-
-    fn needs_no_record(&self, found: &Found) -> bool {
-        let recorded = |stamp| stamp::is_recorded(&self.root, &found.file, &found.meta, stamp);
-        found.stamp.as_ref().is_some_and(recorded)
+    /// Whether a version is known to be in the ledger.
+    pub(super) fn is_recorded(&self, found: &Found, stamp: &Stamp) -> bool {
+        stamp::is_recorded(&self.root, &found.file, &found.meta, stamp)
     }
 
     /// Has removals recorded that a crash or a failure kept from the ledger, if there may be any.

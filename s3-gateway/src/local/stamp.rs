@@ -50,6 +50,12 @@ pub(crate) struct Stamp {
     /// Whether the gateway did not write the bytes, but found them.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) found: bool,
+    /// Whether it was written while the bucket had no versioning: S3's "null version".
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub(crate) null_version: bool,
+    /// Whether it is a delete marker, whose file is empty.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) marker: bool,
     #[serde(default, skip_serializing_if = "Headers::is_empty")]
     pub(crate) headers: Headers,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -79,9 +85,9 @@ pub(crate) struct Place {
 /// What tells a file from others, also from those that get its inode when it is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Birth {
-    inode: u64,
+    pub(crate) inode: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    born_ns: Option<i64>,
+    pub(crate) born_ns: Option<i64>,
 }
 
 impl Birth {
@@ -163,6 +169,19 @@ impl Checksums {
             _ => &None,
         };
         sum.as_ref()
+    }
+
+    /// The algorithms as S3 names them.
+    pub(crate) fn algorithms(&self) -> Vec<&'static str> {
+        let all = [
+            ("CRC32", &self.crc32),
+            ("CRC32C", &self.crc32c),
+            ("CRC64NVME", &self.crc64nvme),
+            ("SHA1", &self.sha1),
+            ("SHA256", &self.sha256),
+        ];
+        let there = all.into_iter().filter(|(_, sum)| sum.is_some());
+        there.map(|(name, _)| name).collect()
     }
 }
 
@@ -376,6 +395,14 @@ pub(super) fn beside(root: &Path, attribute: &str, digest: &str, meta: &Metadata
 
 fn is_false(value: &bool) -> bool {
     !*value
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[cfg(test)]

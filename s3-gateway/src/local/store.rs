@@ -15,6 +15,8 @@ use uuid::Uuid;
 use super::durable;
 use super::file_lock::{self, FolderLock, Held, Slot};
 use super::hidden::HiddenKeys;
+use super::index::Index;
+use super::index::rows::Row;
 use super::key_path::{PRIVATE, digest, hidden_path, plain_path, private};
 use super::locks::{KeyGuard, KeyLocks};
 use super::sequence::Sequence;
@@ -28,12 +30,13 @@ pub(crate) struct Bucket {
     pub(crate) name: BucketName,
     pub(crate) root: PathBuf,
     /// The gateway's own folder in it.
-    folder: Birth,
+    pub(super) folder: Birth,
     pub(crate) retain: Duration,
     pub(crate) created_at: SystemTime,
     pub(crate) ledger: Arc<dyn ObjectLedger>,
     pub(crate) sequence: Sequence,
     pub(crate) hidden: HiddenKeys,
+    pub(super) index: Index,
     /// Whether a removal may be missing from the ledger, so that the kept versions must be read.
     pub(crate) removals_open: AtomicBool,
     pub(crate) locks: Arc<KeyLocks>,
@@ -81,10 +84,12 @@ impl Bucket {
         let between = sharing.map(|_| Arc::clone(&folder_lock));
         let sequence = Sequence::open(&root, Arc::clone(&temporaries), between.clone())?;
         let folder = Birth::of(&root.join(PRIVATE).metadata()?);
+        let index = Index::new(&root, &name, folder, Arc::clone(&folder_lock));
         Ok(Self {
             name,
             root,
             folder,
+            index,
             retain,
             created_at,
             ledger,
@@ -273,6 +278,8 @@ impl Bucket {
             event_name: "ObjectCreated:Put".to_owned(),
             place: self.place(&meta),
             found: true,
+            null_version: true,
+            marker: false,
             headers: Headers::default(),
             metadata: Default::default(),
             tags: Default::default(),
@@ -283,6 +290,10 @@ impl Bucket {
         stamp::write(&self.root, &self.temporaries, &found.file, &stamp)?;
         // Before the ledger hears of it: after a crash the same stamp has to be there again.
         found.file.sync_all()?;
+        self.note(&Row::of(
+            &stamp,
+            found.path == self.root.join(hidden_path(&stamp.key)),
+        ));
         Ok((Found { meta, ..found }, stamp))
     }
 

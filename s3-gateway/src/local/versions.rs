@@ -44,6 +44,7 @@ impl Bucket {
         let guard = self.lock(&key).await?;
         let Some(found) = self.find(&key).await? else {
             conditions.check(None)?;
+            self.settle_absence(&key, &guard).await?;
             return Ok(None);
         };
         let (found, stamp) = self.adopted(&key, found, &guard).await?;
@@ -118,6 +119,7 @@ impl Bucket {
         }
         durable::sync_parent(&found.path)?;
         self.retire_hidden(&stamp.key)?;
+        self.note_gone(&stamp.key);
         Ok((found, stamp, removal))
     }
 

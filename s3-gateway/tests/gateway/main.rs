@@ -8,8 +8,10 @@
     reason = "tests: requests are signed with the current time"
 )]
 
+mod by_hand;
 mod client;
 mod grants;
+mod index;
 mod keys;
 mod kills;
 mod listing;
