@@ -70,9 +70,10 @@ def client(config=None, **more):
 
 def empty(s3, bucket):
     """Removes all objects, with all versions, of a bucket."""
-    if "SKIPV" in os.environ:
-        for e in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
-            s3.delete_object(Bucket=bucket, Key=e["Key"])
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for entry in page.get("Contents", []):
+            s3.delete_object(Bucket=bucket, Key=entry["Key"])
+    if "Status" not in s3.get_bucket_versioning(Bucket=bucket):
         return
     versions = s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
     for page in versions:

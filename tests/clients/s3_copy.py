@@ -163,18 +163,4 @@ def conditions_on_the_target(world):
     copying("If-None-Match", "*")(Key="new", **these)
 
 
-@case
-def a_version_is_copied(world):
-    name = world.bucket()
-    world.s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-    first = world.s3.put_object(Bucket=name, Key="k", Body=b"1")["VersionId"]
-    world.s3.put_object(Bucket=name, Key="k", Body=b"2")
-    source = {"Bucket": name, "Key": "k", "VersionId": first}
-    answer = world.s3.copy_object(Bucket=name, Key="c", CopySource=source)
-    assert answer["CopySourceVersionId"] == first
-    assert body(world.s3.get_object(Bucket=name, Key="c")) == b"1"
-    world.s3.copy_object(Bucket=name, Key="k", CopySource=source)
-    assert body(world.s3.get_object(Bucket=name, Key="k")) == b"1"
-
-
 main("copy")
