@@ -295,3 +295,6 @@ fn with_ids(document: &[u8], path: &str, request_id: &str, host_id: &str) -> Opt
         "{before}<Resource>{resource}</Resource><RequestId>{request_id}</RequestId><HostId>{host_id}</HostId></Error>"
     ))
 }
+
+#[cfg(test)]
+mod tests;

@@ -136,3 +136,6 @@ pub(crate) fn read(root: &Path, file: &File, stamp: &Stamp) -> io::Result<Option
     };
     Ok(Some(serde_json::from_slice(&bytes)?))
 }
+
+#[cfg(test)]
+mod tests;

@@ -153,3 +153,6 @@ fn unsigned(uri: &Uri) -> S3Result<Uri> {
     };
     text.parse().map_err(S3Error::internal_error)
 }
+
+#[cfg(test)]
+mod tests;
