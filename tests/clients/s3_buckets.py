@@ -1,5 +1,8 @@
 """Buckets: made, removed, listed, and what is said about settings that they have not."""
 
+import io
+
+from botocore.config import Config
 from botocore.handlers import validate_bucket_name
 
 from s3_cases import PART, body, case, client, main, refused, upload
@@ -255,6 +258,30 @@ def parts_are_uploaded_to_a_made_one(world):
     name = world.bucket()
     upload(world.s3, name, "big", [b"a" * PART, b"b"])
     assert world.s3.head_object(Bucket=name, Key="big")["ContentLength"] == PART + 1
+
+
+@case
+def one_that_goes_in_the_middle_of_a_write(world):
+    name = world.bucket()
+    s3 = world.s3
+
+    class Body(io.BytesIO):
+        """Takes the bucket away when the first half was read."""
+
+        def read(self, size=-1):
+            if self.tell() == 0 and size != 0:
+                half = super().read(len(self.getvalue()) // 2)
+                return half
+            if name in world.made and sending:
+                world.made.remove(name)
+                s3.delete_bucket(Bucket=name)
+            return super().read(size)
+
+    sending = []
+    slow = client(Config(request_checksum_calculation="when_required"))
+    slow.meta.events.register("before-send.s3.PutObject", lambda **_: sending.append(1))
+    content = Body(b"x" * (1 << 20))
+    refused(404, "NoSuchBucket", slow.put_object, Bucket=name, Key="k", Body=content)
 
 
 main("buckets")

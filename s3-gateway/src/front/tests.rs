@@ -74,7 +74,7 @@ fn a_bucket_ends_with_a_slash_for_version_2() {
 fn signing_in_the_query() {
     const SIGNED: &str = "/b/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=c&X-Amz-Date=d\
                           &X-Amz-Expires=60&X-Amz-SignedHeaders=host%3Bx-amz-tagging&X-Amz-Signature=s";
-    let wrong = Some("AuthorizationQueryParametersError");
+    let wrong = Some("AccessDenied");
     check_head(SIGNED, &[], None);
     check_head(SIGNED, &[("x-amz-tagging", "a=b")], None);
     check_head(

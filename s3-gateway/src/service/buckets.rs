@@ -15,9 +15,10 @@ use s3s::path::check_bucket_name;
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use super::{Operations, denied};
+use crate::buckets::Backend;
 use crate::error::StoreError;
 use crate::grants::Principal;
-use crate::local::store::blocking;
+use crate::local::store::{Bucket as Folder, blocking};
 use crate::policy::Access;
 
 /// The most buckets that S3 lists at once, and what it lists if it is not told.
@@ -219,6 +220,15 @@ impl Operations {
             DeleteBucketOutput::default(),
             hyper::StatusCode::NO_CONTENT,
         ))
+    }
+
+    /// What went wrong with a write, or that its bucket was removed in the middle of it.
+    pub(super) fn unless_gone(&self, bucket: &Arc<Folder>, error: S3Error) -> S3Error {
+        let now = self.gateway.buckets.get(&bucket.name);
+        match now {
+            Some(Backend::Local(now)) if Arc::ptr_eq(&now, bucket) => error,
+            _ => s3_error!(NoSuchBucket, "the bucket was removed meanwhile"),
+        }
     }
 
     /// The buckets that the sender may touch.

@@ -99,7 +99,8 @@ impl Operations {
         let sums = kept(&received.checksums);
         let part = bucket
             .put_part(&input.upload_id, number, received, sums)
-            .await?;
+            .await
+            .map_err(|error| self.unless_gone(&bucket, error.into()))?;
         Ok(UploadPartOutput {
             e_tag: Some(ETag::Strong(part.etag)),
             checksum_crc32: part.checksums.crc32,
@@ -278,7 +279,8 @@ impl Operations {
             parts: Some(assembled.parts),
             scope: who.scope,
         };
-        Ok(bucket.commit(write).await?)
+        let written = bucket.commit(write).await;
+        written.map_err(|error| self.unless_gone(bucket, error.into()))
     }
 
     pub(super) async fn abort_upload(

@@ -44,6 +44,7 @@ impl Operations {
             .unwrap_or_else(|| StreamingBlob::from(Body::empty()));
         let expected = body.remaining_length().exact().map(|n| n as u64);
         let limit = self.gateway.limits.max_put_bytes;
+        let gone = |error: StoreError| self.unless_gone(&bucket, error.into());
         let received = receive(
             &bucket.temporaries,
             body,
@@ -51,7 +52,8 @@ impl Operations {
             expected,
             limit,
         )
-        .await?;
+        .await
+        .map_err(gone)?;
         announced.verify(&received, trailers.as_ref())?;
         let stamp = bucket
             .commit(Write {
@@ -71,7 +73,8 @@ impl Operations {
                 parts: None,
                 scope: who.scope,
             })
-            .await?;
+            .await
+            .map_err(gone)?;
         Ok(PutObjectOutput {
             checksum_type: checksum_type(&stamp.checksums),
             checksum_crc32: stamp.checksums.crc32,

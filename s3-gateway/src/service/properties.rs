@@ -205,10 +205,12 @@ pub(super) fn no_foreign_keys(headers: &HeaderMap) -> S3Result<()> {
 
 /// `aws-chunked` says how the body travelled, not how the object is encoded.
 pub(super) fn without_aws_chunked(encoding: String) -> Option<String> {
-    let rest: Vec<&str> = encoding
-        .split(',')
-        .map(str::trim)
-        .filter(|e| *e != "aws-chunked" && !e.is_empty())
-        .collect();
-    (!rest.is_empty()).then(|| rest.join(","))
+    let is_kept = |coding: &&str| *coding != "aws-chunked" && !coding.is_empty();
+    let codings: Vec<&str> = encoding.split(',').map(str::trim).collect();
+    let kept: Vec<&str> = codings.iter().copied().filter(is_kept).collect();
+    match kept.len() {
+        0 => None,
+        n if n == codings.len() => Some(encoding),
+        _ => Some(kept.join(", ")),
+    }
 }
