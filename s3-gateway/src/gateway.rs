@@ -113,8 +113,8 @@ impl Gateway {
             let ledger = Arc::clone(&ledger);
             let bucket = Bucket::new(name.clone(), root, local.retain, ledger, lock, sharing)
                 .map_err(folder)?;
-            bucket.recover().map_err(folder)?;
             bucket.prepare_index().map_err(folder)?;
+            bucket.recover().map_err(folder)?;
             bucket
                 .sweep(clock::now(), config.limits.upload_retain)
                 .map_err(folder)?;

@@ -6,7 +6,8 @@
 //!   .daybook/
 //!     tmp/<id>/                 bodies that a process is taking in; removed after its end
 //!     keys/<sha256>             objects whose key cannot be a path
-//!     versions/<sha256>/<id>    overwritten and removed versions
+//!     versions/<sha256>/<id>    overwritten and removed versions, delete markers
+//!     bucket.json               what is set over the API: versioning
 //!     uploads/<id>/             multipart uploads
 //!     meta/                     stamps that do not fit into an attribute
 //!     index.sqlite              what keys there are; derived from the files, may be deleted
@@ -38,11 +39,14 @@ mod hidden;
 pub(crate) mod index;
 pub(crate) mod key_path;
 pub(crate) mod listing;
+pub(crate) mod listing_versions;
 mod locks;
 pub(crate) mod multipart;
 pub(crate) mod receive;
+pub(crate) mod removing;
 pub(crate) mod scan;
 mod sequence;
+pub(crate) mod settings;
 pub(crate) mod stamp;
 pub(crate) mod store;
 pub(crate) mod temporaries;

@@ -118,10 +118,7 @@ impl Operations {
             });
         Ok(ListBucketsOutput {
             buckets: Some(buckets.collect()),
-            owner: Some(Owner {
-                display_name: Some("daybook".to_owned()),
-                id: Some("daybook".to_owned()),
-            }),
+            owner: Some(owner()),
             prefix: req.input.prefix.clone(),
             ..Default::default()
         })
@@ -170,6 +167,14 @@ impl Visible for Readable {
     }
 }
 
+/// Whose all buckets and objects are.
+pub(super) fn owner() -> Owner {
+    Owner {
+        display_name: Some("daybook".to_owned()),
+        id: Some("daybook".to_owned()),
+    }
+}
+
 /// The algorithms of an object's checksums.
 pub(super) fn algorithms(row: &Row) -> Option<ChecksumAlgorithmList> {
     let names = row.algorithms.as_deref()?.split(',');
@@ -198,7 +203,7 @@ fn from_token(token: &str) -> S3Result<String> {
         .ok_or_else(|| s3_error!(InvalidArgument, "the continuation token is not one of ours"))
 }
 
-fn encoder(encoding: Option<&EncodingType>) -> impl Fn(String) -> String + use<> {
+pub(super) fn encoder(encoding: Option<&EncodingType>) -> impl Fn(String) -> String + use<> {
     let url = encoding.is_some_and(|encoding| encoding.as_str() == EncodingType::URL);
     move |text| {
         if url {
@@ -209,7 +214,7 @@ fn encoder(encoding: Option<&EncodingType>) -> impl Fn(String) -> String + use<>
     }
 }
 
-fn prefixes(
+pub(super) fn prefixes(
     prefixes: Vec<String>,
     encode: &impl Fn(String) -> String,
 ) -> Option<Vec<CommonPrefix>> {

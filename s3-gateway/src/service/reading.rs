@@ -86,7 +86,7 @@ impl Operations {
             expires: stamp.headers.expires.as_deref().and_then(parse_http_date),
             last_modified: Some(Timestamp::from(time_of(stamp.mtime_ns))),
             metadata: (!stamp.metadata.is_empty()).then(|| stamp.metadata.into_iter().collect()),
-            version_id: Some(stamp.version_id),
+            version_id: Some(bucket.shown_id(&stamp.version_id, stamp.null_version)),
             ..Default::default()
         });
         if range.is_some() {
@@ -145,7 +145,7 @@ impl Operations {
             expires: stamp.headers.expires.as_deref().and_then(parse_http_date),
             last_modified: Some(Timestamp::from(time_of(stamp.mtime_ns))),
             metadata: (!stamp.metadata.is_empty()).then(|| stamp.metadata.into_iter().collect()),
-            version_id: Some(stamp.version_id),
+            version_id: Some(bucket.shown_id(&stamp.version_id, stamp.null_version)),
             ..Default::default()
         });
         if range.is_some() {

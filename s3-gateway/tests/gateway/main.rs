@@ -21,5 +21,6 @@ mod recovery;
 mod restored;
 mod sharing;
 mod succession;
+mod versions;
 mod watch;
 mod world;
