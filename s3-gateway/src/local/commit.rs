@@ -188,7 +188,7 @@ impl Bucket {
             kept.sync()?;
         }
         let retired = match versioning {
-            Versioning::Suspended => self.retire_null(key)?,
+            Versioning::Suspended => self.retire_null(key, stamp.sequence)?,
             _ => None,
         };
         let listed =

@@ -203,7 +203,7 @@ impl Bucket {
         self.retire_hidden(&stamp.key)?;
         let mut retired = None;
         if versioning == Versioning::Suspended {
-            retired = self.retire_null(&stamp.key)?;
+            retired = self.retire_null(&stamp.key, marker.sequence)?;
         }
         self.noted(self.index.write(|index| {
             rows::remove(index, &stamp.key)?;
@@ -263,12 +263,12 @@ impl Bucket {
         versioning: Versioning,
         scope: Option<&Scope>,
     ) -> Result<Stamp, StoreError> {
-        let mut retired = None;
-        if versioning == Versioning::Suspended {
-            retired = self.retire_null(key)?;
-        }
         let newest = self.newest_kept(key)?.map_or(0, |row| row.sequence);
         let (file, marker) = self.put_marker(key, after.max(newest), versioning, scope)?;
+        let mut retired = None;
+        if versioning == Versioning::Suspended {
+            retired = self.retire_null(key, marker.sequence)?;
+        }
         stamp::mark_recorded(&self.root, &file, &marker)?;
         self.noted(self.index.write(|index| {
             if let Some(retired) = &retired {

@@ -327,7 +327,7 @@ impl Bucket {
         // Before the ledger hears of it: after a crash the same stamp has to be there again.
         found.file.sync_all()?;
         let retired = match versioning {
-            Versioning::Suspended => self.retire_null(&stamp.key)?,
+            Versioning::Suspended => self.retire_null(&stamp.key, stamp.sequence)?,
             _ => None,
         };
         let hidden = found.path == self.root.join(hidden_path(&stamp.key));

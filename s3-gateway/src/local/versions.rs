@@ -116,7 +116,7 @@ impl Bucket {
 
     /// The null version or null marker of a key, if it is not the object that is there.
     pub(super) fn kept_null(&self, key: &str) -> io::Result<Option<Row>> {
-        self.read_index(|index| rows::null_version(index, key))
+        self.read_index(|index| rows::null_version(index, key, i64::MAX))
     }
 
     /// The newest version of a key beside the object that is there.
@@ -143,10 +143,12 @@ impl Bucket {
         }
     }
 
-    /// Takes the null version of a key, that another one has replaced, out of what S3 knows. The
-    /// key has to be locked.
-    pub(super) fn retire_null(&self, key: &str) -> io::Result<Option<Row>> {
-        let Some(row) = self.kept_null(key)? else {
+    /// Takes the null version of a key that another one has replaced, of a later place in the
+    /// order, out of what S3 knows. The key has to be locked.
+    pub(super) fn retire_null(&self, key: &str, before: u64) -> io::Result<Option<Row>> {
+        let before = before.cast_signed();
+        let replaced = self.read_index(|index| rows::null_version(index, key, before))?;
+        let Some(row) = replaced else {
             return Ok(None);
         };
         let listed = self.version_path(key, &row.version_id, Kind::Listed);

@@ -209,14 +209,14 @@ pub(crate) fn version_before(index: &Connection, row: &Row) -> Result<Option<Row
     one_version(index, &row.key, "ORDER BY sequence DESC LIMIT 1", before)
 }
 
-/// The null version among a key's other versions.
-pub(crate) fn null_version(index: &Connection, key: &str) -> Result<Option<Row>, IndexError> {
-    one_version(
-        index,
-        key,
-        "AND flags & 2 <> 0 ORDER BY sequence DESC LIMIT 1",
-        i64::MAX,
-    )
+/// The newest null version among a key's other versions that are older than one.
+pub(crate) fn null_version(
+    index: &Connection,
+    key: &str,
+    before: i64,
+) -> Result<Option<Row>, IndexError> {
+    let which = "AND flags & 2 <> 0 ORDER BY sequence DESC LIMIT 1";
+    one_version(index, key, which, before)
 }
 
 fn one_version(
