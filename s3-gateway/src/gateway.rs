@@ -251,8 +251,8 @@ fn open_bucket(
     let ledger = Arc::clone(ledger);
     let (name, root) = (name.clone(), root.to_owned());
     let bucket = Bucket::new(name, root, retain, ledger, lock, sharing).map_err(folder)?;
-    bucket.recover().map_err(folder)?;
     bucket.prepare_index().map_err(folder)?;
+    bucket.recover().map_err(folder)?;
     bucket
         .sweep(clock::now(), limits.upload_retain)
         .map_err(folder)?;

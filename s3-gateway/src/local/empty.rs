@@ -7,12 +7,16 @@ use std::path::Path;
 use super::durable;
 use super::key_path::{PRIVATE, private};
 use super::store::Bucket;
+use super::versions::Kind;
 
 impl Bucket {
-    /// Whether the bucket's folder, which lies at `root` at this moment, holds no object. Empty
-    /// folders are none; anything else that lies there by hand counts.
+    /// Whether the bucket's folder, which lies at `root` at this moment, holds no object, and no
+    /// version or marker that S3 knows of. Empty folders are none; anything else that lies there
+    /// by hand counts.
     pub(crate) fn is_empty_at(&self, root: &Path) -> io::Result<bool> {
-        Ok(durable::entries(&root.join(private("keys")))?.is_empty() && holds_nothing(root, true)?)
+        Ok(durable::entries(&root.join(private("keys")))?.is_empty()
+            && holds_nothing(root, true)?
+            && lists_no_version(root)?)
     }
 }
 
@@ -23,6 +27,18 @@ fn holds_nothing(dir: &Path, top: bool) -> io::Result<bool> {
             continue;
         }
         if !entry.file_type()?.is_dir() || !holds_nothing(&entry.path(), false)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// What is only kept for `retain` does not count.
+fn lists_no_version(root: &Path) -> io::Result<bool> {
+    for folder in durable::entries(&root.join(private("versions")))? {
+        let versions = durable::entries(&folder.path())?;
+        let listed = |entry: &fs::DirEntry| Kind::of(&entry.path()) == Kind::Listed;
+        if versions.iter().any(listed) {
             return Ok(false);
         }
     }

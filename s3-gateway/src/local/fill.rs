@@ -8,6 +8,7 @@ use std::fs::{self, DirEntry, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
+use std::time::SystemTime;
 
 use rusqlite::Connection;
 
@@ -15,7 +16,7 @@ use super::index::IndexError;
 use super::index::rows::{self, Row, ctime_ns};
 use super::key_path::{PRIVATE, hidden_path, key_of};
 use super::scan::ScanReport;
-use super::store::{Bucket, Found};
+use super::store::Bucket;
 
 /// How many files are read while the index is locked: the wait of a writer that comes in between.
 const BATCH: usize = 100;
@@ -30,10 +31,13 @@ pub(super) enum Look {
     Recorded,
     /// It has its stamp.
     Unrecorded,
-    /// It comes from outside, or was changed from there.
-    Unstamped(Found),
+    /// It comes from outside, or was changed from there, at that time.
+    Unstamped(Option<SystemTime>),
     Gone,
 }
+
+/// Hears what was seen of a key.
+pub(super) type Tell<'a> = dyn FnMut(&mut ScanReport, &str, io::Result<Look>) + 'a;
 
 /// A file that may be an object's.
 #[derive(Debug)]
@@ -62,11 +66,12 @@ impl Bucket {
         tracing::info!(bucket = %self.name, "makes the index of the bucket");
         self.index.begin()?;
         let mut report = ScanReport::default();
-        self.compare(Path::new(""), &mut report, &mut |_, key, look, _| {
+        self.compare(Path::new(""), &mut report, &mut |_, key, look| {
             if let Err(error) = look {
                 tracing::warn!(bucket = %self.name, key, %error, "left out of the index");
             }
         })?;
+        self.fill_versions()?;
         self.index.end()?;
         Ok(())
     }
@@ -77,7 +82,7 @@ impl Bucket {
         &self,
         relative: &Path,
         report: &mut ScanReport,
-        tell: &mut dyn FnMut(&mut ScanReport, &str, io::Result<Look>, &Metadata),
+        tell: &mut Tell<'_>,
     ) -> io::Result<()> {
         let mut chunk = Vec::with_capacity(CHUNK);
         self.walk(relative, report, &mut |report, seen| {
@@ -101,7 +106,7 @@ impl Bucket {
         &self,
         chunk: Vec<Seen>,
         report: &mut ScanReport,
-        tell: &mut dyn FnMut(&mut ScanReport, &str, io::Result<Look>, &Metadata),
+        tell: &mut Tell<'_>,
     ) -> io::Result<()> {
         let unknown = self.index.read(|index| {
             let mut unknown = Vec::new();
@@ -118,7 +123,7 @@ impl Bucket {
                 looks.collect::<Result<Vec<_>, _>>()
             })?;
             for (seen, look) in batch.iter().zip(looks) {
-                tell(report, &seen.key, look, &seen.meta);
+                tell(report, &seen.key, look);
             }
         }
         Ok(())
@@ -133,7 +138,7 @@ impl Bucket {
             Err(error) => return Ok(Err(error)),
         };
         let Some(stamp) = &found.stamp else {
-            return Ok(Ok(Look::Unstamped(found)));
+            return Ok(Ok(Look::Unstamped(found.meta.modified().ok())));
         };
         let mut row = Row::of(stamp, found.path == self.root.join(hidden_path(key)));
         // Of the file that is open, so that a later change of it is seen.

@@ -47,7 +47,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.objects.len() + self.prefixes.len()
     }
 }
@@ -90,12 +90,24 @@ impl Bucket {
 }
 
 fn page(index: &Connection, query: &Query, visible: &impl Visible) -> Result<Page, IndexError> {
-    let mut page = Page::default();
-    if query.max == 0 {
-        return Ok(page);
-    }
     let sql = format!("SELECT {COLUMNS} FROM objects WHERE key >= ?1 AND key < ?2 ORDER BY key");
-    let mut statement = index.prepare_cached(&sql)?;
+    let mut page = Page::default();
+    scan(index, &sql, query, visible, &mut page)?;
+    Ok(page)
+}
+
+/// Adds to a page what the statement finds between two keys.
+pub(super) fn scan(
+    index: &Connection,
+    sql: &str,
+    query: &Query,
+    visible: &impl Visible,
+    page: &mut Page,
+) -> Result<(), IndexError> {
+    if query.max == 0 {
+        return Ok(());
+    }
+    let mut statement = index.prepare_cached(sql)?;
     let end = behind(&query.prefix);
     let mut from = query.start();
     let mut unseen = 0;
@@ -106,10 +118,10 @@ fn page(index: &Connection, query: &Query, visible: &impl Visible) -> Result<Pag
             if !visible.shows(&row.key) {
                 unseen += 1;
                 match visible.next(&row.key) {
-                    None => return Ok(page),
+                    None => return Ok(()),
                     Some(_) if unseen >= query.max_unseen => {
                         page.next = Some(row.key);
-                        return Ok(page);
+                        return Ok(());
                     }
                     Some(next) if next > row.key => {
                         from = next.into_bytes();
@@ -119,8 +131,8 @@ fn page(index: &Connection, query: &Query, visible: &impl Visible) -> Result<Pag
                 }
             }
             if page.len() == query.max {
-                page.next = page.last(query);
-                return Ok(page);
+                page.next = page.last();
+                return Ok(());
             }
             match query.rolled_up(&row.key) {
                 Some(rolled) => {
@@ -131,16 +143,15 @@ fn page(index: &Connection, query: &Query, visible: &impl Visible) -> Result<Pag
                 None => page.objects.push(row),
             }
         }
-        return Ok(page);
+        return Ok(());
     }
 }
 
 impl Page {
     /// The last key or prefix on the page.
-    fn last(&self, query: &Query) -> Option<String> {
+    pub(super) fn last(&self) -> Option<String> {
         let key = self.objects.last().map(|row| row.key.as_str());
         let prefix = self.prefixes.last().map(String::as_str);
-        debug_assert!(query.max > 0);
         key.max(prefix).map(str::to_owned)
     }
 }
@@ -167,9 +178,21 @@ impl Query {
 }
 
 impl Bucket {
-    /// Notes in the index what a key has now. The key has to be locked, its file in place.
-    pub(super) fn note(&self, row: &Row) {
-        self.noted(self.index.write_one(|index| rows::put(index, row)));
+    /// Notes in the index what a key has now: what was replaced and is still a version, and which
+    /// null version is none any more. The key has to be locked, its file in place.
+    pub(super) fn note_written(&self, row: &Row, replaced: Option<Row>, retired: Option<Row>) {
+        if replaced.is_none() && retired.is_none() {
+            return self.noted(self.index.write_one(|index| rows::put(index, row)));
+        }
+        self.noted(self.index.write(|index| {
+            if let Some(retired) = &retired {
+                rows::remove_version(index, retired)?;
+            }
+            if let Some(replaced) = &replaced {
+                rows::put_version(index, replaced)?;
+            }
+            rows::put(index, row)
+        }));
     }
 
     /// Notes in the index that a key has no object. The key has to be locked, its file gone.
@@ -179,7 +202,7 @@ impl Bucket {
 
     /// What is not in the index is no reason to refuse a write that happened: the index is made
     /// anew before it is read again.
-    fn noted(&self, noted: Result<(), IndexError>) {
+    pub(super) fn noted(&self, noted: Result<(), IndexError>) {
         if let Err(error) = noted {
             tracing::error!(bucket = %self.name, error = &error as &dyn std::error::Error, "the index could not be kept up; it will be made anew");
         }

@@ -84,7 +84,8 @@ impl Bucket {
     /// and half-kept versions. Leaves alone what a living process is working on.
     pub(crate) fn recover(&self) -> io::Result<()> {
         self.bury_dead()?;
-        self.unlink_unused_links()
+        self.unlink_unused_links()?;
+        self.mend_versions()
     }
 
     /// Removes what is past its time: uploads that nobody finishes and kept versions. Returns how
@@ -179,15 +180,14 @@ impl Bucket {
                 this.fill_index()?;
             }
             let name = &this.name;
-            let mut tell =
-                |report: &mut ScanReport, key: &str, look: io::Result<Look>, _: &_| match look {
-                    Ok(Look::Recorded | Look::Gone) => {}
-                    Ok(Look::Unstamped(found)) if is_fresh(&found, settle_after) => {
-                        report.unsettled += 1;
-                    }
-                    Ok(Look::Unrecorded | Look::Unstamped(_)) => keys.push(key.to_owned()),
-                    Err(error) => report.fail(format!("{name}/{key}: {error}")),
-                };
+            let mut tell = |report: &mut ScanReport, key: &str, look: io::Result<Look>| match look {
+                Ok(Look::Recorded | Look::Gone) => {}
+                Ok(Look::Unstamped(at)) if is_fresh(at, settle_after) => {
+                    report.unsettled += 1;
+                }
+                Ok(Look::Unrecorded | Look::Unstamped(_)) => keys.push(key.to_owned()),
+                Err(error) => report.fail(format!("{name}/{key}: {error}")),
+            };
             this.compare(&relative, &mut report, &mut tell)?;
             Ok((keys, report))
         })
@@ -267,14 +267,18 @@ impl Bucket {
         key: &ObjectKey,
         path: PathBuf,
     ) -> Result<bool, StoreError> {
-        let _guard = self.lock_within(key, PATIENCE).await?;
+        let guard = self.lock_within(key, PATIENCE).await?;
         let (this, digest) = (Arc::clone(self), key_path::digest(key.as_str()));
+        let name = key.clone();
         let pending = blocking(move || {
             let Some((found, stamp, removal)) = this.pending_removal(&digest, path)? else {
                 return Ok(None);
             };
             // Its process died before it took the object away.
-            let stays = this.is_current(&digest, &found)?;
+            let stays = match stamp.marker {
+                false => this.is_current(&digest, &found)?,
+                true => this.outlives(name.as_str(), &stamp)?,
+            };
             Ok((!stays).then_some((found, stamp, removal)))
         });
         let Some((found, stamp, removal)) = pending.await? else {
@@ -282,7 +286,14 @@ impl Bucket {
         };
         self.record_removal(&found.file, &stamp, removal, Channel::Listing)
             .await?;
+        self.finish_doomed(&stamp, &guard).await?;
         Ok(true)
+    }
+
+    /// Whether the object that is there is older than the marker, which then did not take it away.
+    fn outlives(&self, key: &str, marker: &Stamp) -> io::Result<bool> {
+        let stamp = self.find_now(key)?.and_then(|found| found.stamp);
+        Ok(stamp.is_some_and(|stamp| stamp.sequence < marker.sequence))
     }
 
     /// The kept versions whose removal is not known to be recorded.
@@ -312,18 +323,21 @@ impl Bucket {
         let Some(stamp) = found.stamp.take() else {
             return Ok(None);
         };
-        let removal = stamp::pending_removal(&self.root, &found.file, &found.meta, &stamp);
+        let removal = match stamp.marker {
+            false => stamp::pending_removal(&self.root, &found.file, &found.meta, &stamp),
+            true => (!self.is_recorded(&found, &stamp)).then(|| Removal {
+                sequence: stamp.sequence,
+                event_name: stamp.event_name.clone(),
+                removed_by: stamp.produced_by.clone(),
+            }),
+        };
         Ok(removal.map(|removal| (found, stamp, removal)))
     }
 }
 
 /// Whether somebody may still be writing to the file.
-fn is_fresh(found: &Found, settle_after: Duration) -> bool {
-    let Ok(modified) = found.meta.modified() else {
-        return false;
-    };
+fn is_fresh(modified: Option<SystemTime>, settle_after: Duration) -> bool {
     // A time in the future says nothing about whether it is stable; it counts as settled.
-    clock::now()
-        .duration_since(modified)
-        .is_ok_and(|age| age < settle_after)
+    let age = modified.and_then(|modified| clock::now().duration_since(modified).ok());
+    age.is_some_and(|age| age < settle_after)
 }

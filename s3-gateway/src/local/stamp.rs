@@ -22,12 +22,14 @@ use xattr::FileExt;
 
 use super::key_path::{self, private};
 use super::parts::PARTS;
+use super::settings::NULL;
 use super::temporaries::Temporaries;
 
 const STAMP: &str = "user.daybook";
 const RECORDED: &str = "user.daybook.recorded";
 const REMOVAL: &str = "user.daybook.removal";
 const REMOVAL_RECORDED: &str = "user.daybook.removal.recorded";
+const RETURN: &str = "user.daybook.return";
 
 /// Who gives the order of writes in a local bucket.
 pub(crate) const AUTHORITY: &str = "gateway";
@@ -190,8 +192,8 @@ impl Stamp {
     pub(crate) fn version(&self) -> ObjectVersion {
         ObjectVersion {
             version_id: Some(self.version_id.clone()),
-            etag: Some(self.etag.clone()),
-            size: Some(self.size),
+            etag: (!self.marker).then(|| self.etag.clone()),
+            size: (!self.marker).then_some(self.size),
             modified_at: jiff::Timestamp::from_nanosecond(i128::from(self.mtime_ns)).ok(),
             stamp: Some(self.stamp),
         }
@@ -200,6 +202,11 @@ impl Stamp {
     /// Its place in the order of the key's writes.
     pub(crate) fn order(&self) -> OrderMark {
         order_mark(self.sequence)
+    }
+
+    /// Whether this is the version that a client means by an id.
+    pub(crate) fn is_called(&self, id: &str) -> bool {
+        self.version_id == id || self.null_version && id == NULL
     }
 
     /// Whether the stamp speaks of this file as it is now.
@@ -296,6 +303,35 @@ pub(crate) fn mark_recorded(root: &Path, file: &File, stamp: &Stamp) -> io::Resu
     mark(root, RECORDED, file, stamp)
 }
 
+/// Writes on a kept version that it is about to be the object again, with its new place in the
+/// order, and that the ledger does not know.
+pub(crate) fn write_return(
+    root: &Path,
+    temporaries: &Temporaries,
+    file: &File,
+    stamp: &Stamp,
+    sequence: u64,
+) -> io::Result<()> {
+    let bytes = sequence.to_be_bytes();
+    let (digest, meta) = (key_path::digest(&stamp.key), file.metadata()?);
+    if file.set_xattr(RETURN, &bytes).is_err() {
+        temporaries.write_file(&beside(root, RETURN, &digest, &meta), &bytes)?;
+    }
+    let _ = file.remove_xattr(RECORDED);
+    let _ = fs::remove_file(beside(root, RECORDED, &digest, &meta));
+    Ok(())
+}
+
+/// The place in the order that a version got when it came back, if it did.
+pub(crate) fn read_return(root: &Path, file: &File, stamp: &Stamp) -> Option<u64> {
+    let attribute = file.get_xattr(RETURN).ok().flatten();
+    let bytes = attribute.or_else(|| {
+        let meta = file.metadata().ok()?;
+        fs::read(beside(root, RETURN, &key_path::digest(&stamp.key), &meta)).ok()
+    });
+    Some(u64::from_be_bytes(bytes?.try_into().ok()?))
+}
+
 /// Writes why and when an object is being removed, onto its file, before it goes.
 pub(crate) fn write_removal(
     root: &Path,
@@ -347,7 +383,7 @@ pub(crate) fn mark_removal_recorded(root: &Path, file: &File, stamp: &Stamp) -> 
 /// Removes what lies beside a file that is about to go.
 pub(crate) fn remove_sidecars(root: &Path, digest: &str, meta: &Metadata) {
     // They bind to one inode and time, so a leftover is never taken for another file's.
-    for name in [STAMP, RECORDED, REMOVAL, REMOVAL_RECORDED, PARTS] {
+    for name in [STAMP, RECORDED, REMOVAL, REMOVAL_RECORDED, RETURN, PARTS] {
         let _ = fs::remove_file(beside(root, name, digest, meta));
     }
 }

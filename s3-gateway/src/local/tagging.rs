@@ -45,8 +45,8 @@ impl Bucket {
         blocking_with(&guard, move || {
             let (file, mut stamp) = match (current, version) {
                 (Some((found, stamp)), None) => (found.file, stamp),
-                (None, None) => return Err(StoreError::NoSuchKey),
-                (Some((found, stamp)), Some(wanted)) if stamp.version_id == wanted => {
+                (None, None) => return Err(this.absence(&key)?),
+                (Some((found, stamp)), Some(wanted)) if stamp.is_called(&wanted) => {
                     (found.file, stamp)
                 }
                 (_, Some(wanted)) => {

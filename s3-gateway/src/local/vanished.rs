@@ -15,6 +15,7 @@ use super::index::rows::{self, END, Row, behind};
 use super::key_path::{PRIVATE, hidden_path, plain_path};
 use super::locks::KeyGuard;
 use super::scan::{PATIENCE, ScanReport};
+use super::settings::Versioning;
 use super::stamp::{self, Birth};
 use super::store::{Bucket, blocking, blocking_with};
 use crate::error::StoreError;
@@ -172,6 +173,11 @@ impl Bucket {
         self.ledger.record(command).await?;
         let this = Arc::clone(self);
         blocking_with(guard, move || {
+            // What is left of the key must not look as if it were there.
+            let versioning = this.versioning()?;
+            if versioning != Versioning::Never && this.newest_kept(&row.key)?.is_some() {
+                this.mark(&row.key, row.sequence, versioning, None)?;
+            }
             this.note_gone(&row.key);
             Ok(())
         })

@@ -46,6 +46,7 @@ impl Operations {
         let opened = open(&bucket, &who, &key, input.version_id.as_deref()).await?;
         note_read(&bucket, &who, &opened.stamp)?;
         let stamp = opened.stamp.clone();
+        let version_id = bucket.shown_id(&stamp.version_id, stamp.null_version);
         let mut object_parts = None;
         if wants(ObjectAttributes::OBJECT_PARTS) {
             let parts =
@@ -75,7 +76,7 @@ impl Operations {
             object_parts,
             object_size: Some(signed(stamp.size)?).filter(|_| wants(ObjectAttributes::OBJECT_SIZE)),
             storage_class: Some(class).filter(|_| wants(ObjectAttributes::STORAGE_CLASS)),
-            version_id: Some(stamp.version_id),
+            version_id: Some(version_id),
             ..Default::default()
         });
         response.extensions.insert(BareETag);

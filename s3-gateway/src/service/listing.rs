@@ -8,6 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::*;
 use s3s::{S3Error, S3Request, S3Result, s3_error};
 
+use super::buckets::owner;
 use super::objects::{signed, time_of};
 use super::{Operations, denied};
 use crate::local::index::rows::Row;
@@ -53,8 +54,8 @@ impl Operations {
             is_truncated: Some(page.next.is_some()),
             next_marker: page.next.filter(|_| told).map(&encode),
             common_prefixes: prefixes(page.prefixes, &encode),
-            contents: objects(page.objects, &encode)?,
-            delimiter: input.delimiter.map(&encode),
+            contents: objects(page.objects, &encode, true)?,
+            delimiter: input.delimiter.filter(|d| !d.is_empty()).map(&encode),
             encoding_type: input.encoding_type,
             ..Default::default()
         })
@@ -89,8 +90,8 @@ impl Operations {
             is_truncated: Some(page.next.is_some()),
             next_continuation_token: page.next.map(|next| URL_SAFE_NO_PAD.encode(next)),
             common_prefixes: prefixes(page.prefixes, &encode),
-            contents: objects(page.objects, &encode)?,
-            delimiter: input.delimiter.map(&encode),
+            contents: objects(page.objects, &encode, input.fetch_owner == Some(true))?,
+            delimiter: input.delimiter.filter(|d| !d.is_empty()).map(&encode),
             encoding_type: input.encoding_type,
             start_after: input.start_after.map(&encode),
             ..Default::default()
@@ -189,7 +190,11 @@ pub(super) fn prefixes(
     Some(prefixes.collect())
 }
 
-fn objects(rows: Vec<Row>, encode: &impl Fn(String) -> String) -> S3Result<Option<Vec<Object>>> {
+fn objects(
+    rows: Vec<Row>,
+    encode: &impl Fn(String) -> String,
+    with_owner: bool,
+) -> S3Result<Option<Vec<Object>>> {
     let object = |row: Row| -> S3Result<Object> {
         let algorithms = algorithms(&row);
         Ok(Object {
@@ -202,6 +207,7 @@ fn objects(rows: Vec<Row>, encode: &impl Fn(String) -> String) -> S3Result<Optio
             storage_class: Some(ObjectStorageClass::from_static(
                 ObjectStorageClass::STANDARD,
             )),
+            owner: with_owner.then(owner),
             ..Default::default()
         })
     };

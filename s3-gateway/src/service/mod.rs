@@ -14,6 +14,9 @@ mod objects;
 mod properties;
 mod reading;
 mod tagging;
+mod versions;
+
+pub(crate) use objects::{http_date, time_of};
 
 use std::sync::Arc;
 
@@ -258,8 +261,21 @@ impl S3 for Operations {
         &self,
         req: S3Request<GetBucketVersioningInput>,
     ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
-        self.seen_bucket(&req, &req.input.bucket)?;
-        Ok(S3Response::new(GetBucketVersioningOutput::default()))
+        self.versioning(req).await.map(S3Response::new)
+    }
+
+    async fn put_bucket_versioning(
+        &self,
+        req: S3Request<PutBucketVersioningInput>,
+    ) -> S3Result<S3Response<PutBucketVersioningOutput>> {
+        self.set_versioning(req).await.map(S3Response::new)
+    }
+
+    async fn list_object_versions(
+        &self,
+        req: S3Request<ListObjectVersionsInput>,
+    ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
+        self.list_versions(req).await.map(S3Response::new)
     }
 
     async fn create_multipart_upload(

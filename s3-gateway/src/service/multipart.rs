@@ -159,7 +159,7 @@ impl Operations {
             .put_part(&input.upload_id, number, received, sums)
             .await?;
         Ok(UploadPartCopyOutput {
-            copy_source_version_id: Some(from.version_id),
+            copy_source_version_id: Some(source.shown_id(&from.version_id, from.null_version)),
             copy_part_result: Some(CopyPartResult {
                 e_tag: Some(ETag::Strong(part.etag)),
                 last_modified: Some(Timestamp::from(part.modified_at)),
@@ -203,7 +203,7 @@ impl Operations {
             checksum_sha256: stamp.checksums.sha256,
             e_tag: Some(ETag::Strong(stamp.etag)),
             server_side_encryption: told_encryption(&stamp.headers),
-            version_id: Some(stamp.version_id),
+            version_id: Some(bucket.shown_id(&stamp.version_id, stamp.null_version)),
             ..Default::default()
         })
     }

@@ -84,7 +84,7 @@ impl Operations {
             checksum_sha256: stamp.checksums.sha256,
             e_tag: Some(ETag::Strong(stamp.etag)),
             server_side_encryption: told_encryption(&stamp.headers),
-            version_id: Some(stamp.version_id),
+            version_id: Some(bucket.shown_id(&stamp.version_id, stamp.null_version)),
             ..Default::default()
         })
     }
@@ -184,9 +184,9 @@ impl Operations {
             })
             .await?;
         Ok(CopyObjectOutput {
-            copy_source_version_id: Some(from.version_id),
             server_side_encryption: told_encryption(&stamp.headers),
-            version_id: Some(stamp.version_id.clone()),
+            copy_source_version_id: Some(source.shown_id(&from.version_id, from.null_version)),
+            version_id: Some(bucket.shown_id(&stamp.version_id, stamp.null_version)),
             copy_object_result: Some(CopyObjectResult {
                 checksum_type: checksum_type(&stamp.checksums),
                 checksum_crc32: stamp.checksums.crc32,
@@ -273,14 +273,14 @@ pub(super) fn told_encryption(headers: &Headers) -> Option<ServerSideEncryption>
     headers.encryption.clone().map(ServerSideEncryption::from)
 }
 
-pub(super) fn http_date(timestamp: &Timestamp) -> S3Result<String> {
+pub(crate) fn http_date(timestamp: &Timestamp) -> S3Result<String> {
     let mut text = Vec::new();
     let formatted = timestamp.format(TimestampFormat::HttpDate, &mut text);
     formatted.map_err(S3Error::internal_error)?;
     String::from_utf8(text).map_err(S3Error::internal_error)
 }
 
-pub(super) fn time_of(mtime_ns: i64) -> std::time::SystemTime {
+pub(crate) fn time_of(mtime_ns: i64) -> std::time::SystemTime {
     let since = std::time::Duration::from_nanos(u64::try_from(mtime_ns).unwrap_or(0));
     std::time::UNIX_EPOCH + since
 }

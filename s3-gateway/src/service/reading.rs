@@ -61,7 +61,7 @@ macro_rules! told {
             metadata: (!found.stamp.metadata.is_empty())
                 .then(|| found.stamp.metadata.into_iter().collect()),
             parts_count: found.parts_count,
-            version_id: Some(found.stamp.version_id),
+            version_id: Some(found.version_id),
             website_redirect_location: headers.website_redirect,
             $($more: $value,)*
             ..Default::default()
@@ -164,6 +164,7 @@ struct Asked {
 /// What it gets.
 struct Told {
     stamp: Stamp,
+    version_id: String,
     sums: Checksums,
     start: u64,
     length: u64,
@@ -208,6 +209,7 @@ async fn find(
         None => (whole.start, whole.end),
     };
     let told = Told {
+        version_id: bucket.shown_id(&stamp.version_id, stamp.null_version),
         sums: sums.unwrap_or_default(),
         start,
         length: end - start,

@@ -9,6 +9,8 @@ use s3s::{S3Request, S3Response, S3Result};
 use super::Operations;
 use super::properties::{tag_set, tags_of_set};
 use super::reading::open;
+use crate::local::stamp::Stamp;
+use crate::local::store::Bucket;
 use crate::policy::Access;
 
 impl Operations {
@@ -21,8 +23,8 @@ impl Operations {
         let (bucket, key) = self.object(&who, Access::Read, &input.bucket, &input.key)?;
         let opened = open(&bucket, &who, &key, input.version_id.as_deref()).await?;
         Ok(GetObjectTaggingOutput {
+            version_id: Some(shown(&bucket, &opened.stamp)),
             tag_set: tag_set(opened.stamp.tags),
-            version_id: Some(opened.stamp.version_id),
         })
     }
 
@@ -36,7 +38,7 @@ impl Operations {
         let tags = tags_of_set(input.tagging.tag_set)?;
         let stamp = bucket.set_tags(key, input.version_id, tags, who.scope);
         Ok(PutObjectTaggingOutput {
-            version_id: Some(stamp.await?.version_id),
+            version_id: Some(shown(&bucket, &stamp.await?)),
         })
     }
 
@@ -50,11 +52,15 @@ impl Operations {
         let none = BTreeMap::new();
         let stamp = bucket.set_tags(key, input.version_id, none, who.scope);
         let output = DeleteObjectTaggingOutput {
-            version_id: Some(stamp.await?.version_id),
+            version_id: Some(shown(&bucket, &stamp.await?)),
         };
         Ok(S3Response::with_status(
             output,
             hyper::StatusCode::NO_CONTENT,
         ))
     }
+}
+
+fn shown(bucket: &Bucket, stamp: &Stamp) -> String {
+    bucket.shown_id(&stamp.version_id, stamp.null_version)
 }

@@ -23,5 +23,6 @@ mod restored;
 mod sharing;
 mod succession;
 mod tagging;
+mod versions;
 mod watch;
 mod world;

@@ -79,6 +79,7 @@ impl Shared {
         for command in self.ledger.commands() {
             let key = match &command {
                 ObjectCommand::RecordCreated(it) => it.key.to_string(),
+                ObjectCommand::RecordReappeared(it) => it.key.to_string(),
                 ObjectCommand::RecordRemoved(it) => it.key.to_string(),
                 ObjectCommand::RecordIgnored { key, .. } => key.to_string(),
             };
@@ -107,7 +108,7 @@ fn check_history(commands: Vec<ObjectCommand>) {
                 assert_eq!(there.take(), it.version.stamp);
                 it.order.clone()
             }
-            ObjectCommand::RecordIgnored { .. } => panic!("{command:?}"),
+            _ => panic!("{command:?}"),
         };
         let sequencer = order.unwrap().sequencer;
         assert!(sequencer > last, "{sequencer} after {last}");

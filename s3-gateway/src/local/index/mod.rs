@@ -202,13 +202,7 @@ impl Index {
         work: impl FnOnce(&Connection) -> Result<T, IndexError>,
     ) -> Result<T, IndexError> {
         let mut writer = locked(&self.writer);
-        let mut open = match self.current(writer.take()) {
-            Ok(open) => open,
-            Err(error) => {
-                self.doubt();
-                return Err(error);
-            }
-        };
+        let mut open = self.current(writer.take()).inspect_err(|_| self.doubt())?;
         let done = open
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -233,20 +227,14 @@ impl Index {
         work: impl FnOnce(&Connection) -> Result<T, IndexError>,
     ) -> Result<T, IndexError> {
         let mut writer = locked(&self.writer);
-        let done = match self.current(writer.take()) {
-            Ok(open) => match work(&open.connection) {
-                Ok(done) => {
-                    *writer = Some(open);
-                    return Ok(done);
-                }
-                Err(error) => Err(self.failed(error, open)),
-            },
-            Err(error) => {
-                self.doubt();
-                Err(error)
+        let open = self.current(writer.take()).inspect_err(|_| self.doubt())?;
+        match work(&open.connection) {
+            Ok(done) => {
+                *writer = Some(open);
+                Ok(done)
             }
-        };
-        done
+            Err(error) => Err(self.failed(error, open)),
+        }
     }
 
     /// Whether it was made from all files, and not doubted since.

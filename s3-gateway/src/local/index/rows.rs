@@ -11,6 +11,7 @@ use super::IndexError;
 use crate::local::stamp::{self, Birth, Stamp};
 
 const HIDDEN: i64 = 1;
+/// Also in the text of [`null_version`].
 const NULL_VERSION: i64 = 2;
 const MARKER: i64 = 4;
 const COMPOSITE: i64 = 8;
@@ -171,6 +172,98 @@ pub(crate) fn get(index: &Connection, key: &str) -> Result<Option<Row>, IndexErr
     Ok(statement
         .query_row([key.as_bytes()], Row::read)
         .optional()?)
+}
+
+/// Notes a version that S3 knows beside the object that is there.
+pub(crate) fn put_version(index: &Connection, row: &Row) -> Result<(), IndexError> {
+    put_into(
+        index,
+        "INSERT OR REPLACE INTO versions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        row,
+    )
+}
+
+/// Notes that a version is gone.
+pub(crate) fn remove_version(index: &Connection, row: &Row) -> Result<(), IndexError> {
+    let sql = "DELETE FROM versions WHERE key = ?1 AND sequence = ?2";
+    let mut statement = index.prepare_cached(sql)?;
+    statement.execute(params![row.key.as_bytes(), row.sequence.cast_signed()])?;
+    Ok(())
+}
+
+/// Notes that a key has no other versions.
+pub(crate) fn forget_versions(index: &Connection, key: &str) -> Result<(), IndexError> {
+    let mut statement = index.prepare_cached("DELETE FROM versions WHERE key = ?1")?;
+    statement.execute([key.as_bytes()])?;
+    Ok(())
+}
+
+/// The newest of a key's other versions.
+pub(crate) fn newest_version(index: &Connection, key: &str) -> Result<Option<Row>, IndexError> {
+    one_version(index, key, "ORDER BY sequence DESC LIMIT 1", i64::MAX)
+}
+
+/// The one that comes next after a version.
+pub(crate) fn version_before(index: &Connection, row: &Row) -> Result<Option<Row>, IndexError> {
+    let before = row.sequence.cast_signed();
+    one_version(index, &row.key, "ORDER BY sequence DESC LIMIT 1", before)
+}
+
+/// The newest null version among a key's other versions that are older than one.
+pub(crate) fn null_version(
+    index: &Connection,
+    key: &str,
+    before: i64,
+) -> Result<Option<Row>, IndexError> {
+    let which = "AND flags & 2 <> 0 ORDER BY sequence DESC LIMIT 1";
+    one_version(index, key, which, before)
+}
+
+fn one_version(
+    index: &Connection,
+    key: &str,
+    which: &str,
+    before: i64,
+) -> Result<Option<Row>, IndexError> {
+    let sql = format!("SELECT {COLUMNS} FROM versions WHERE key = ?1 AND sequence < ?2 {which}");
+    let mut statement = index.prepare_cached(&sql)?;
+    Ok(statement
+        .query_row(params![key.as_bytes(), before], Row::read)
+        .optional()?)
+}
+
+/// So many of a key's other versions that are older than one.
+pub(crate) fn versions_of(
+    index: &Connection,
+    key: &str,
+    before: i64,
+    count: usize,
+) -> Result<Vec<Row>, IndexError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM versions WHERE key = ?1 AND sequence < ?2
+         ORDER BY sequence DESC LIMIT ?3"
+    );
+    let mut statement = index.prepare_cached(&sql)?;
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    let rows = statement.query_map(params![key.as_bytes(), before, count], Row::read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// So many versions after one of them, in the order of the table.
+pub(crate) fn versions_after(
+    index: &Connection,
+    key: &[u8],
+    sequence: i64,
+    count: usize,
+) -> Result<Vec<Row>, IndexError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM versions WHERE key > ?1 OR key = ?1 AND sequence < ?2
+         ORDER BY key, sequence DESC LIMIT ?3"
+    );
+    let mut statement = index.prepare_cached(&sql)?;
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    let rows = statement.query_map(params![key, sequence, count], Row::read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// So many objects from a key on, below an end.
