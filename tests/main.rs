@@ -15,5 +15,6 @@ mod handlers;
 mod hostile;
 mod layering;
 mod lineage;
+mod s3_cases;
 mod shared_log;
 mod support;

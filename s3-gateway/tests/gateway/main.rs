@@ -8,16 +8,21 @@
     reason = "tests: requests are signed with the current time"
 )]
 
+mod by_hand;
 mod client;
 mod grants;
+mod index;
 mod keys;
 mod kills;
 mod listing;
+mod made;
 mod multipart;
 mod objects;
 mod recovery;
 mod restored;
 mod sharing;
 mod succession;
+mod tagging;
+mod versions;
 mod watch;
 mod world;
