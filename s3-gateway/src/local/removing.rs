@@ -136,10 +136,11 @@ impl Bucket {
             self.removals_open.store(true, Ordering::Release);
         }
         recorded?;
-        Ok(match stamp.marker {
+        match stamp.marker {
             true => stamp::mark_recorded(&self.root, file, stamp)?,
             false => stamp::mark_removal_recorded(&self.root, file, stamp)?,
-        })
+        }
+        Ok(())
     }
 
     /// Takes an object away from a bucket without versioning, keeping its version for a while.
