@@ -9,6 +9,7 @@
 //! functions are refused once the deadline is over, also in a process that was stopped meanwhile.
 
 mod lease;
+mod ranges;
 mod scope;
 
 use std::collections::HashMap;
@@ -17,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use daybook_domain::execution::{ObjectAccess, TriggerObject};
-use daybook_domain::{BucketName, ExecutionId, FunctionName, ObjectKey};
+use daybook_domain::{BucketName, Chain, ExecutionId, FunctionName, ObjectKey};
 
 use crate::clock;
 use crate::config::OperatorKey;
@@ -62,6 +63,8 @@ pub struct InvocationScope {
     pub function: FunctionName,
     /// The object version that it was started for.
     pub trigger: Option<TriggerObject>,
+    /// What leads to the objects that it writes.
+    pub chain: Chain,
 }
 
 /// What an invocation did through the gateway.

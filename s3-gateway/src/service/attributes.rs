@@ -8,7 +8,7 @@ use super::Operations;
 use super::body::checksum_type;
 use super::buckets::{check_acl, check_policy, grants, owner};
 use super::objects::{signed, time_of};
-use super::reading::{note_read, open, stored_as};
+use super::reading::{Read, note_read, open, stored_as};
 use crate::front::BareETag;
 use crate::local::parts::{self, OnePart, Parts};
 use crate::local::store::blocking;
@@ -44,7 +44,7 @@ impl Operations {
         }
         let wants = |name: &str| wanted.contains(&name);
         let opened = open(&bucket, &who, &key, input.version_id.as_deref()).await?;
-        note_read(&bucket, &who, &opened.stamp)?;
+        note_read(&bucket, &who, &opened.stamp, Read::Metadata)?;
         let stamp = opened.stamp.clone();
         let version_id = bucket.shown_id(&stamp.version_id, stamp.null_version);
         let mut object_parts = None;

@@ -13,7 +13,7 @@ use super::buckets::owner;
 use super::listing::{encoder, prefixes};
 use super::objects::{signed, told_encryption, trailing};
 use super::properties::{headers_of, no_acl, no_foreign_keys, tags_of_header};
-use super::reading::{note_read, open};
+use super::reading::{Read, note_read, open};
 use super::{Operations, denied};
 use crate::error::StoreError;
 use crate::grants::Principal;
@@ -142,7 +142,7 @@ impl Operations {
                 "the source is larger than one part may be"
             ));
         }
-        note_read(&source, &who, &from)?;
+        note_read(&source, &who, &from, Read::of(Some(&range)))?;
         let temporaries = Arc::clone(&bucket.temporaries);
         let algorithm = upload.algorithm;
         let received = blocking(move || {

@@ -15,7 +15,7 @@ use super::Operations;
 use super::amend::{Amended, COPY_SOURCE};
 use super::body::{announced, checksum_type, kept};
 use super::properties::{headers_of, no_acl, tags_of_header};
-use super::reading::{note_read, open};
+use super::reading::{Read, note_read, open};
 use crate::error::StoreError;
 use crate::grants::Principal;
 use crate::local::commit::Write;
@@ -134,7 +134,7 @@ impl Operations {
                 "the source is larger than one copy may be"
             ));
         }
-        note_read(&source, &who, &from)?;
+        note_read(&source, &who, &from, Read::Whole)?;
         let tags = if replace_tags {
             tags_of_header(input.tagging.as_deref())?
         } else {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use daybook_domain::ObjectKey;
+use daybook_domain::execution::{ByteRange, ObjectAccess};
 use s3s::dto::*;
 use s3s::header;
 use s3s::{Body, S3Error, S3Request, S3Response, S3Result, s3_error};
@@ -92,6 +93,7 @@ impl Operations {
             if_range,
             part: input.part_number,
             with_sums: enabled(input.checksum_mode.as_ref()),
+            bytes: true,
         };
         let (found, file) = find(&bucket, &who, opened, asked).await?;
         let body = read(file, found.start, found.length).await?;
@@ -128,6 +130,7 @@ impl Operations {
             if_range,
             part: input.part_number,
             with_sums: enabled(input.checksum_mode.as_ref()),
+            bytes: false,
         };
         let (found, _) = find(&bucket, &who, opened, asked).await?;
         let (status, mut headers) = (found.status, extra_headers(&found.stamp));
@@ -159,6 +162,8 @@ struct Asked {
     if_range: Option<String>,
     part: Option<i32>,
     with_sums: bool,
+    /// Whether the bytes are wanted too.
+    bytes: bool,
 }
 
 /// What it gets.
@@ -200,7 +205,11 @@ async fn find(
         (None, asked) => (file, (range_of(asked, stamp.size)?, None)),
     };
     let (range, parts_count) = found;
-    note_read(bucket, who, &stamp)?;
+    let read = match asked.bytes {
+        true => Read::of(range.as_ref()),
+        false => Read::Metadata,
+    };
+    note_read(bucket, who, &stamp, read)?;
     let with_sums = range.is_none() && asked.with_sums;
     let sums = with_sums.then(|| stamp.checksums.clone());
     let whole = 0..stamp.size;
@@ -303,14 +312,49 @@ pub(super) async fn open(
     }
 }
 
-pub(super) fn note_read(bucket: &Bucket, who: &Principal, stamp: &Stamp) -> Result<(), StoreError> {
+/// How much of an object is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Read<'a> {
+    Whole,
+    Range(&'a std::ops::Range<u64>),
+    Metadata,
+}
+
+impl<'a> Read<'a> {
+    pub(super) fn of(range: Option<&'a std::ops::Range<u64>>) -> Self {
+        range.map_or(Self::Whole, Self::Range)
+    }
+
+    fn ranges(self, size: u64) -> Option<Vec<ByteRange>> {
+        match self {
+            Self::Whole => None,
+            Self::Range(range) if range.start == 0 && range.end >= size => None,
+            Self::Range(range) if range.is_empty() => Some(Vec::new()),
+            Self::Range(range) => Some(vec![ByteRange {
+                first: range.start,
+                last: range.end - 1,
+            }]),
+            Self::Metadata => Some(Vec::new()),
+        }
+    }
+}
+
+pub(super) fn note_read(
+    bucket: &Bucket,
+    who: &Principal,
+    stamp: &Stamp,
+    read: Read<'_>,
+) -> Result<(), StoreError> {
     // A scope that was closed meanwhile gets no answer either: what it reads is not its business.
     if let Some(scope) = &who.scope
         && scope.pass().is_none()
     {
         return Err(StoreError::Fenced);
     }
-    who.note_read(bucket.access(stamp)?);
+    who.note_read(ObjectAccess {
+        ranges: read.ranges(stamp.size),
+        ..bucket.access(stamp)?
+    });
     Ok(())
 }
 
