@@ -454,9 +454,11 @@ fn limits(place: &Place<'_>, table: &LimitsTable) -> Result<Limits, ConfigError>
         .max_put_size
         .map_or(limits.max_put_bytes, |size| size.as_u64());
     limits.max_connections = table.max_connections.unwrap_or(limits.max_connections);
+    limits.list_unseen = table.list_unseen.unwrap_or(limits.list_unseen);
     for (key, nothing) in [
         ("max_put_size", limits.max_put_bytes == 0),
         ("max_connections", limits.max_connections == 0),
+        ("list_unseen", limits.list_unseen == 0),
     ] {
         if nothing {
             return place.wrong(

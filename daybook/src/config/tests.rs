@@ -514,7 +514,11 @@ fn nothing_is_no_limit() {
             "longer than nothing",
         );
     }
-    for (key, nothing) in [("max_connections", "0"), ("max_put_size", "\"0B\"")] {
+    for (key, nothing) in [
+        ("max_connections", "0"),
+        ("list_unseen", "0"),
+        ("max_put_size", "\"0B\""),
+    ] {
         let place = format!("limits.{key}");
         check_added(
             &format!("[limits]\n{key} = {nothing}"),

@@ -88,7 +88,7 @@ impl Bucket {
             // Another request may have completed it, or aborted it.
             self.upload(&key, id).await?;
         }
-        let current = match self.find(&key).await? {
+        let current = match self.find_or_miss(&key, &guard).await? {
             Some(found) => {
                 let (found, stamp) = self.adopted(&key, found, &guard).await?;
                 write.conditions.check(Some(&stamp))?;
@@ -98,7 +98,6 @@ impl Bucket {
             }
             None => {
                 write.conditions.check(None)?;
-                self.settle_absence(&key, &guard).await?;
                 None
             }
         };

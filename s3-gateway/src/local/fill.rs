@@ -140,6 +140,9 @@ impl Bucket {
         let Some(stamp) = &found.stamp else {
             return Ok(Ok(Look::Unstamped(found.meta.modified().ok())));
         };
+        if rows::is_missed(index, stamp)? {
+            return Ok(Ok(Look::Unrecorded));
+        }
         let mut row = Row::of(stamp, found.path == self.root.join(hidden_path(key)));
         // Of the file that is open, so that a later change of it is seen.
         let recorded = self.is_recorded(&found, stamp);

@@ -100,9 +100,8 @@ impl Bucket {
         conditions: &WriteConditions,
         guard: &Arc<KeyGuard>,
     ) -> Result<Option<(Found, Stamp)>, StoreError> {
-        let Some(found) = self.find(key).await? else {
+        let Some(found) = self.find_or_miss(key, guard).await? else {
             conditions.check(None)?;
-            self.settle_absence(key, guard).await?;
             return Ok(None);
         };
         let (found, stamp) = self.adopted(key, found, guard).await?;
@@ -136,10 +135,11 @@ impl Bucket {
             self.removals_open.store(true, Ordering::Release);
         }
         recorded?;
-        Ok(match stamp.marker {
+        match stamp.marker {
             true => stamp::mark_recorded(&self.root, file, stamp)?,
             false => stamp::mark_removal_recorded(&self.root, file, stamp)?,
-        })
+        }
+        Ok(())
     }
 
     /// Takes an object away from a bucket without versioning, keeping its version for a while.
@@ -323,7 +323,7 @@ impl Bucket {
         Ok((file, marker))
     }
 
-    /// Removes one version for good.
+    /// Removes one version for good, if the conditions hold of it.
     async fn remove_version(
         self: &Arc<Self>,
         key: &ObjectKey,
@@ -332,7 +332,9 @@ impl Bucket {
         scope: Option<Arc<Scope>>,
         guard: &Arc<KeyGuard>,
     ) -> Result<Removed, StoreError> {
-        let current = self.settled(key, conditions, guard).await?;
+        let current = self
+            .settled(key, &WriteConditions::default(), guard)
+            .await?;
         let is_current = (current.as_ref()).is_some_and(|(_, stamp)| stamp.is_called(&id));
         let has_object = current.is_some();
         let mut removed = Removed {
@@ -341,6 +343,7 @@ impl Bucket {
         };
         let this = Arc::clone(self);
         if let Some((found, stamp)) = current.filter(|_| is_current) {
+            conditions.check(Some(&stamp))?;
             let gone = blocking_with(guard, move || match this.versioning()? {
                 Versioning::Never => Ok((this.unlink(found, stamp, scope)?, false)),
                 _ => Ok((this.unlink_newest(found, stamp, scope)?, true)),
@@ -354,9 +357,14 @@ impl Bucket {
             self.settle_present(key, &Channel::Gateway).await?;
             return Ok(removed);
         }
-        let name = key.clone();
+        let (name, conditions) = (key.clone(), conditions.clone());
         let unlinked = blocking_with(guard, move || {
-            this.unlink_kept(name.as_str(), &id, has_object, scope.as_deref())
+            let Some(kept) = this.find_kept_or_null(name.as_str(), &id)? else {
+                conditions.check(None)?;
+                return Ok(false);
+            };
+            conditions.check(Some(&kept.1))?;
+            this.unlink_kept(&kept.0, &kept.1, has_object, scope.as_deref())
         });
         removed.marker = unlinked.await?;
         if removed.marker && !has_object {
@@ -461,35 +469,35 @@ impl Bucket {
         }));
     }
 
+    /// A kept version by its id, with its stamp.
+    fn find_kept_or_null(&self, key: &str, id: &str) -> io::Result<Option<(Found, Stamp)>> {
+        let null = match id {
+            NULL => self.kept_null(key)?.map(|row| row.version_id),
+            _ => None,
+        };
+        let found = self.find_kept(key, null.as_deref().unwrap_or(id))?;
+        Ok(found.and_then(|mut found| {
+            let stamp = found.stamp.take()?;
+            Some((found, stamp))
+        }))
+    }
+
     /// Removes a version or a marker that is not the object. Returns whether it was a marker.
     fn unlink_kept(
         &self,
-        key: &str,
-        id: &str,
+        found: &Found,
+        stamp: &Stamp,
         has_object: bool,
         scope: Option<&Scope>,
     ) -> Result<bool, StoreError> {
-        let id = match id {
-            NULL => match self.kept_null(key)? {
-                Some(row) => row.version_id,
-                None => return Ok(false),
-            },
-            id => id.to_owned(),
-        };
-        let Some(found) = self.find_kept(key, &id)? else {
-            return Ok(false);
-        };
-        let Some(stamp) = &found.stamp else {
-            return Ok(false);
-        };
         let row = Row::of(stamp, false);
-        let newest = self.newest_kept(key)?;
-        let is_newest = newest.is_some_and(|newest| newest.version_id == id);
+        let newest = self.newest_kept(&stamp.key)?;
+        let is_newest = newest.is_some_and(|newest| newest.version_id == stamp.version_id);
         if stamp.marker && !has_object && is_newest {
-            self.unlink_newest_marker(&found, &row, scope)?;
+            self.unlink_newest_marker(found, &row, scope)?;
             return Ok(true);
         }
-        fenced(scope, || self.unlink_version(&digest(key), &found))?;
+        fenced(scope, || self.unlink_version(&digest(&stamp.key), found))?;
         durable::sync_parent(&found.path)?;
         self.noted(
             self.index

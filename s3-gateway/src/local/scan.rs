@@ -17,6 +17,7 @@ use daybook_domain::stored_object::Channel;
 use super::durable;
 use super::file_lock::Digest;
 use super::fill::Look;
+use super::index::rows;
 use super::key_path::{self, PRIVATE};
 use super::stamp::{self, Removal, Stamp};
 use super::store::{Bucket, Found, blocking};
@@ -212,9 +213,19 @@ impl Bucket {
         channel: &Channel,
     ) -> Result<bool, StoreError> {
         let guard = self.lock_within(key, PATIENCE).await?;
-        let Some(found) = self.find(key).await? else {
+        let Some(mut found) = self.find(key).await? else {
             return Ok(false);
         };
+        if let Some(stamp) = found.stamp.take() {
+            // What was missed and is put back is another write, although its stamp is right.
+            let this = Arc::clone(self);
+            let (missed, stamp) = blocking(move || {
+                let missed = this.index.read(|index| rows::is_missed(index, &stamp));
+                Ok((missed.map_err(io::Error::from)?, stamp))
+            })
+            .await?;
+            found.stamp = Some(stamp).filter(|_| !missed);
+        }
         let (found, stamp) = self.adopted(key, found, &guard).await?;
         self.settle(&found, &stamp, channel).await
     }

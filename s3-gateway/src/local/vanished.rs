@@ -17,7 +17,7 @@ use super::locks::KeyGuard;
 use super::scan::{PATIENCE, ScanReport};
 use super::settings::Versioning;
 use super::stamp::{self, Birth};
-use super::store::{Bucket, blocking, blocking_with};
+use super::store::{Bucket, Found, blocking, blocking_with};
 use crate::error::StoreError;
 
 /// How many objects are looked for at once.
@@ -126,27 +126,36 @@ impl Bucket {
         self.record_vanished(key, row, channel, &guard).await
     }
 
-    /// The same for a key that is locked and was found to have no file.
-    pub(crate) async fn settle_absence(
+    /// The object's file, with its key locked. Where there is none, but the index knows of one, the
+    /// removal is recorded first.
+    pub(crate) async fn find_or_miss(
         self: &Arc<Self>,
         key: &ObjectKey,
         guard: &Arc<KeyGuard>,
-    ) -> Result<(), StoreError> {
-        if let Some(row) = self.known(key).await? {
+    ) -> Result<Option<Found>, StoreError> {
+        let (this, name) = (Arc::clone(self), key.clone());
+        let looked = blocking_with(guard, move || match this.find_now(name.as_str())? {
+            Some(found) => Ok((Some(found), None)),
+            None => Ok((None, this.known_now(name.as_str())?)),
+        });
+        let (found, missed) = looked.await?;
+        if let Some(row) = missed {
             self.record_vanished(key, row, &Channel::Listing, guard)
                 .await?;
         }
-        Ok(())
+        Ok(found)
     }
 
     /// The object that the index has of a key.
     async fn known(self: &Arc<Self>, key: &ObjectKey) -> Result<Option<Row>, StoreError> {
         let (this, key) = (Arc::clone(self), key.clone());
-        blocking(move || {
-            let row = this.index.read(|index| rows::get(index, key.as_str()));
-            Ok(row.map_err(io::Error::from)?)
-        })
-        .await
+        blocking(move || Ok(this.known_now(key.as_str())?)).await
+    }
+
+    fn known_now(&self, key: &str) -> io::Result<Option<Row>> {
+        let read = || self.index.read(|index| rows::get(index, key));
+        // The second time a damaged index has been thrown away.
+        Ok(read().or_else(|_| read())?)
     }
 
     async fn record_vanished(
@@ -178,7 +187,7 @@ impl Bucket {
             if versioning != Versioning::Never && this.newest_kept(&row.key)?.is_some() {
                 this.mark(&row.key, row.sequence, versioning, None)?;
             }
-            this.note_gone(&row.key);
+            this.noted(this.index.write(|index| rows::miss(index, &row)));
             Ok(())
         })
         .await?;

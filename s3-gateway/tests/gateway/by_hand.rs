@@ -122,6 +122,31 @@ async fn a_file_that_is_removed_and_copied_back_is_a_removal_and_a_new_version()
 }
 
 #[tokio::test]
+async fn a_file_that_is_moved_out_and_back_is_there_again() {
+    let world = unhesitating().await;
+    let (file, outside) = (
+        world.path("inbox", "k"),
+        world.folder.path().join("outside"),
+    );
+    world.client.put("inbox", "k", "hello").await.expect(200);
+    // Nobody looked in between.
+    std::fs::rename(&file, &outside).unwrap();
+    std::fs::rename(&outside, &file).unwrap();
+    let report = world.gateway.rescan().await.unwrap();
+    assert_eq!((report.removals, report.recorded), (0, 0));
+    // Missed, and put back with its stamp as it was.
+    std::fs::rename(&file, &outside).unwrap();
+    assert_eq!(world.gateway.rescan().await.unwrap().removals, 1);
+    std::fs::rename(&outside, &file).unwrap();
+    let world = world.reopen().await;
+    assert_eq!(world.gateway.rescan().await.unwrap().recorded, 1);
+    let report = world.gateway.rescan().await.unwrap();
+    assert_eq!((report.removals, report.recorded), (0, 0));
+    assert_eq!(story(&world), "+-+");
+    assert_eq!(keys(&world).await, ["k"]);
+}
+
+#[tokio::test]
 async fn a_write_to_a_key_whose_file_is_gone_comes_after_its_removal() {
     let world = World::new().await;
     world.client.put("inbox", "k", "one").await.expect(200);

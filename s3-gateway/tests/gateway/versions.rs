@@ -438,6 +438,18 @@ async fn copies_of_a_version_and_conditions() {
     );
     assert_eq!(client.get("inbox", "k").await.text(), "one");
     assert_eq!(listed(client, "1000", &[]).await.len(), 3);
+    // What has to match is the version that is to go.
+    let other = [("if-match", "\"0123456789abcdef0123456789abcdef\"")];
+    let query = [("versionId", one.as_str())];
+    let refused = client.send("DELETE", "inbox", "k", &query, &other, b"");
+    refused.await.refused(412, "PreconditionFailed");
+    let etag = client.get_version("inbox", "k", &one).await;
+    let right = [("if-match", etag.header("etag").unwrap())];
+    client.put("inbox", "k", "three").await.expect(200);
+    let gone = client.send("DELETE", "inbox", "k", &query, &right, b"");
+    gone.await.expect(204);
+    let again = client.send("DELETE", "inbox", "k", &query, &right, b"");
+    again.await.refused(404, "NoSuchKey");
     // A key that is hidden by a marker is not there.
     client.delete("inbox", "k").await.expect(204);
     let headers = [("if-none-match", "*")];

@@ -48,7 +48,8 @@ const READERS: usize = 4;
 const CACHE_KIB: i64 = 4096;
 
 /// `objects` has the objects that are there, `versions` what else S3 shows of a bucket with
-/// versioning: older versions and delete markers. Keys are blobs, which compare by their bytes.
+/// versioning: older versions and delete markers. `missed` has the objects that were removed by
+/// hand, in case that their very files are put back. Keys are blobs, which compare by their bytes.
 const TABLES: &str = "
     CREATE TABLE meta (
         name  TEXT PRIMARY KEY,
@@ -83,6 +84,10 @@ const TABLES: &str = "
         ctime_ns   INTEGER NOT NULL,
         PRIMARY KEY (key, sequence DESC)
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE missed (
+        key   BLOB PRIMARY KEY,
+        stamp BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// What a damaged schema may have left behind goes with everything else.
@@ -90,6 +95,7 @@ const NO_TABLES: &str = "
     DROP TABLE IF EXISTS meta;
     DROP TABLE IF EXISTS objects;
     DROP TABLE IF EXISTS versions;
+    DROP TABLE IF EXISTS missed;
 ";
 
 /// Why the index did not do what was asked. It will be made anew before it is read again.
@@ -255,7 +261,7 @@ impl Index {
     pub(crate) fn begin(&self) -> Result<(), IndexError> {
         self.doubted.store(false, Ordering::Release);
         self.write(|index| {
-            Ok(index.execute_batch("DELETE FROM meta WHERE name = 'complete'; DELETE FROM objects; DELETE FROM versions")?)
+            Ok(index.execute_batch("DELETE FROM meta WHERE name = 'complete'; DELETE FROM objects; DELETE FROM versions; DELETE FROM missed")?)
         })
     }
 

@@ -165,6 +165,22 @@ pub(crate) fn remove(index: &Connection, key: &str) -> Result<(), IndexError> {
     Ok(())
 }
 
+/// Notes that an object was removed by hand.
+pub(crate) fn miss(index: &Connection, row: &Row) -> Result<(), IndexError> {
+    remove(index, &row.key)?;
+    let mut statement = index.prepare_cached("INSERT OR REPLACE INTO missed VALUES (?1, ?2)")?;
+    statement.execute(params![row.key.as_bytes(), row.stamp.as_bytes().as_slice()])?;
+    Ok(())
+}
+
+/// Whether the removal of this version was noticed.
+pub(crate) fn is_missed(index: &Connection, stamp: &Stamp) -> Result<bool, IndexError> {
+    let sql = "SELECT 1 FROM missed WHERE key = ?1 AND stamp = ?2";
+    let mut statement = index.prepare_cached(sql)?;
+    let stamped = stamp.stamp.as_bytes().as_slice();
+    Ok(statement.exists(params![stamp.key.as_bytes(), stamped])?)
+}
+
 /// The object that a key has, as far as the index knows.
 pub(crate) fn get(index: &Connection, key: &str) -> Result<Option<Row>, IndexError> {
     let sql = format!("SELECT {COLUMNS} FROM objects WHERE key = ?1");
