@@ -86,6 +86,7 @@ fn invocation() -> Invocation {
     Invocation {
         request_id: Uuid::new_v4(),
         execution: ExecutionId(Uuid::nil()),
+        task: 1,
         attempt: 1,
         trigger: None,
         payload: Bytes::from_static(b"{\"hello\":\"daybook\"}"),

@@ -182,6 +182,14 @@ fn describe(event: &Value) -> (&'static str, String) {
                 short(&text(&data["worker"]))
             ),
         ),
+        "TaskCommitted" => (
+            "committed",
+            format!(
+                "attempt {} succeeded; its outputs are being published{}",
+                text(&data["attempt"]),
+                report(&data["report"])
+            ),
+        ),
         "TaskSucceeded" => (
             "answered",
             format!(
@@ -272,6 +280,10 @@ fn report(report: &Value) -> String {
     }
     for (verb, list) in [("read", &report["read"]), ("wrote", &report["written"])] {
         for object in list.as_array().into_iter().flatten() {
+            let verb = match object["staged"] == true {
+                true => "staged",
+                false => verb,
+            };
             let _ = write!(
                 told,
                 ", {verb} s3://{}/{}",

@@ -17,7 +17,9 @@ pub struct Invocation {
     pub request_id: Uuid,
     /// The execution that it belongs to.
     pub execution: ExecutionId,
-    /// The attempt of its task.
+    /// The task within the execution, from 1.
+    pub task: u32,
+    /// The attempt of the task, from 1.
     pub attempt: u32,
     /// The object version that triggered the execution.
     pub trigger: Option<TriggerObject>,
@@ -49,6 +51,8 @@ pub struct Outcome {
     pub result: OutcomeResult,
     /// What it touched and what it cost.
     pub report: AttemptReport,
+    /// Whether it wrote aside, so that somebody has to publish that or to discard it.
+    pub staged: bool,
     /// What the process wrote to standard output and error meanwhile, within
     /// [`LOG_LIMIT_BYTES`](crate::LOG_LIMIT_BYTES). A process's start belongs to the invocation
     /// that waited for it.

@@ -52,7 +52,9 @@ impl fmt::Debug for StorageCredentials {
 pub struct InvocationScope {
     /// The execution.
     pub execution: ExecutionId,
-    /// The attempt of its task.
+    /// The task within the execution, from 1.
+    pub task: u32,
+    /// The attempt of the task, from 1.
     pub attempt: u32,
     /// The function.
     pub function: FunctionName,
@@ -67,6 +69,8 @@ pub struct StorageActivity {
     pub read: Vec<ObjectAccess>,
     /// The objects that it wrote.
     pub written: Vec<ObjectAccess>,
+    /// Whether it wrote aside, so that somebody has to publish that or to discard it.
+    pub staged: bool,
     /// What was refused, with the reason.
     pub refused: Vec<String>,
     /// Whether there was more than the lists hold.

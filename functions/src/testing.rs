@@ -120,6 +120,7 @@ pub(crate) fn invocation(code: &str) -> Invocation {
     Invocation {
         request_id: crate::clock::new_id(),
         execution: ExecutionId(crate::clock::new_id()),
+        task: 1,
         attempt: 1,
         trigger: None,
         payload: Bytes::from(json!({ "do": code }).to_string()),
@@ -199,6 +200,7 @@ impl FakeStorage {
             version_id: None,
             etag: None,
             size: Some(3),
+            staged: false,
         }
     }
 

@@ -87,6 +87,8 @@ pub struct Limits {
     /// How long a request waits for a key that other requests, or another process, hold in a
     /// shared folder. A process that is stopped in the middle of a write holds its key.
     pub lock_wait: Duration,
+    /// Objects that one attempt may stage, where its outputs are published on success.
+    pub max_staged: usize,
     /// Paths that the watcher has seen and not yet looked at; beyond it, it lists everything.
     pub watch_queue: usize,
 }
@@ -106,6 +108,7 @@ impl Default for Limits {
             sweep_every: Duration::from_secs(3600),
             lead_every: Duration::from_secs(2),
             lock_wait: Duration::from_secs(10),
+            max_staged: 100_000,
             watch_queue: 4096,
         }
     }

@@ -121,7 +121,7 @@ impl Gateway {
         }
         Ok(Arc::new(Self {
             buckets: Buckets::new(buckets.into_iter().map(Backend::Local)),
-            grants: Arc::new(Grants::new(config.keys)),
+            grants: Arc::new(Grants::new(config.keys, config.limits.max_staged)),
             region: config.region,
             limits: config.limits,
         }))
@@ -151,6 +151,7 @@ impl Gateway {
         let mut report = ScanReport::default();
         for bucket in self.buckets.local() {
             report.add(self.rescan_bucket(&bucket).await?);
+            self.discard_decided(&bucket).await;
         }
         Ok(report)
     }

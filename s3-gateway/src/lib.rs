@@ -16,6 +16,7 @@ mod grants;
 mod ledger;
 mod local;
 mod policy;
+mod publication;
 mod server;
 mod service;
 mod watch;
@@ -23,7 +24,10 @@ mod watch;
 pub use config::{GatewayConfig, Limits, LocalBucket, OperatorKey};
 pub use daybook_domain::execution::{ObjectAccess, TriggerObject};
 pub use gateway::{Gateway, OpenError, ScanError};
-pub use grants::{Activity, Credentials, Grants, InvocationScope, MAX_ACCESSES, MAX_REFUSALS};
-pub use ledger::{LedgerError, ObjectLedger};
+pub use grants::{
+    Activity, Credentials, Grants, InvocationScope, MAX_ACCESSES, MAX_REFUSALS, Publish,
+};
+pub use ledger::{AttemptId, Fate, LedgerError, NoAttempt, ObjectLedger};
 pub use local::scan::ScanReport;
 pub use policy::Policy;
+pub use publication::PublishError;

@@ -173,6 +173,13 @@ impl Worklist {
                     open.attempt = retry.attempt;
                 }
             }
+            ExecutionEvent::TaskCommitted(_) => {
+                if let Some(open) = self.tasks.get_mut(&id)
+                    && let OpenPhase::Claimed(worker) = open.phase
+                {
+                    open.phase = OpenPhase::Publishing(worker);
+                }
+            }
             ExecutionEvent::TaskSucceeded(_)
             | ExecutionEvent::TaskFailed(_)
             | ExecutionEvent::TaskTimedOut(_)

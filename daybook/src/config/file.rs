@@ -118,6 +118,7 @@ pub(super) struct LimitsTable {
     pub worker_lease: Option<String>,
     pub max_put_size: Option<ByteSize>,
     pub max_connections: Option<usize>,
+    pub max_staged: Option<usize>,
     pub upload_retain: Option<String>,
     pub settle_after: Option<String>,
     pub rescan_every: Option<String>,

@@ -37,6 +37,13 @@ pub enum ExecutionCommand {
         /// What it wrote to standard output and error.
         logs: String,
     },
+    /// What the attempt staged is published: everybody sees it. Whoever did it may say so.
+    RecordPublished {
+        /// The task.
+        task: u32,
+        /// The attempt.
+        attempt: u32,
+    },
     /// The time-out of the whole execution is due.
     TimeOut,
     /// Somebody wants it stopped.
@@ -85,6 +92,11 @@ pub struct Claim {
 pub enum TaskOutcome {
     /// The function answered.
     Succeeded {
+        /// The answer.
+        output: Value,
+    },
+    /// The function answered, and staged outputs that are to be published.
+    Committed {
         /// The answer.
         output: Value,
     },

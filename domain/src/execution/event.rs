@@ -20,6 +20,8 @@ events! {
         TaskScheduled,
         /// A worker claimed the attempt.
         TaskStarted,
+        /// The function answered, and what it staged is to be published: that is decided.
+        TaskCommitted,
         /// The function answered.
         TaskSucceeded,
         /// The function failed.
@@ -162,6 +164,24 @@ pub struct CodeRevision {
     pub revision: u32,
     /// SHA-256 of the package, in hexadecimal.
     pub sha256: String,
+}
+
+/// The function answered, and what it staged is to be published. Nothing undoes this; what follows
+/// is `TaskSucceeded`, once everybody can see its outputs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskCommitted {
+    /// The task.
+    pub task: u32,
+    /// The attempt.
+    pub attempt: u32,
+    /// The answer.
+    pub output: Value,
+    /// What it did and cost. What it wrote is staged.
+    #[serde(default)]
+    pub report: AttemptReport,
+    /// What it wrote to standard output and error.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub logs: String,
 }
 
 /// The function answered.
@@ -330,4 +350,17 @@ pub struct ObjectAccess {
     /// The size in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
+    /// Whether it was written aside, for nobody else to see. In the outcome of an attempt that did
+    /// not succeed: it was never published.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub staged: bool,
+}
+
+impl AttemptReport {
+    /// The report once what was staged is published.
+    #[must_use]
+    pub fn published(mut self) -> Self {
+        self.written.iter_mut().for_each(|it| it.staged = false);
+        self
+    }
 }

@@ -7,8 +7,13 @@
 //!                                     v                           │                        │
 //!                                 TaskStarted ── RecordOutcome ─> TaskFailed, RetryScheduled
 //!                                     │                           TaskFailed, ExecutionFailed
-//!                                     └─> TaskSucceeded, TaskStateExited, ExecutionSucceeded
+//!                                     ├─> TaskSucceeded, TaskStateExited, ExecutionSucceeded
+//!                                     └─> TaskCommitted ── RecordPublished ─> the same three
 //! ```
+//!
+//! `TaskCommitted` is the outcome of an attempt whose outputs were staged: from then on it has
+//! succeeded, and neither a time-out nor an abort nor another worker changes that. Whoever asks for
+//! one of these hears [`ExecutionError::Publishing`] until the outputs are published, and asks again.
 //!
 //! A claim and an outcome name their worker and attempt, so that of several command services one
 //! runs an attempt and a late outcome changes nothing.
@@ -32,8 +37,8 @@ pub use error::ExecutionError;
 pub use event::{
     AttemptReport, Cause, CodeRevision, ExecutionAborted, ExecutionEvent, ExecutionFailed,
     ExecutionStarted, ExecutionSucceeded, ExecutionTimedOut, ObjectAccess, RetryScheduled,
-    TaskFailed, TaskInterrupted, TaskScheduled, TaskStarted, TaskStateEntered, TaskStateExited,
-    TaskSucceeded, TaskTimedOut, TriggerObject,
+    TaskCommitted, TaskFailed, TaskInterrupted, TaskScheduled, TaskStarted, TaskStateEntered,
+    TaskStateExited, TaskSucceeded, TaskTimedOut, TriggerObject,
 };
 
 use crate::stored_object::NAMESPACE;
@@ -153,6 +158,8 @@ pub struct Task {
     /// Where the attempt stands.
     pub phase: Phase,
     retries: BTreeMap<usize, u64>,
+    /// What was decided, from `TaskCommitted` to `TaskSucceeded`.
+    committed: Option<TaskCommitted>,
 }
 
 /// Where an attempt stands.
@@ -168,6 +175,11 @@ pub enum Phase {
     /// Claimed.
     Running {
         /// By whom.
+        worker: WorkerId,
+    },
+    /// It succeeded, and its outputs are being published.
+    Committed {
+        /// By whom first.
         worker: WorkerId,
     },
     /// Its outcome is recorded.
@@ -234,6 +246,7 @@ impl Aggregate for Execution {
                     input: event.input.clone(),
                     phase: Phase::Over,
                     retries: BTreeMap::new(),
+                    committed: None,
                 });
             }
             ExecutionEvent::TaskScheduled(event) => self.with_task(|task| {
@@ -249,6 +262,12 @@ impl Aggregate for Execution {
                     }
                 });
             }
+            ExecutionEvent::TaskCommitted(event) => self.with_task(|task| {
+                if let Phase::Running { worker } = task.phase {
+                    task.phase = Phase::Committed { worker };
+                }
+                task.committed = Some(event.clone());
+            }),
             ExecutionEvent::TaskSucceeded(_)
             | ExecutionEvent::TaskFailed(_)
             | ExecutionEvent::TaskTimedOut(_) => self.end_attempt(),
@@ -281,7 +300,7 @@ impl Execution {
 
     fn end_attempt(&mut self) {
         if let Some(task) = &mut self.task {
-            if let Phase::Running { worker } = task.phase {
+            if let Phase::Running { worker } | Phase::Committed { worker } = task.phase {
                 self.last_outcome = Some(AttemptKey {
                     task: task.task,
                     attempt: task.attempt,
@@ -289,6 +308,7 @@ impl Execution {
                 });
             }
             task.phase = Phase::Over;
+            task.committed = None;
         }
     }
 

@@ -90,6 +90,8 @@ impl Fold<'_> {
                     .happened(recorded, &known.pipeline, "attempts", 1);
                 self.set_status(&known, Status::Running)
             }
+            // Its outcome comes when what it staged is published; until then it runs.
+            ExecutionEvent::TaskCommitted(_) => Ok(()),
             ExecutionEvent::TaskSucceeded(event) => self.outcome(
                 recorded,
                 &known,
@@ -342,7 +344,7 @@ impl Fold<'_> {
         access: &ObjectAccess,
     ) -> Folded<()> {
         self.run(
-            "INSERT INTO lineage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO lineage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             params![
                 execution,
                 outcome.task,
@@ -354,6 +356,7 @@ impl Fold<'_> {
                 access.version_id,
                 access.etag,
                 access.size.map(int),
+                access.staged,
             ],
         )
         .map(|_| ())

@@ -283,10 +283,24 @@ impl Reader {
         .await
     }
 
-    /// What an execution's attempts wrote.
+    /// What an execution's attempts wrote for others to see.
     pub async fn objects_written(&self, execution: u64) -> Result<Vec<AccessRow>, ReadModelError> {
         self.all(
-            "SELECT * FROM lineage WHERE execution = ?1 AND kind = 'written'
+            "SELECT * FROM lineage WHERE execution = ?1 AND kind = 'written' AND NOT staged
+             ORDER BY task, attempt, ordinal",
+            execution,
+            access_row,
+        )
+        .await
+    }
+
+    /// What those of an execution's attempts staged that did not succeed: nobody ever saw it.
+    pub async fn objects_unpublished(
+        &self,
+        execution: u64,
+    ) -> Result<Vec<AccessRow>, ReadModelError> {
+        self.all(
+            "SELECT * FROM lineage WHERE execution = ?1 AND kind = 'written' AND staged
              ORDER BY task, attempt, ordinal",
             execution,
             access_row,
@@ -376,7 +390,7 @@ fn touched(conditions: &mut Conditions, object: Touched, kind: &str) {
         _ => None,
     };
     conditions.add(
-        "(position IN (SELECT execution FROM lineage WHERE bucket = ? AND key = ? AND kind = ?
+        "(position IN (SELECT execution FROM lineage WHERE bucket = ? AND key = ? AND kind = ? AND NOT staged
             AND CASE WHEN version_id IS NOT NULL AND ? IS NOT NULL THEN version_id = ?
                      ELSE etag IS ? END)
           OR id = ?)",

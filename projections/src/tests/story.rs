@@ -285,6 +285,7 @@ impl Story {
             version_id: Some("v1".into()),
             etag: Some("etag1".into()),
             size: Some(1),
+            staged: false,
         };
         let command = ExecutionCommand::RecordOutcome {
             task: 1,

@@ -189,6 +189,13 @@ impl ExecutionNode {
         Ok(self.accesses(rows.map_err(unavailable)?))
     }
 
+    /// What attempts that did not succeed had staged: nobody ever saw it, and it is gone.
+    #[graphql(complexity = "5 * child_complexity")]
+    async fn unpublished_objects(&self) -> Result<Vec<AccessNode>> {
+        let rows = self.reader.objects_unpublished(self.row.position).await;
+        Ok(self.accesses(rows.map_err(unavailable)?))
+    }
+
     /// Its events, the newest last.
     #[graphql(complexity = "cost(first, last) * child_complexity")]
     async fn events(

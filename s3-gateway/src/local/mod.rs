@@ -8,6 +8,7 @@
 //!     keys/<sha256>             objects whose key cannot be a path
 //!     versions/<sha256>/<id>    overwritten and removed versions
 //!     uploads/<id>/             multipart uploads
+//!     staged/<attempt>/         what an attempt wrote that is published on its success
 //!     meta/                     stamps that do not fit into an attribute
 //!     sequence                  a bound on the order of writes
 //!     sequence.last             the last number in it, where processes share the folder
@@ -37,9 +38,11 @@ pub(crate) mod key_path;
 pub(crate) mod listing;
 mod locks;
 pub(crate) mod multipart;
+pub(crate) mod overlay;
 pub(crate) mod receive;
 pub(crate) mod scan;
 mod sequence;
+pub(crate) mod staged;
 pub(crate) mod stamp;
 pub(crate) mod store;
 pub(crate) mod temporaries;

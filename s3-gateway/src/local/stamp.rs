@@ -31,6 +31,9 @@ const REMOVAL_RECORDED: &str = "user.daybook.removal.recorded";
 /// Who gives the order of writes in a local bucket.
 pub(crate) const AUTHORITY: &str = "gateway";
 
+/// The place in the order of writes of what is staged: it gets one when it is published.
+pub(crate) const NOT_YET: u64 = 0;
+
 /// An object version without its bytes. Storage format.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Stamp {
@@ -156,6 +159,11 @@ impl Stamp {
         order_mark(self.sequence)
     }
 
+    /// Whether it is kept aside, for nobody but its attempt to see.
+    pub(crate) fn is_staged(&self) -> bool {
+        self.sequence == NOT_YET
+    }
+
     /// Whether the stamp speaks of this file as it is now.
     pub(crate) fn fits(&self, meta: &Metadata) -> bool {
         self.size == meta.len() && self.mtime_ns == mtime_ns(meta)
@@ -173,6 +181,11 @@ pub(crate) fn mtime_ns(meta: &Metadata) -> i64 {
     meta.mtime()
         .saturating_mul(1_000_000_000)
         .saturating_add(meta.mtime_nsec())
+}
+
+/// Whether two names are of one file.
+pub(crate) fn same_file(a: &Metadata, b: &Metadata) -> bool {
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 
 /// Reads the stamp of an open file; `digest` is the digest of its key. `None` if none fits.

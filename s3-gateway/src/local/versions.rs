@@ -16,14 +16,17 @@ use super::conditions::WriteConditions;
 use super::durable;
 use super::file_lock::Digest;
 use super::key_path::{digest, versions_path};
+use super::locks::KeyGuard;
+use super::staged::REMOVED;
 use super::stamp::{self, Removal, Stamp};
 use super::store::{Bucket, Found, Opened, blocking_with};
 use crate::error::StoreError;
 use crate::grants::Scope;
 
 impl Bucket {
-    /// Removes an object, keeping its version. Removing what is not there changes nothing and
-    /// records nothing. Runs to its end even if the caller is dropped.
+    /// Removes an object, keeping its version; or keeps the removal aside, if that is how its
+    /// invocation writes. Removing what is not there changes nothing and records nothing. Runs to
+    /// its end even if the caller is dropped.
     pub(crate) async fn remove(
         self: &Arc<Self>,
         key: ObjectKey,
@@ -31,7 +34,14 @@ impl Bucket {
         scope: Option<Arc<Scope>>,
     ) -> Result<Option<Stamp>, StoreError> {
         let this = Arc::clone(self);
-        let task = tokio::spawn(async move { this.remove_here(key, conditions, scope).await });
+        let aside = scope.clone();
+        let aside = aside.and_then(|scope| scope.stages().map(|attempt| (scope, attempt)));
+        let task = tokio::spawn(async move {
+            match aside {
+                Some((scope, attempt)) => this.stage_removal(key, conditions, scope, attempt).await,
+                None => this.remove_here(key, conditions, scope).await,
+            }
+        });
         task.await.map_err(io::Error::other)?
     }
 
@@ -48,13 +58,28 @@ impl Bucket {
         };
         let (found, stamp) = self.adopted(&key, found, &guard).await?;
         conditions.check(Some(&stamp))?;
+        self.remove_locked(found, stamp, scope, None, &guard)
+            .await
+            .map(Some)
+    }
+
+    /// Removes what was found at a key, which has to be locked. A staged removal comes with what
+    /// there is to say of it.
+    pub(super) async fn remove_locked(
+        self: &Arc<Self>,
+        found: Found,
+        stamp: Stamp,
+        scope: Option<Arc<Scope>>,
+        staged: Option<Removal>,
+        guard: &Arc<KeyGuard>,
+    ) -> Result<Stamp, StoreError> {
         self.settle(&found, &stamp, &Channel::Listing).await?;
-        let this = Arc::clone(&self);
-        let unlinked = blocking_with(&guard, move || this.unlink(found, stamp, scope));
+        let this = Arc::clone(self);
+        let unlinked = blocking_with(guard, move || this.unlink(found, stamp, scope, staged));
         let (found, stamp, removal) = unlinked.await?;
         self.record_removal(&found.file, &stamp, removal, Channel::Gateway)
             .await?;
-        Ok(Some(stamp))
+        Ok(stamp)
     }
 
     /// Has the ledger told of a removal. The key has to be locked.
@@ -90,11 +115,15 @@ impl Bucket {
         found: Found,
         stamp: Stamp,
         scope: Option<Arc<Scope>>,
+        staged: Option<Removal>,
     ) -> Result<(Found, Stamp, Removal), StoreError> {
-        let removal = Removal {
-            sequence: self.sequence.next(stamp.sequence)?,
-            event_name: "ObjectRemoved:Delete".to_owned(),
-            removed_by: scope.as_ref().map(|scope| scope.produced_by()),
+        let removal = match staged {
+            Some(removal) => removal,
+            None => Removal {
+                sequence: self.sequence.next(stamp.sequence)?,
+                event_name: REMOVED.to_owned(),
+                removed_by: scope.as_ref().map(|scope| scope.produced_by()),
+            },
         };
         let kept = self.keep(&found.path, &stamp)?;
         stamp::write_removal(&self.root, &self.temporaries, &found.file, &stamp, &removal)?;

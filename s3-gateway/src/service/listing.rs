@@ -128,7 +128,8 @@ impl Operations {
             .map_err(denied)?;
         let (policy, name) = (who.policy, bucket.name.clone());
         let visible = move |key: &str| policy.allows(Access::Read, name.as_str(), key);
-        Ok(bucket.list(query, visible).await?)
+        let page = bucket.list_for(who.scope.as_ref(), query, visible);
+        Ok(page.await?)
     }
 }
 

@@ -225,6 +225,7 @@ impl Operations {
                 event_name: "ObjectCreated:CompleteMultipartUpload",
                 upload: Some(input.upload_id.clone()),
                 scope: who.scope,
+                staged: None,
             })
             .await?;
         Ok(CompleteMultipartUploadOutput {

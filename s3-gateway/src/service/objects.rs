@@ -67,6 +67,7 @@ impl Operations {
                 event_name: "ObjectCreated:Put",
                 upload: None,
                 scope: who.scope,
+                staged: None,
             })
             .await?;
         Ok(PutObjectOutput {
@@ -154,6 +155,7 @@ impl Operations {
                 event_name: "ObjectCreated:Copy",
                 upload: None,
                 scope: who.scope.clone(),
+                staged: None,
             })
             .await?;
         Ok(CopyObjectOutput {

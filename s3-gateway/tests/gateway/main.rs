@@ -18,6 +18,7 @@ mod objects;
 mod recovery;
 mod restored;
 mod sharing;
+mod staged;
 mod succession;
 mod watch;
 mod world;

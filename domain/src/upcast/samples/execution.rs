@@ -6,8 +6,8 @@ use super::{name, time, uuid};
 use crate::execution::{
     AttemptReport, Cause, CodeRevision, ExecutionAborted, ExecutionEvent, ExecutionFailed,
     ExecutionStarted, ExecutionSucceeded, ExecutionTimedOut, ObjectAccess, RetryScheduled,
-    TaskFailed, TaskInterrupted, TaskScheduled, TaskStarted, TaskStateEntered, TaskStateExited,
-    TaskSucceeded, TaskTimedOut, TriggerObject,
+    TaskCommitted, TaskFailed, TaskInterrupted, TaskScheduled, TaskStarted, TaskStateEntered,
+    TaskStateExited, TaskSucceeded, TaskTimedOut, TriggerObject,
 };
 use crate::stored_object::ObjectVersion;
 use crate::{CommandId, ExecutionId, ReplayId, WorkerId};
@@ -17,6 +17,7 @@ pub(super) fn samples() -> Vec<(&'static str, ExecutionEvent)> {
     for (name, full) in [("full", true), ("bare", false)] {
         samples.extend([
             (name, scheduled(full).into()),
+            (name, committed(full).into()),
             (name, succeeded(full).into()),
             (name, failed(full).into()),
             (name, timed_out(full).into()),
@@ -25,7 +26,42 @@ pub(super) fn samples() -> Vec<(&'static str, ExecutionEvent)> {
         ]);
     }
     samples.extend(plain().map(|event| ("full", event)));
+    samples.extend(with_staged_writes().map(|event| ("staged", event)));
     samples
+}
+
+/// The outcomes of attempts that wrote aside.
+fn with_staged_writes() -> [ExecutionEvent; 5] {
+    let mut report = report(true);
+    report.written.iter_mut().for_each(|it| it.staged = true);
+    let report = || report.clone();
+    [
+        TaskCommitted {
+            report: report(),
+            ..committed(true)
+        }
+        .into(),
+        TaskSucceeded {
+            report: report(),
+            ..succeeded(true)
+        }
+        .into(),
+        TaskFailed {
+            report: report(),
+            ..failed(true)
+        }
+        .into(),
+        TaskTimedOut {
+            report: report(),
+            ..timed_out(true)
+        }
+        .into(),
+        TaskInterrupted {
+            report: report(),
+            ..interrupted(true)
+        }
+        .into(),
+    ]
 }
 
 fn starts() -> Vec<(&'static str, ExecutionEvent)> {
@@ -80,6 +116,16 @@ fn scheduled(full: bool) -> TaskScheduled {
         attempt: 2,
         function: name("uppercase"),
         timeout_seconds: full.then_some(30),
+    }
+}
+
+fn committed(full: bool) -> TaskCommitted {
+    TaskCommitted {
+        task: 1,
+        attempt: 2,
+        output: json!({ "lines": 3 }),
+        report: report(full),
+        logs: logs(full),
     }
 }
 
@@ -186,6 +232,7 @@ fn report(full: bool) -> AttemptReport {
         version_id: full.then(|| "v7".to_owned()),
         etag: full.then(|| "0cc175b9c0f1b6a831c399e269772661".to_owned()),
         size: full.then_some(17),
+        staged: false,
     };
     AttemptReport {
         read: vec![access(true), access(false)],
