@@ -14,5 +14,6 @@ mod graphql;
 mod handlers;
 mod hostile;
 mod layering;
+mod outputs;
 mod shared_log;
 mod support;

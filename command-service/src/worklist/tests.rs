@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use daybook_domain::execution::{
-    CodeRevision, ExecutionEvent, ExecutionStarted, ExecutionSucceeded, RetryScheduled, TaskFailed,
-    TaskScheduled, TaskStarted, TaskStateEntered,
+    CodeRevision, ExecutionEvent, ExecutionStarted, ExecutionSucceeded, RetryScheduled,
+    TaskCommitted, TaskFailed, TaskScheduled, TaskStarted, TaskStateEntered,
 };
 use daybook_domain::pipeline::{
     PipelineEvent, PipelinePaused, PipelineResumed, PipelineRevised, Trigger,
@@ -213,6 +213,35 @@ async fn a_claim_can_be_superseded_once_its_worker_left() {
         fold.worklist.abandoned_by(&fold.worklist.tasks[&id]),
         Some(worker)
     );
+}
+
+#[tokio::test]
+async fn what_is_decided_is_to_be_published_and_not_to_be_run_again() {
+    let mut fold = Fold::new();
+    let id = fold.started().await;
+    let worker = WorkerId(Uuid::from_u128(7));
+    fold.claimed(id, worker).await;
+    let committed = TaskCommitted {
+        task: 1,
+        attempt: 1,
+        output: json!("done"),
+        report: Default::default(),
+        logs: String::new(),
+    };
+    fold.execution(id, committed).await;
+    let phase = fold.worklist.tasks[&id].phase;
+    assert_eq!(phase, OpenPhase::Publishing(worker));
+    let left = WorkerLeft {
+        worker,
+        why: "gone".to_owned(),
+    };
+    fold.event::<WorkerEvent>(&format!("worker-{worker}"), left)
+        .await;
+    assert_eq!(fold.changes, [Change::Reassigned]);
+    assert_eq!(fold.worklist.abandoned_by(&fold.worklist.tasks[&id]), None);
+    let output = json!("done");
+    fold.execution(id, ExecutionSucceeded { output }).await;
+    assert!(fold.worklist.tasks.is_empty());
 }
 
 #[tokio::test]

@@ -279,13 +279,41 @@ impl Story {
         outcome: TaskOutcome,
         logs: String,
     ) -> Position {
+        self.end_of(execution, outcome, logs, false).await
+    }
+
+    /// The end of an attempt that wrote aside.
+    pub(crate) async fn end_staged(
+        &self,
+        execution: ExecutionId,
+        outcome: TaskOutcome,
+    ) -> Position {
+        self.end_of(execution, outcome, "a line\n".into(), true)
+            .await
+    }
+
+    /// What the attempt wrote aside is published.
+    pub(crate) async fn publish(&self, execution: ExecutionId) -> Position {
+        let (task, attempt) = (1, 1);
+        let command = ExecutionCommand::RecordPublished { task, attempt };
+        self.decide::<Execution>(&stream_of(execution), command)
+            .await
+    }
+
+    async fn end_of(
+        &self,
+        execution: ExecutionId,
+        outcome: TaskOutcome,
+        logs: String,
+        staged: bool,
+    ) -> Position {
         let access = |bucket_name: &str| ObjectAccess {
             bucket: bucket(bucket_name),
             key: key("a.txt"),
             version_id: Some("v1".into()),
             etag: Some("etag1".into()),
             size: Some(1),
-            staged: false,
+            staged,
         };
         let command = ExecutionCommand::RecordOutcome {
             task: 1,
@@ -293,7 +321,10 @@ impl Story {
             worker: worker(),
             outcome,
             report: AttemptReport {
-                read: vec![access("inbox")],
+                read: vec![ObjectAccess {
+                    staged: false,
+                    ..access("inbox")
+                }],
                 written: vec![access("results")],
                 lineage_known: true,
                 duration_ms: Some(12),
@@ -316,6 +347,12 @@ impl Story {
 
 pub(crate) fn succeeded() -> TaskOutcome {
     TaskOutcome::Succeeded {
+        output: json!({ "done": true }),
+    }
+}
+
+pub(crate) fn committed() -> TaskOutcome {
+    TaskOutcome::Committed {
         output: json!({ "done": true }),
     }
 }
