@@ -188,6 +188,7 @@ impl StorageAccess for GatewayStorage {
             attempt: scope.attempt,
             function: scope.function,
             trigger: scope.trigger,
+            shadow: scope.shadow,
         };
         self.grants.begin(access_key, scope);
     }

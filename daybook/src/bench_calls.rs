@@ -89,6 +89,7 @@ fn invocation() -> Invocation {
         task: 1,
         attempt: 1,
         trigger: None,
+        shadow: None,
         payload: Bytes::from_static(b"{\"hello\":\"daybook\"}"),
         timeout: None,
         traceparent: None,

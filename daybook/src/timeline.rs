@@ -17,6 +17,7 @@ const TOLD: usize = 100;
 const OBJECT: &str = "query($bucket: String!, $key: String!, $told: Int!) {
   object(bucket: $bucket, key: $key) {
     bucket key versionId etag size status
+    producedBy { executionId attempt attemptStatus }
     events(last: $told) { edges { node { position type recordedAt actor data } } }
     executions(last: 20) { edges { node { id events(last: $told) { edges { node { position type recordedAt actor data } } } } } }
     inputsOf(last: 20) { edges { node { id pipelineName } } }
@@ -26,7 +27,7 @@ const OBJECT: &str = "query($bucket: String!, $key: String!, $told: Int!) {
 
 const EXECUTION: &str = "query($id: ID!, $told: Int!) {
   execution(id: $id) {
-    id status generation pipelineRevision pipelineName object { bucket key }
+    id status generation shadow pipelineRevision pipelineName object { bucket key }
     attempts { attempt logs }
     events(last: $told) { edges { node { position type recordedAt actor data } } }
   }
@@ -75,6 +76,17 @@ pub(crate) fn tell_object(object: &Value) -> String {
         events.extend(nodes(&execution["events"]));
     }
     told.push_str(&lines(events));
+    let by = &object["producedBy"];
+    if let Some(status @ ("FAILED" | "TIMED_OUT" | "INTERRUPTED" | "ABORTED")) =
+        by["attemptStatus"].as_str()
+    {
+        let _ = write!(
+            told,
+            "\nwritten by attempt {} of execution {}, which ended {status}",
+            text(&by["attempt"]),
+            text(&by["executionId"])
+        );
+    }
     for execution in nodes(&object["inputsOf"]) {
         let _ = write!(
             told,
@@ -109,6 +121,9 @@ pub(crate) fn tell_execution(execution: &Value) -> String {
         text(&execution["object"]["bucket"]),
         plain(&text(&execution["object"]["key"])),
     );
+    if let Some(prefix) = execution["shadow"].as_str() {
+        let _ = write!(told, "\nas a shadow: what it writes goes below {prefix}");
+    }
     told.push_str(&lines(nodes(&execution["events"])));
     for attempt in execution["attempts"].as_array().into_iter().flatten() {
         let logs = text(&attempt["logs"]);
@@ -264,8 +279,12 @@ fn started(data: &Value) -> String {
         ),
         _ => "because the object arrived".to_owned(),
     };
+    let shadow = match data["shadow"].as_str() {
+        Some(_) => ", as a shadow",
+        None => "",
+    };
     format!(
-        "execution {} of pipeline {} revision {} {why}",
+        "execution {} of pipeline {} revision {} {why}{shadow}",
         text(&data["execution"]),
         text(&data["pipeline"]),
         text(&data["pipeline_revision"])

@@ -21,7 +21,7 @@ pub mod worker;
 pub use aggregate::{Aggregate, Context, DecodeError, Event, Load};
 pub use ids::{
     BucketName, CommandId, ExecutionId, ExportId, FunctionName, InvalidName, ObjectKey,
-    PipelineName, ReplayId, WorkerId,
+    PipelineName, ReplayId, SHADOWS, ShadowId, WorkerId,
 };
 pub use ledger_event::LedgerEvent;
 pub use upcast::Upcaster;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use daybook_domain::ExecutionId;
 use daybook_domain::execution::{AttemptReport, TriggerObject};
+use daybook_domain::{ExecutionId, ShadowId};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -23,6 +23,8 @@ pub struct Invocation {
     pub attempt: u32,
     /// The object version that triggered the execution.
     pub trigger: Option<TriggerObject>,
+    /// The shadow under which it writes, if it does.
+    pub shadow: Option<ShadowId>,
     /// The event, as JSON.
     pub payload: Bytes,
     /// The state's own limit; the function's holds as well.

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use daybook_domain::execution::{ObjectAccess, TriggerObject};
-use daybook_domain::{ExecutionId, FunctionName};
+use daybook_domain::{ExecutionId, FunctionName, ShadowId};
 
 /// Credentials and scopes for function processes.
 ///
@@ -60,6 +60,8 @@ pub struct InvocationScope {
     pub function: FunctionName,
     /// The object version that triggered it, to which reads are pinned.
     pub trigger: Option<TriggerObject>,
+    /// The shadow under which it writes, if it does.
+    pub shadow: Option<ShadowId>,
 }
 
 /// What an attempt did in the storage.

@@ -123,6 +123,7 @@ pub(crate) fn invocation(code: &str) -> Invocation {
         task: 1,
         attempt: 1,
         trigger: None,
+        shadow: None,
         payload: Bytes::from(json!({ "do": code }).to_string()),
         timeout: None,
         traceparent: None,

@@ -72,7 +72,7 @@ CREATE TABLE executions (
   version_id TEXT, etag TEXT, size INTEGER,
   object_version INTEGER, generation INTEGER NOT NULL,
   status TEXT NOT NULL,
-  cause TEXT NOT NULL, redrive_of TEXT, replay TEXT, reason TEXT, actor TEXT NOT NULL,
+  cause TEXT NOT NULL, redrive_of TEXT, replay TEXT, reason TEXT, actor TEXT NOT NULL, shadow TEXT,
   started_at INTEGER NOT NULL, stopped_at INTEGER, stopped_position INTEGER,
   error TEXT, error_cause TEXT, fingerprint TEXT
 );

@@ -9,7 +9,8 @@
 //! functions are refused once the deadline is over, also in a process that was stopped meanwhile.
 //!
 //! What an invocation writes with [`Publish::OnSuccess`] is staged, see `local/staged.rs`: its
-//! scope knows which keys, and shows them to it alone.
+//! scope knows which keys, and shows them to it alone. What it writes under a shadow goes to other
+//! keys, see `local/shadow.rs`.
 
 mod lease;
 mod scope;
@@ -20,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use daybook_domain::execution::{ObjectAccess, TriggerObject};
-use daybook_domain::{BucketName, ExecutionId, FunctionName, ObjectKey};
+use daybook_domain::{BucketName, ExecutionId, FunctionName, ObjectKey, ShadowId};
 
 use crate::clock;
 use crate::config::OperatorKey;
@@ -69,8 +70,11 @@ pub struct InvocationScope {
     pub function: FunctionName,
     /// The object version that it was started for.
     pub trigger: Option<TriggerObject>,
-    /// When what it writes becomes visible.
+    /// When what it writes becomes visible. Under a shadow that is with each write.
     pub publish: Publish,
+    /// The shadow under which it writes, if it does: each key that it writes gets the shadow's
+    /// prefix, and where it reads it sees what was written so.
+    pub shadow: Option<ShadowId>,
 }
 
 impl InvocationScope {
@@ -281,6 +285,11 @@ impl Principal {
         if let Some(scope) = &self.scope {
             scope.note(|seen| seen.read(access));
         }
+    }
+
+    /// The shadow under which it writes, if it does.
+    pub(crate) fn shadow(&self) -> Option<&ShadowId> {
+        self.scope.as_ref()?.shadow()
     }
 
     /// The version of this object that reads are pinned to.

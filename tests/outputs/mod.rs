@@ -1,6 +1,7 @@
 //! When what a function writes becomes visible, and to whom.
 
 mod on_success;
+mod shadow;
 
 use std::os::unix::fs::PermissionsExt;
 

@@ -154,6 +154,7 @@ impl Start {
                 &tools.region,
             ),
             actor: format!("pipeline:{}", owed.pipeline),
+            shadow: None,
             claim: code.map(|code| Claim { worker, code }),
         };
         let origin = Origin {
@@ -351,6 +352,7 @@ impl Attempt {
             task: self.task,
             attempt: task.map_or(1, |task| task.attempt),
             trigger: execution.object().cloned(),
+            shadow: execution.shadow().cloned(),
             payload: Bytes::from(input),
             timeout: task
                 .and_then(|task| task.timeout_seconds)

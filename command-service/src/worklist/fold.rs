@@ -116,7 +116,11 @@ impl Worklist {
     }
 
     fn created(&mut self, created: ObjectCreated, event: &RecordedEvent) -> Vec<Change> {
-        if created.repeated {
+        let shadow = created
+            .produced_by
+            .as_ref()
+            .and_then(|by| by.shadow.as_ref());
+        if created.repeated || shadow.is_some() {
             return Vec::new();
         }
         let object = TriggerObject {

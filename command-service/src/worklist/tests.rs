@@ -9,7 +9,9 @@ use daybook_domain::execution::{
 use daybook_domain::pipeline::{
     PipelineEvent, PipelinePaused, PipelineResumed, PipelineRevised, Trigger,
 };
-use daybook_domain::stored_object::{Channel, ObjectCreated, ObjectEvent, ObjectVersion};
+use daybook_domain::stored_object::{
+    Channel, ObjectCreated, ObjectEvent, ObjectVersion, ProducedBy,
+};
 use daybook_domain::worker::{WorkerEvent, WorkerJoined, WorkerLeft};
 use daybook_domain::{Event, asl};
 use daybook_event_store::blobs::BlobStore;
@@ -79,6 +81,21 @@ impl Fold {
     }
 
     async fn object(&mut self, key: &str, repeated: bool) {
+        self.created(key, repeated, None).await;
+    }
+
+    /// What a shadow run wrote.
+    async fn shadow_object(&mut self, key: &str) {
+        let by = ProducedBy {
+            execution: ExecutionId(Uuid::from_u128(1)),
+            function: "upper".parse().unwrap(),
+            attempt: 1,
+            shadow: Some("1".parse().unwrap()),
+        };
+        self.created(key, false, Some(by)).await;
+    }
+
+    async fn created(&mut self, key: &str, repeated: bool, produced_by: Option<ProducedBy>) {
         let event = ObjectCreated {
             bucket: "inbox".parse().unwrap(),
             key: key.parse().unwrap(),
@@ -89,7 +106,7 @@ impl Fold {
             channel: Channel::Gateway,
             event_name: "ObjectCreated:Put".to_owned(),
             order: None,
-            produced_by: None,
+            produced_by,
             repeated,
             state: Default::default(),
         };
@@ -114,6 +131,7 @@ impl Fold {
             actor: "pipeline:upper".to_owned(),
             started_at: Timestamp::UNIX_EPOCH,
             timeout_seconds: Some(60),
+            shadow: None,
         };
         self.execution(id, started).await;
         let function: FunctionName = "upper".parse().unwrap();
@@ -174,6 +192,7 @@ async fn an_object_that_a_pipeline_wants_is_owed_an_execution() {
     fold.pipeline().await;
     fold.object("a.csv", false).await;
     fold.object("again.txt", true).await;
+    fold.shadow_object("shadow/1/a.txt").await;
     assert!(fold.worklist.owed.is_empty(), "{:?}", fold.worklist.owed);
     fold.object("a.txt", false).await;
     let (id, owed) = fold.worklist.owed.first_key_value().unwrap();

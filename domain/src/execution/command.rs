@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{AttemptReport, Cause, CodeRevision, TriggerObject};
-use crate::{ExecutionId, PipelineName, WorkerId};
+use crate::{ExecutionId, PipelineName, ShadowId, WorkerId};
 
 /// The commands of an execution.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +74,8 @@ pub struct StartExecution {
     pub input: Value,
     /// Who or what asked.
     pub actor: String,
+    /// The shadow under which its attempts write, if they shall.
+    pub shadow: Option<ShadowId>,
     /// A worker that has a free slot takes the first attempt in the same breath.
     pub claim: Option<Claim>,
 }

@@ -97,6 +97,7 @@ fn begin(start: StartExecution, context: &Context) -> Decision {
             actor: start.actor,
             started_at: context.now,
             timeout_seconds: machine.timeout_seconds,
+            shadow: start.shadow,
         }
         .into(),
         TaskStateEntered {

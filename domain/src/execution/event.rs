@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use crate::aggregate::events;
 use crate::stored_object::ObjectVersion;
-use crate::{BucketName, ExecutionId, FunctionName, ObjectKey, PipelineName, ReplayId, WorkerId};
+use crate::{
+    BucketName, ExecutionId, FunctionName, ObjectKey, PipelineName, ReplayId, ShadowId, WorkerId,
+};
 
 events! {
     /// The events of the stream `execution-{id}`.
@@ -69,6 +71,9 @@ pub struct ExecutionStarted {
     /// The state machine's own `TimeoutSeconds`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u64>,
+    /// The shadow under which its attempts write, if they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowId>,
 }
 
 impl ExecutionStarted {

@@ -42,7 +42,7 @@ pub use event::{
 };
 
 use crate::stored_object::NAMESPACE;
-use crate::{Aggregate, Context, ExecutionId, FunctionName, PipelineName, WorkerId};
+use crate::{Aggregate, Context, ExecutionId, FunctionName, PipelineName, ShadowId, WorkerId};
 
 /// The most bytes of JSON that pass from state to state (Step Functions developer guide, "Quotas":
 /// 256 KiB).
@@ -101,6 +101,7 @@ struct Started {
     definition: Value,
     object: TriggerObject,
     deadline: Option<(Timestamp, u64)>,
+    shadow: Option<ShadowId>,
 }
 
 /// Where an execution stands.
@@ -204,6 +205,11 @@ impl Execution {
         self.started.as_ref().map(|started| &started.object)
     }
 
+    /// The shadow under which its attempts write, if they do.
+    pub fn shadow(&self) -> Option<&ShadowId> {
+        self.started.as_ref()?.shadow.as_ref()
+    }
+
     /// The task that it is in.
     pub fn task(&self) -> Option<&Task> {
         self.task.as_ref()
@@ -233,6 +239,7 @@ impl Aggregate for Execution {
                     definition: event.definition.clone(),
                     object: event.object.clone(),
                     deadline,
+                    shadow: event.shadow.clone(),
                 });
                 self.status = Some(Status::Pending);
             }

@@ -55,6 +55,7 @@ fn start(definition: Value) -> ExecutionCommand {
         cause: Cause::Trigger,
         input: json!({ "Records": [] }),
         actor: "pipeline:upper".to_owned(),
+        shadow: None,
         claim: None,
     })
 }
@@ -466,6 +467,23 @@ fn only_what_was_decided_is_published() {
     let too_large = outcome(1, worker(1), TaskOutcome::Committed { output });
     let events = running.decide(too_large, &at(2)).unwrap();
     assert_eq!(types(&events), ["TaskFailed", "ExecutionFailed"]);
+}
+
+#[test]
+fn a_shadow_is_known_from_the_start() {
+    let ExecutionCommand::Start(mut begin) = start(machine(json!({}))) else {
+        panic!()
+    };
+    let shadow = ShadowId::from(begin.execution);
+    assert_eq!(shadow.prefix(), format!("shadow/{}/", begin.execution));
+    begin.shadow = Some(shadow.clone());
+    let execution = given(vec![(0, ExecutionCommand::Start(begin))]);
+    assert_eq!(execution.shadow(), Some(&shadow));
+    let key = "a/b.txt".parse().unwrap();
+    let redirected = shadow.redirect(&key).unwrap();
+    assert_eq!(redirected.as_str(), format!("{}a/b.txt", shadow.prefix()));
+    let too_long = "k".repeat(1024).parse().unwrap();
+    assert!(shadow.redirect(&too_long).is_err());
 }
 
 #[test]

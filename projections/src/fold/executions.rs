@@ -218,9 +218,9 @@ impl Fold<'_> {
         self.run(
             "INSERT INTO executions (position, id, pipeline, pipeline_revision, bucket, key,
                identity, version_id, etag, size, object_version, generation, status, cause,
-               redrive_of, replay, reason, actor, started_at)
+               redrive_of, replay, reason, actor, started_at, shadow)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-               ?18, ?19)",
+               ?18, ?19, ?20)",
             params![
                 pos(recorded),
                 event.execution.to_string(),
@@ -241,6 +241,7 @@ impl Fold<'_> {
                 reason,
                 event.actor,
                 at(recorded),
+                event.shadow.as_ref().map(|shadow| shadow.as_str()),
             ],
         )?;
         self.tally

@@ -42,6 +42,8 @@ pub struct ExecutionRow {
     pub reason: Option<String>,
     /// Who or what asked.
     pub actor: String,
+    /// The shadow under which it writes, if it does.
+    pub shadow: Option<String>,
     /// When its start was recorded, in microseconds.
     pub started_at_us: i64,
     /// When its end was recorded, in microseconds.
@@ -425,6 +427,7 @@ fn execution_row(row: &Row<'_>) -> rusqlite::Result<ExecutionRow> {
         replay: row.get("replay")?,
         reason: row.get("reason")?,
         actor: row.get("actor")?,
+        shadow: row.get("shadow")?,
         started_at_us: row.get("started_at")?,
         stopped_at_us: row.get("stopped_at")?,
         stopped_position: maybe_unsigned(row, "stopped_position")?,

@@ -166,6 +166,30 @@ async fn an_execution_has_its_steps_attempts_and_lineage() {
 }
 
 #[tokio::test]
+async fn a_shadow_changes_nothing_for_its_object() {
+    let story = Story::new();
+    story.pipeline("p").await;
+    story.put("a.txt", 1).await;
+    let first = story.start("p", "a.txt", 1).await;
+    story.claim(first).await;
+    story.end(first, failed("no luck")).await;
+    let shadow = story.shadow("p", "a.txt", 1, first).await;
+    assert_eq!(status(&story, "a.txt").await, "FAILED");
+    story.claim(shadow).await;
+    assert_eq!(status(&story, "a.txt").await, "FAILED");
+    story.end(shadow, succeeded()).await;
+    assert_eq!(status(&story, "a.txt").await, "FAILED");
+    story.put_in_shadow("b.txt", 2, shadow).await;
+    assert_eq!(status(&story, "b.txt").await, "UNMATCHED");
+
+    let reader = reader(&story).await;
+    let row = reader.execution(&shadow.to_string()).await.unwrap();
+    let row = row.unwrap();
+    assert_eq!(row.shadow, Some(shadow.to_string()));
+    assert_eq!(row.status, "SUCCEEDED");
+}
+
+#[tokio::test]
 async fn what_was_staged_counts_as_written_once_it_is_published() {
     let story = Story::new();
     story.pipeline("p").await;
@@ -217,7 +241,7 @@ async fn what_was_staged_counts_as_written_once_it_is_published() {
     };
     let found = reader.executions(wrote, ExecutionOrder::Started, false, Page::first(10));
     let found = found.await.unwrap();
-    let ids: Vec<_> = found.rows.iter().map(|row| row.id.as_str()).collect();
+    let ids: Vec<_> = found.rows.iter().map(|(_, row)| row.id.as_str()).collect();
     assert_eq!(ids, [published.to_string()]);
 }
 

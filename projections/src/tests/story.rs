@@ -162,8 +162,25 @@ impl Story {
             execution,
             function: "writer".parse().unwrap(),
             attempt,
+            shadow: None,
         };
         self.put_version(name, version, Some(by)).await
+    }
+
+    /// A write of a run that writes under a shadow.
+    pub(crate) async fn put_in_shadow(
+        &self,
+        name: &str,
+        version: u32,
+        execution: ExecutionId,
+    ) -> Position {
+        let by = ProducedBy {
+            execution,
+            function: "writer".parse().unwrap(),
+            attempt: 1,
+            shadow: Some(execution.into()),
+        };
+        self.put_version(name, version_of(version), Some(by)).await
     }
 
     async fn put_version(
@@ -225,12 +242,39 @@ impl Story {
         self.start_for(name, object, version, cause).await
     }
 
+    /// Runs it again as a shadow.
+    pub(crate) async fn shadow(
+        &self,
+        name: &str,
+        object: &str,
+        version: u32,
+        of: ExecutionId,
+    ) -> ExecutionId {
+        let cause = Cause::Redrive {
+            of,
+            command: CommandId(Uuid::from_u128(77)),
+            reason: None,
+        };
+        self.start_as(name, object, version, cause, true).await
+    }
+
     pub(crate) async fn start_for(
         &self,
         name: &str,
         object: &str,
         version: u32,
         cause: Cause,
+    ) -> ExecutionId {
+        self.start_as(name, object, version, cause, false).await
+    }
+
+    async fn start_as(
+        &self,
+        name: &str,
+        object: &str,
+        version: u32,
+        cause: Cause,
+        as_shadow: bool,
     ) -> ExecutionId {
         let pipeline: PipelineName = name.parse().unwrap();
         let object = TriggerObject {
@@ -248,6 +292,7 @@ impl Story {
             object,
             cause,
             actor: "test".into(),
+            shadow: as_shadow.then(|| execution.into()),
             claim: None,
         });
         self.decide::<Execution>(&stream_of(execution), command)
@@ -351,6 +396,7 @@ pub(crate) fn succeeded() -> TaskOutcome {
     }
 }
 
+#[allow(dead_code, reason = "each crate that uses it uses a part")]
 pub(crate) fn committed() -> TaskOutcome {
     TaskOutcome::Committed {
         output: json!({ "done": true }),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::connection::Connection;
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result};
+use daybook_domain::ShadowId;
 use daybook_projections::{
     AccessRow, AttemptRow, ExecutionFilter, ExecutionRow, ObjectRow, Reader, StepRow,
 };
@@ -132,6 +133,13 @@ impl ExecutionNode {
     /// Who or what asked for it.
     async fn actor(&self) -> &str {
         &self.row.actor
+    }
+
+    /// For a run whose outputs nobody is to notice: what the keys of all that it wrote begin with,
+    /// in whichever bucket. Its outcome does not count for the status of its object.
+    async fn shadow(&self) -> Option<String> {
+        let shadow: ShadowId = self.row.shadow.as_deref()?.parse().ok()?;
+        Some(shadow.prefix())
     }
 
     /// Why it was asked for, in the words of whoever asked.

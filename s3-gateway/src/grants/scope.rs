@@ -1,11 +1,11 @@
 //! The scope of one invocation: what it did, and whether it may still act.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use daybook_domain::execution::{ObjectAccess, TriggerObject};
 use daybook_domain::stored_object::ProducedBy;
-use daybook_domain::{BucketName, ObjectKey};
+use daybook_domain::{BucketName, ObjectKey, ShadowId};
 
 use super::lease::{Lease, Term, Valid};
 use super::{Activity, InvocationScope, MAX_ACCESSES, MAX_REFUSALS, Publish};
@@ -53,12 +53,42 @@ impl Scope {
             execution: self.scope.execution,
             function: self.scope.function.clone(),
             attempt: self.scope.attempt,
+            shadow: self.scope.shadow.clone(),
         }
+    }
+
+    /// The shadow under which it writes, if it does.
+    pub(crate) fn shadow(&self) -> Option<&ShadowId> {
+        self.scope.shadow.as_ref()
+    }
+
+    /// Hides an object that it removed under its shadow. `false` where it removed too many.
+    pub(crate) fn hide(&self, bucket: &BucketName, key: String) -> bool {
+        let mut seen = self.seen();
+        let room = seen.hidden.len() < self.max_staged;
+        room && {
+            seen.hidden.insert((bucket.clone(), key));
+            true
+        }
+    }
+
+    /// The objects of a bucket that it removed under its shadow.
+    pub(crate) fn hidden(&self, bucket: &BucketName) -> BTreeSet<String> {
+        let seen = self.seen();
+        let hidden = seen.hidden.iter().filter(|(of, _)| of == bucket);
+        hidden.map(|(_, key)| key.clone()).collect()
+    }
+
+    /// Whether it removed an object under its shadow.
+    pub(crate) fn hides(&self, bucket: &BucketName, key: &str) -> bool {
+        let removed = (bucket.clone(), key.to_owned());
+        self.seen().hidden.contains(&removed)
     }
 
     /// The attempt under which its writes are staged, if they are.
     pub(crate) fn stages(&self) -> Option<AttemptId> {
-        (self.scope.publish == Publish::OnSuccess).then(|| self.scope.attempt_id())
+        let aside = self.scope.publish == Publish::OnSuccess && self.scope.shadow.is_none();
+        aside.then(|| self.scope.attempt_id())
     }
 
     /// Whether it staged something at the key: `Some(false)` where that is a removal.
@@ -148,6 +178,7 @@ pub(super) struct Seen {
     activity: Activity,
     read: HashSet<ObjectAccess>,
     staged: Staged,
+    hidden: BTreeSet<(BucketName, String)>,
 }
 
 impl Seen {

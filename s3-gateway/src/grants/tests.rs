@@ -23,6 +23,7 @@ fn begin(grants: &Grants, key: &str) -> Arc<Scope> {
         function: FunctionName::parse("f").unwrap(),
         trigger: None,
         publish: Publish::Immediately,
+        shadow: None,
     };
     grants.begin(key, scope);
     let functions = grants.functions();

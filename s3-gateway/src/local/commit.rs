@@ -74,6 +74,11 @@ impl Bucket {
             match aside {
                 Some((scope, attempt)) => this.stage(write, scope, attempt).await,
                 None => {
+                    let mut write = write;
+                    if let Some(scope) = &write.scope {
+                        let conditions = std::mem::take(&mut write.conditions);
+                        write.conditions = this.left_of(conditions, &write.key, scope).await?;
+                    }
                     let guard = this.lock(&write.key).await?;
                     this.commit_locked(write, &guard).await
                 }

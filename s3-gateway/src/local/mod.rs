@@ -42,6 +42,7 @@ pub(crate) mod overlay;
 pub(crate) mod receive;
 pub(crate) mod scan;
 mod sequence;
+mod shadow;
 pub(crate) mod staged;
 pub(crate) mod stamp;
 pub(crate) mod store;

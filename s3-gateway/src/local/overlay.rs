@@ -12,14 +12,21 @@ use crate::grants::Scope;
 use crate::ledger::AttemptId;
 
 impl Bucket {
-    /// Lists what is `visible` to an invocation, with what it staged instead of what it covers.
+    /// Lists what is `visible` to an invocation, with what it staged, or wrote under a shadow,
+    /// instead of what that covers.
     pub(crate) async fn list_for(
         self: &Arc<Self>,
         scope: Option<&Arc<Scope>>,
         query: Query,
         visible: impl Fn(&str) -> bool + Clone + Send + 'static,
     ) -> Result<Page, StoreError> {
-        let Some((scope, attempt)) = scope.and_then(|scope| Some((scope, scope.stages()?))) else {
+        let Some(scope) = scope else {
+            return self.list(query, visible).await;
+        };
+        if let Some(shadow) = scope.shadow() {
+            return self.list_in_shadow(scope, shadow, query, visible).await;
+        }
+        let Some(attempt) = scope.stages() else {
             return self.list(query, visible).await;
         };
         let staged = Arc::new(scope.staged_keys(&self.name));

@@ -39,13 +39,18 @@ impl Bucket {
         let task = tokio::spawn(async move {
             match aside {
                 Some((scope, attempt)) => this.stage_removal(key, conditions, scope, attempt).await,
-                None => this.remove_here(key, conditions, scope).await,
+                None => match scope {
+                    Some(scope) if scope.shadow().is_some() => {
+                        this.remove_in_shadow(key, conditions, scope).await
+                    }
+                    scope => this.remove_here(key, conditions, scope).await,
+                },
             }
         });
         task.await.map_err(io::Error::other)?
     }
 
-    async fn remove_here(
+    pub(super) async fn remove_here(
         self: Arc<Self>,
         key: ObjectKey,
         conditions: WriteConditions,

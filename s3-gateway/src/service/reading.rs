@@ -156,7 +156,7 @@ impl Operations {
     }
 }
 
-/// Opens an object. A function sees what it staged itself; else the object that triggered it is
+/// Opens an object. A function sees what it staged itself, or wrote under its shadow; else the object that triggered it is
 /// pinned to that version.
 pub(super) async fn open(
     bucket: &Arc<Bucket>,
@@ -165,6 +165,9 @@ pub(super) async fn open(
     version: Option<&str>,
 ) -> Result<Opened, StoreError> {
     if let Some(scope) = &who.scope {
+        if let Some(own) = bucket.open_in_shadow(key, version, scope).await? {
+            return Ok(own);
+        }
         match (bucket.view(key, scope).await?, version) {
             (Some(View::Written(own)), None) => return Ok(*own),
             (Some(View::Written(own)), Some(version)) if own.stamp.version_id == version => {

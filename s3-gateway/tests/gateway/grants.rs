@@ -35,6 +35,7 @@ fn scope(trigger: Option<(&str, &Reply)>) -> InvocationScope {
             },
         }),
         publish: Publish::Immediately,
+        shadow: None,
     }
 }
 

@@ -17,6 +17,7 @@ mod multipart;
 mod objects;
 mod recovery;
 mod restored;
+mod shadow;
 mod sharing;
 mod staged;
 mod succession;

@@ -46,6 +46,7 @@ impl Function {
             function: name,
             trigger: None,
             publish: Publish::OnSuccess,
+            shadow: None,
         };
         grants.begin(&key.access_key, scope);
         Self {

@@ -137,6 +137,7 @@ async fn another_process() {
         function,
         trigger: None,
         publish: Publish::Immediately,
+        shadow: None,
     };
     grants.valid_until(Some(Instant::now() + LEASE));
     grants.begin(&key.access_key, scope);

@@ -81,6 +81,14 @@ fn starts() -> Vec<(&'static str, ExecutionEvent)> {
         ("redrive", started(redrive(Some(text())), true).into()),
         ("redrive-bare", started(redrive(None), false).into()),
         ("replay", started(replay, true).into()),
+        (
+            "shadow",
+            ExecutionStarted {
+                shadow: Some(name("6f1c3b0e-7c53-4e5c-9c0f-2f5a8f0f9b11")),
+                ..started(redrive(None), true)
+            }
+            .into(),
+        ),
     ]
 }
 
@@ -106,6 +114,7 @@ fn started(cause: Cause, full: bool) -> ExecutionStarted {
         actor: "pipeline:uppercase".to_owned(),
         started_at: time(),
         timeout_seconds: full.then_some(60),
+        shadow: None,
     }
 }
 
