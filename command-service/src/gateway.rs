@@ -189,6 +189,7 @@ impl StorageAccess for GatewayStorage {
             function: scope.function,
             trigger: scope.trigger,
             shadow: scope.shadow,
+            chain: scope.chain,
         };
         self.grants.begin(access_key, scope);
     }

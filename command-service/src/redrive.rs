@@ -75,6 +75,9 @@ pub(crate) async fn redrive(
         input: old.input,
         actor: actor.to_owned(),
         shadow,
+        chain: old.chain,
+        // Whoever asks for it means it: one more round of a loop, then.
+        loop_depth: None,
         claim: None,
     };
     let origin = Origin {

@@ -283,6 +283,7 @@ impl Scope {
             function: slot.pool().spec.name.clone(),
             trigger: invocation.trigger.clone(),
             shadow: invocation.shadow.clone(),
+            chain: invocation.chain.clone(),
         };
         let access_key = process.access_key().to_owned();
         shared.storage.begin(&access_key, scope);

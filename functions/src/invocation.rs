@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use daybook_domain::execution::{AttemptReport, TriggerObject};
-use daybook_domain::{ExecutionId, ShadowId};
+use daybook_domain::{Chain, ExecutionId, ShadowId};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -25,6 +25,8 @@ pub struct Invocation {
     pub trigger: Option<TriggerObject>,
     /// The shadow under which it writes, if it does.
     pub shadow: Option<ShadowId>,
+    /// What leads to the objects that it writes.
+    pub chain: Chain,
     /// The event, as JSON.
     pub payload: Bytes,
     /// The state's own limit; the function's holds as well.

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use daybook_domain::execution::{ObjectAccess, TriggerObject};
-use daybook_domain::{ExecutionId, FunctionName, ShadowId};
+use daybook_domain::{Chain, ExecutionId, FunctionName, ShadowId};
 
 /// Credentials and scopes for function processes.
 ///
@@ -62,6 +62,8 @@ pub struct InvocationScope {
     pub trigger: Option<TriggerObject>,
     /// The shadow under which it writes, if it does.
     pub shadow: Option<ShadowId>,
+    /// What leads to the objects that it writes.
+    pub chain: Chain,
 }
 
 /// What an attempt did in the storage.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use daybook_domain::execution::ObjectAccess;
-use daybook_domain::{BucketName, ExecutionId, FunctionName, ObjectKey};
+use daybook_domain::{BucketName, Chain, ExecutionId, FunctionName, ObjectKey};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -124,6 +124,7 @@ pub(crate) fn invocation(code: &str) -> Invocation {
         attempt: 1,
         trigger: None,
         shadow: None,
+        chain: Chain::default(),
         payload: Bytes::from(json!({ "do": code }).to_string()),
         timeout: None,
         traceparent: None,
@@ -202,6 +203,7 @@ impl FakeStorage {
             etag: None,
             size: Some(3),
             staged: false,
+            ranges: None,
         }
     }
 

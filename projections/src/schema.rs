@@ -117,7 +117,8 @@ CREATE INDEX failures_by_last ON failures (last_position);
 CREATE TABLE lineage (
   execution INTEGER NOT NULL, task INTEGER NOT NULL, attempt INTEGER NOT NULL,
   kind TEXT NOT NULL, ordinal INTEGER NOT NULL,
-  bucket TEXT NOT NULL, key TEXT NOT NULL, version_id TEXT, etag TEXT, size INTEGER, staged INTEGER NOT NULL,
+  bucket TEXT NOT NULL, key TEXT NOT NULL, version_id TEXT, etag TEXT, size INTEGER,
+  staged INTEGER NOT NULL, ranges TEXT,
   PRIMARY KEY (execution, task, attempt, kind, ordinal)
 ) WITHOUT ROWID;
 CREATE INDEX lineage_by_object ON lineage (bucket, key, kind);

@@ -13,6 +13,7 @@
 //! keys, see `local/shadow.rs`.
 
 mod lease;
+mod ranges;
 mod scope;
 
 use std::collections::HashMap;
@@ -21,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use daybook_domain::execution::{ObjectAccess, TriggerObject};
-use daybook_domain::{BucketName, ExecutionId, FunctionName, ObjectKey, ShadowId};
+use daybook_domain::{BucketName, Chain, ExecutionId, FunctionName, ObjectKey, ShadowId};
 
 use crate::clock;
 use crate::config::OperatorKey;
@@ -70,6 +71,8 @@ pub struct InvocationScope {
     pub function: FunctionName,
     /// The object version that it was started for.
     pub trigger: Option<TriggerObject>,
+    /// What leads to the objects that it writes.
+    pub chain: Chain,
     /// When what it writes becomes visible. Under a shadow that is with each write.
     pub publish: Publish,
     /// The shadow under which it writes, if it does: each key that it writes gets the shadow's

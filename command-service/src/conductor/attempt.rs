@@ -41,6 +41,8 @@ pub(super) struct Tools {
     pub lease: Lease,
     pub claims: Arc<Claims>,
     pub region: String,
+    /// How often a pipeline may run on what it wrote itself.
+    pub loop_depth: u32,
     pub stories: Stories,
     pub done: mpsc::UnboundedSender<Done>,
 }
@@ -155,6 +157,8 @@ impl Start {
             ),
             actor: format!("pipeline:{}", owed.pipeline),
             shadow: None,
+            chain: owed.chain.clone(),
+            loop_depth: Some(tools.loop_depth),
             claim: code.map(|code| Claim { worker, code }),
         };
         let origin = Origin {
@@ -353,6 +357,7 @@ impl Attempt {
             attempt: task.map_or(1, |task| task.attempt),
             trigger: execution.object().cloned(),
             shadow: execution.shadow().cloned(),
+            chain: execution.chain().cloned().unwrap_or_default(),
             payload: Bytes::from(input),
             timeout: task
                 .and_then(|task| task.timeout_seconds)

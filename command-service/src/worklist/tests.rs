@@ -13,7 +13,7 @@ use daybook_domain::stored_object::{
     Channel, ObjectCreated, ObjectEvent, ObjectVersion, ProducedBy,
 };
 use daybook_domain::worker::{WorkerEvent, WorkerJoined, WorkerLeft};
-use daybook_domain::{Event, asl};
+use daybook_domain::{Chain, Event, asl};
 use daybook_event_store::blobs::BlobStore;
 use daybook_event_store::memory::MemoryEventLog;
 use daybook_event_store::{
@@ -91,6 +91,7 @@ impl Fold {
             function: "upper".parse().unwrap(),
             attempt: 1,
             shadow: Some("1".parse().unwrap()),
+            chain: Chain::default(),
         };
         self.created(key, false, Some(by)).await;
     }
@@ -132,6 +133,7 @@ impl Fold {
             started_at: Timestamp::UNIX_EPOCH,
             timeout_seconds: Some(60),
             shadow: None,
+            chain: Chain::default(),
         };
         self.execution(id, started).await;
         let function: FunctionName = "upper".parse().unwrap();

@@ -8,7 +8,8 @@ use serde_json::Value;
 use crate::aggregate::events;
 use crate::stored_object::ObjectVersion;
 use crate::{
-    BucketName, ExecutionId, FunctionName, ObjectKey, PipelineName, ReplayId, ShadowId, WorkerId,
+    BucketName, Chain, ExecutionId, FunctionName, ObjectKey, PipelineName, ReplayId, ShadowId,
+    WorkerId,
 };
 
 events! {
@@ -74,6 +75,9 @@ pub struct ExecutionStarted {
     /// The shadow under which its attempts write, if they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<ShadowId>,
+    /// What led to the object.
+    #[serde(default, skip_serializing_if = "Chain::is_empty")]
+    pub chain: Chain,
 }
 
 impl ExecutionStarted {
@@ -355,6 +359,10 @@ pub struct ObjectAccess {
     /// The size in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
+    /// The bytes that were read, in order and apart from each other, where it was not read as a
+    /// whole; empty where only its metadata was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranges: Option<Vec<ByteRange>>,
     /// Whether it was written aside, for nobody else to see. In the outcome of an attempt that did
     /// not succeed: it was never published.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -368,4 +376,13 @@ impl AttemptReport {
         self.written.iter_mut().for_each(|it| it.staged = false);
         self
     }
+}
+
+/// A range of bytes, both ends included, as in HTTP (RFC 9110, section 14.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ByteRange {
+    /// The offset of the first byte, from 0.
+    pub first: u64,
+    /// The offset of the last byte.
+    pub last: u64,
 }

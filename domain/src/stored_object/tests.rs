@@ -162,6 +162,7 @@ fn a_repeated_attempt_with_the_same_content_is_marked() {
         function: "upper".parse().unwrap(),
         attempt,
         shadow: None,
+        chain: crate::Chain::default(),
     };
     let write = |stamp, etag: &str, by: ProducedBy| {
         let mut version = version(stamp);

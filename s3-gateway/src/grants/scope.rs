@@ -1,6 +1,6 @@
 //! The scope of one invocation: what it did, and whether it may still act.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use daybook_domain::execution::{ObjectAccess, TriggerObject};
@@ -8,6 +8,7 @@ use daybook_domain::stored_object::ProducedBy;
 use daybook_domain::{BucketName, ObjectKey, ShadowId};
 
 use super::lease::{Lease, Term, Valid};
+use super::ranges;
 use super::{Activity, InvocationScope, MAX_ACCESSES, MAX_REFUSALS, Publish};
 use crate::ledger::AttemptId;
 
@@ -54,6 +55,7 @@ impl Scope {
             function: self.scope.function.clone(),
             attempt: self.scope.attempt,
             shadow: self.scope.shadow.clone(),
+            chain: self.scope.chain.clone(),
         }
     }
 
@@ -176,17 +178,26 @@ impl Pass<'_> {
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     activity: Activity,
-    read: HashSet<ObjectAccess>,
+    /// Where each version, without its ranges, is in the list.
+    read: HashMap<ObjectAccess, usize>,
     staged: Staged,
     hidden: BTreeSet<(BucketName, String)>,
 }
 
 impl Seen {
     pub(super) fn read(&mut self, access: ObjectAccess) {
-        if self.activity.read.len() >= MAX_ACCESSES {
-            self.activity.truncated |= !self.read.contains(&access);
-        } else if self.read.insert(access.clone()) {
-            self.activity.read.push(access);
+        let version = ObjectAccess {
+            ranges: None,
+            ..access.clone()
+        };
+        let read = &mut self.activity.read;
+        match self.read.get(&version) {
+            Some(at) => ranges::add(&mut read[*at], access.ranges),
+            None if read.len() >= MAX_ACCESSES => self.activity.truncated = true,
+            None => {
+                self.read.insert(version, read.len());
+                read.push(access);
+            }
         }
     }
 

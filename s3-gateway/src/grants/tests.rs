@@ -24,6 +24,7 @@ fn begin(grants: &Grants, key: &str) -> Arc<Scope> {
         trigger: None,
         publish: Publish::Immediately,
         shadow: None,
+        chain: Chain::default(),
     };
     grants.begin(key, scope);
     let functions = grants.functions();

@@ -302,6 +302,7 @@ impl Bucket {
             etag: Some(stamp.etag.clone()),
             size: Some(stamp.size),
             staged: stamp.is_staged(),
+            ranges: None,
         })
     }
 

@@ -10,8 +10,9 @@ use s3s::stream::ByteStream;
 use s3s::{Body, S3Error, S3Request, S3Result, s3_error};
 
 use super::Operations;
+use super::Operations;
 use super::body::{announced, checksum_type, kept};
-use super::reading::{note_read, open};
+use super::reading::{Read, note_read, open};
 use crate::error::StoreError;
 use crate::grants::Principal;
 use crate::local::commit::Write;
@@ -113,7 +114,7 @@ impl Operations {
                 "the source is larger than one copy may be"
             ));
         }
-        note_read(&source, &who, &from)?;
+        note_read(&source, &who, &from, Read::Whole)?;
         let (headers, metadata) = if replace {
             let headers = Headers {
                 content_type: input.content_type,

@@ -1,6 +1,6 @@
 //! Shadow runs: what they write goes elsewhere, and they alone see it where they wrote it.
 
-use daybook_domain::{ExecutionId, FunctionName, ShadowId};
+use daybook_domain::{Chain, ExecutionId, FunctionName, ShadowId};
 use daybook_s3_gateway::{Activity, InvocationScope, Policy, Publish};
 use uuid::Uuid;
 
@@ -39,6 +39,7 @@ impl Shadow {
             trigger: None,
             publish: Publish::OnSuccess,
             shadow: Some(ShadowId::parse("s").unwrap()),
+            chain: Chain::default(),
         };
         grants.begin(&key.access_key, scope);
         Client {

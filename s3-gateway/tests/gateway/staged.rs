@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daybook_domain::stored_object::ObjectCommand;
-use daybook_domain::{ExecutionId, FunctionName};
+use daybook_domain::{Chain, ExecutionId, FunctionName};
 use daybook_s3_gateway::{
     Activity, AttemptId, Fate, InvocationScope, Limits, Policy, Publish, PublishError,
 };
@@ -47,6 +47,7 @@ impl Function {
             trigger: None,
             publish: Publish::OnSuccess,
             shadow: None,
+            chain: Chain::default(),
         };
         grants.begin(&key.access_key, scope);
         Self {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use daybook_domain::stored_object::ObjectCommand;
-use daybook_domain::{ExecutionId, FunctionName};
+use daybook_domain::{Chain, ExecutionId, FunctionName};
 use daybook_s3_gateway::{
     Gateway, InvocationScope, LedgerError, Limits, ObjectLedger, Policy, Publish,
 };
@@ -138,6 +138,7 @@ async fn another_process() {
         trigger: None,
         publish: Publish::Immediately,
         shadow: None,
+        chain: Chain::default(),
     };
     grants.valid_until(Some(Instant::now() + LEASE));
     grants.begin(&key.access_key, scope);

@@ -4,29 +4,30 @@ use serde_json::json;
 
 use super::{name, time, uuid};
 use crate::execution::{
-    AttemptReport, Cause, CodeRevision, ExecutionAborted, ExecutionEvent, ExecutionFailed,
-    ExecutionStarted, ExecutionSucceeded, ExecutionTimedOut, ObjectAccess, RetryScheduled,
-    TaskCommitted, TaskFailed, TaskInterrupted, TaskScheduled, TaskStarted, TaskStateEntered,
-    TaskStateExited, TaskSucceeded, TaskTimedOut, TriggerObject,
+    AttemptReport, ByteRange, Cause, CodeRevision, ExecutionAborted, ExecutionEvent,
+    ExecutionFailed, ExecutionStarted, ExecutionSucceeded, ExecutionTimedOut, ObjectAccess,
+    RetryScheduled, TaskCommitted, TaskFailed, TaskInterrupted, TaskScheduled, TaskStarted,
+    TaskStateEntered, TaskStateExited, TaskSucceeded, TaskTimedOut, TriggerObject,
 };
 use crate::stored_object::ObjectVersion;
-use crate::{CommandId, ExecutionId, ReplayId, WorkerId};
+use crate::{Chain, CommandId, ExecutionId, ReplayId, WorkerId};
 
 pub(super) fn samples() -> Vec<(&'static str, ExecutionEvent)> {
     let mut samples = starts();
     for (name, full) in [("full", true), ("bare", false)] {
+        samples.extend([(name, scheduled(full).into()), (name, aborted(full).into())]);
+    }
+    for (name, full) in [("ranged", true), ("bare", false)] {
         samples.extend([
-            (name, scheduled(full).into()),
             (name, committed(full).into()),
             (name, succeeded(full).into()),
             (name, failed(full).into()),
             (name, timed_out(full).into()),
             (name, interrupted(full).into()),
-            (name, aborted(full).into()),
         ]);
     }
     samples.extend(plain().map(|event| ("full", event)));
-    samples.extend(with_staged_writes().map(|event| ("staged", event)));
+    samples.extend(with_staged_writes().map(|event| ("staged-ranged", event)));
     samples
 }
 
@@ -76,13 +77,16 @@ fn starts() -> Vec<(&'static str, ExecutionEvent)> {
         replay: ReplayId(uuid(4)),
     };
     vec![
-        ("full", started(Cause::Trigger, true).into()),
+        ("chained", started(Cause::Trigger, true).into()),
         ("bare", started(Cause::Trigger, false).into()),
-        ("redrive", started(redrive(Some(text())), true).into()),
-        ("redrive-bare", started(redrive(None), false).into()),
-        ("replay", started(replay, true).into()),
         (
-            "shadow",
+            "redrive-chained",
+            started(redrive(Some(text())), true).into(),
+        ),
+        ("redrive-bare", started(redrive(None), false).into()),
+        ("replay-chained", started(replay, true).into()),
+        (
+            "shadow-chained",
             ExecutionStarted {
                 shadow: Some(name("6f1c3b0e-7c53-4e5c-9c0f-2f5a8f0f9b11")),
                 ..started(redrive(None), true)
@@ -115,6 +119,10 @@ fn started(cause: Cause, full: bool) -> ExecutionStarted {
         started_at: time(),
         timeout_seconds: full.then_some(60),
         shadow: None,
+        chain: match full {
+            true => Chain::default().and_then(&name("convert")),
+            false => Chain::default(),
+        },
     }
 }
 
@@ -242,6 +250,7 @@ fn report(full: bool) -> AttemptReport {
         etag: full.then(|| "0cc175b9c0f1b6a831c399e269772661".to_owned()),
         size: full.then_some(17),
         staged: false,
+        ranges: full.then(|| vec![ByteRange { first: 0, last: 9 }]),
     };
     AttemptReport {
         read: vec![access(true), access(false)],
