@@ -16,5 +16,6 @@ mod hostile;
 mod layering;
 mod lineage;
 mod outputs;
+mod s3_cases;
 mod shared_log;
 mod support;

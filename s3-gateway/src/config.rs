@@ -21,6 +21,17 @@ pub struct GatewayConfig {
     /// Whether other processes may serve the same folders at the same time. It costs each write a
     /// few locks. Opening is refused where others are there and do not agree on it.
     pub shared: bool,
+    /// Where buckets go that operators make over the API; without it they may make none.
+    pub created: Option<CreatedBuckets>,
+}
+
+/// The buckets that operators make over the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreatedBuckets {
+    /// The folder that holds them, of this process alone.
+    pub root: PathBuf,
+    /// How long they keep overwritten and deleted versions.
+    pub retain: Duration,
 }
 
 /// A bucket that is a local folder.
@@ -89,6 +100,9 @@ pub struct Limits {
     pub lock_wait: Duration,
     /// Objects that one attempt may stage, where its outputs are published on success.
     pub max_staged: usize,
+    /// Keys that the sender may not see and that one page of a listing looks at; then it ends, and
+    /// says that there is more.
+    pub list_unseen: usize,
     /// Paths that the watcher has seen and not yet looked at; beyond it, it lists everything.
     pub watch_queue: usize,
 }
@@ -109,6 +123,7 @@ impl Default for Limits {
             lead_every: Duration::from_secs(2),
             lock_wait: Duration::from_secs(10),
             max_staged: 100_000,
+            list_unseen: 10_000,
             watch_queue: 4096,
         }
     }

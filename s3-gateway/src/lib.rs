@@ -11,17 +11,19 @@ pub mod client;
 mod clock;
 mod config;
 mod error;
+mod front;
 mod gateway;
 mod grants;
 mod ledger;
 mod local;
+mod made;
 mod policy;
 mod publication;
 mod server;
 mod service;
 mod watch;
 
-pub use config::{GatewayConfig, Limits, LocalBucket, OperatorKey};
+pub use config::{CreatedBuckets, GatewayConfig, Limits, LocalBucket, OperatorKey};
 pub use daybook_domain::execution::{ObjectAccess, TriggerObject};
 pub use gateway::{Gateway, OpenError, ScanError};
 pub use grants::{

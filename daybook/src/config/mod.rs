@@ -20,7 +20,7 @@ use daybook_command_service::PipelineConfig;
 use daybook_domain::{BucketName, FunctionName};
 use daybook_event_store::open::LogUrl;
 use daybook_functions::FunctionSpec;
-use daybook_s3_gateway::{Limits, LocalBucket, OperatorKey, Policy};
+use daybook_s3_gateway::{CreatedBuckets, Limits, LocalBucket, OperatorKey, Policy};
 use thiserror::Error;
 
 pub(crate) use show::show;
@@ -32,6 +32,8 @@ const DATA_DIR: &str = "daybook-data";
 #[derive(Debug)]
 pub(crate) struct Config {
     pub buckets: BTreeMap<BucketName, LocalBucket>,
+    /// Where operators may make buckets over S3.
+    pub created: Option<CreatedBuckets>,
     pub functions: Vec<FunctionSpec>,
     pub policies: BTreeMap<FunctionName, Policy>,
     /// The functions whose outputs become visible when their attempt succeeds.

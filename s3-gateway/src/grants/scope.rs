@@ -40,6 +40,21 @@ impl Scope {
         }
     }
 
+    /// For what an attempt staged and others publish: it is open, whatever became of the attempt.
+    pub(crate) fn of(by: ProducedBy) -> Self {
+        let scope = InvocationScope {
+            execution: by.execution,
+            task: 0,
+            attempt: by.attempt,
+            function: by.function,
+            trigger: None,
+            publish: Publish::Immediately,
+            shadow: by.shadow,
+            chain: by.chain,
+        };
+        Self::new(scope, Arc::default(), 0)
+    }
+
     /// Whether the deadline is not over at this moment.
     pub(super) fn is_valid(&self) -> bool {
         self.lease.valid(self.term).is_some()

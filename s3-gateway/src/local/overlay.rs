@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::listing::{Page, Query};
-use super::stamp::Stamp;
+use super::index::rows::Row;
+use super::listing::{Page, Query, Visible};
 use super::store::{Bucket, blocking};
 use crate::error::StoreError;
 use crate::grants::Scope;
@@ -18,7 +18,7 @@ impl Bucket {
         self: &Arc<Self>,
         scope: Option<&Arc<Scope>>,
         query: Query,
-        visible: impl Fn(&str) -> bool + Clone + Send + 'static,
+        visible: impl Visible + Clone,
     ) -> Result<Page, StoreError> {
         let Some(scope) = scope else {
             return self.list(query, visible).await;
@@ -30,8 +30,10 @@ impl Bucket {
             return self.list(query, visible).await;
         };
         let staged = Arc::new(scope.staged_keys(&self.name));
-        let (covered, see) = (Arc::clone(&staged), visible.clone());
-        let uncovered = move |key: &str| see(key) && !covered.contains_key(key);
+        let uncovered = Uncovered {
+            covered: Arc::clone(&staged),
+            visible: visible.clone(),
+        };
         let below = self.list(query.clone(), uncovered).await?;
         let written = staged.iter().filter(|(_, written)| **written);
         let names = select(written.map(|(key, _)| key.as_str()), &query, &visible);
@@ -48,7 +50,8 @@ impl Bucket {
         blocking(move || {
             let mut objects = Vec::with_capacity(names.keys.len());
             for key in &names.keys {
-                objects.extend(this.open_staged(key, attempt)?.map(|opened| opened.stamp));
+                let opened = this.open_staged(key, attempt)?;
+                objects.extend(opened.map(|opened| Row::of(&opened.stamp, false)));
             }
             Ok(Page {
                 objects,
@@ -57,6 +60,25 @@ impl Bucket {
             })
         })
         .await
+    }
+}
+
+/// What an invocation sees of what everybody does.
+struct Uncovered<V> {
+    covered: Arc<BTreeMap<String, bool>>,
+    visible: V,
+}
+
+impl<V: Visible> Visible for Uncovered<V> {
+    fn shows(&self, key: &str) -> bool {
+        !self.covered.contains_key(key) && self.visible.shows(key)
+    }
+
+    fn next(&self, key: &str) -> Option<String> {
+        match self.covered.contains_key(key) {
+            true => Some(key.to_owned()),
+            false => self.visible.next(key),
+        }
     }
 }
 
@@ -69,15 +91,11 @@ struct Names {
 }
 
 /// Which of some keys, given in order, are on the page that is asked for.
-fn select<'k>(
-    keys: impl Iterator<Item = &'k str>,
-    query: &Query,
-    visible: &impl Fn(&str) -> bool,
-) -> Names {
+fn select<'k>(keys: impl Iterator<Item = &'k str>, query: &Query, visible: &impl Visible) -> Names {
     let mut names = Names::default();
     let mut last: Option<&str> = None;
     for key in keys {
-        if !key.starts_with(&query.prefix) || !visible(key) {
+        if !key.starts_with(&query.prefix) || !visible.shows(key) {
             continue;
         }
         let rolled = query.delimiter.as_deref().and_then(|delimiter| {
@@ -110,7 +128,7 @@ pub(crate) fn merge(below: Page, above: Page, max: usize) -> Page {
         (Some(below), Some(above)) => Some(below.min(above)),
         (below, above) => below.or(above),
     };
-    let mut names: BTreeMap<String, Option<Stamp>> = BTreeMap::new();
+    let mut names: BTreeMap<String, Option<Row>> = BTreeMap::new();
     for page in [
         (below.objects, below.prefixes),
         (above.objects, above.prefixes),
@@ -125,10 +143,10 @@ pub(crate) fn merge(below: Page, above: Page, max: usize) -> Page {
     let truncated = names.len() > max;
     let mut page = Page::default();
     let mut last = None;
-    for (name, stamp) in names.into_iter().take(max) {
+    for (name, row) in names.into_iter().take(max) {
         last = Some(name.clone());
-        match stamp {
-            Some(stamp) => page.objects.push(stamp),
+        match row {
+            Some(row) => page.objects.push(row),
             None => page.prefixes.push(name),
         }
     }

@@ -12,12 +12,16 @@ use daybook_domain::{ObjectKey, SHADOWS, ShadowId};
 use s3s::S3ErrorCode;
 
 use super::conditions::WriteConditions;
-use super::listing::{Page, Query};
+use super::index::rows::Row;
+use super::listing::{Page, Query, Visible};
 use super::overlay::merge;
-use super::stamp::Stamp;
+use super::removing::Removed;
 use super::store::{Bucket, Opened};
 use crate::error::StoreError;
 use crate::grants::Scope;
+
+/// The least text behind every key in the shadows: a slash is followed by a zero.
+const BEHIND_SHADOWS: &str = "shadow0";
 
 impl Bucket {
     /// What a shadow run has at a key in its shadow. `None` where it sees what everybody does.
@@ -32,11 +36,15 @@ impl Bucket {
         };
         match self.open(&redirected, version).await {
             Ok(opened) => Ok(Some(opened)),
-            Err(StoreError::NoSuchKey) if scope.hides(&self.name, key.as_str()) => {
+            Err(StoreError::NoSuchKey | StoreError::Deleted(_))
+                if version.is_none() && scope.hides(&self.name, key.as_str()) =>
+            {
                 Err(StoreError::NoSuchKey)
             }
             // A version by its id is what it is for everybody.
-            Err(StoreError::NoSuchKey | StoreError::NoSuchVersion) => Ok(None),
+            Err(StoreError::NoSuchKey | StoreError::NoSuchVersion | StoreError::Deleted(_)) => {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -62,7 +70,7 @@ impl Bucket {
         };
         match seen {
             Ok(opened) => conditions.check(Some(&opened.stamp))?,
-            Err(StoreError::NoSuchKey) => conditions.check(None)?,
+            Err(StoreError::NoSuchKey | StoreError::Deleted(_)) => conditions.check(None)?,
             Err(error) => return Err(error),
         }
         Ok(WriteConditions::default())
@@ -75,7 +83,7 @@ impl Bucket {
         redirected: ObjectKey,
         conditions: WriteConditions,
         scope: Arc<Scope>,
-    ) -> Result<Option<Stamp>, StoreError> {
+    ) -> Result<Removed, StoreError> {
         let conditions = self.left_of(conditions, &redirected, &scope).await?;
         let named = scope.shadow().and_then(|shadow| named(&redirected, shadow));
         if let Some(named) = named
@@ -87,7 +95,12 @@ impl Bucket {
                 "one attempt may not remove more objects under a shadow",
             ));
         }
-        self.remove_here(redirected, conditions, Some(scope)).await
+        if self.find(&redirected).await?.is_none() {
+            return Ok(Removed::default());
+        }
+        let guard = self.lock(&redirected).await?;
+        self.remove_object(&redirected, &conditions, Some(scope), &guard)
+            .await
     }
 
     /// Lists what a shadow run sees.
@@ -96,12 +109,12 @@ impl Bucket {
         scope: &Scope,
         shadow: &ShadowId,
         query: Query,
-        visible: impl Fn(&str) -> bool + Clone + Send + 'static,
+        visible: impl Visible + Clone,
     ) -> Result<Page, StoreError> {
-        let hidden: BTreeSet<String> = scope.hidden(&self.name);
-        let see = visible.clone();
-        let outside =
-            move |key: &str| !key.starts_with(SHADOWS) && !hidden.contains(key) && see(key);
+        let outside = Outside {
+            hidden: scope.hidden(&self.name),
+            visible: visible.clone(),
+        };
         let below = self.list(query.clone(), outside).await?;
         let prefix = shadow.prefix();
         let own = Query {
@@ -109,8 +122,10 @@ impl Bucket {
             after: query.after.as_ref().map(|after| format!("{prefix}{after}")),
             ..query.clone()
         };
-        let stripped = prefix.clone();
-        let within = move |key: &str| key.strip_prefix(&stripped).is_some_and(&visible);
+        let within = Within {
+            prefix: prefix.clone(),
+            visible,
+        };
         let above = self.list(own, within).await?;
         let name = |text: String| {
             text.strip_prefix(&prefix)
@@ -121,15 +136,55 @@ impl Bucket {
             objects: above
                 .objects
                 .into_iter()
-                .map(|stamp| Stamp {
-                    key: name(stamp.key),
-                    ..stamp
+                .map(|row| Row {
+                    key: name(row.key),
+                    ..row
                 })
                 .collect(),
             prefixes: above.prefixes.into_iter().map(name).collect(),
             next: above.next.map(name),
         };
         Ok(merge(below, above, query.max))
+    }
+}
+
+/// What a shadow run sees of what everybody does.
+struct Outside<V> {
+    hidden: BTreeSet<String>,
+    visible: V,
+}
+
+impl<V: Visible> Visible for Outside<V> {
+    fn shows(&self, key: &str) -> bool {
+        !key.starts_with(SHADOWS) && !self.hidden.contains(key) && self.visible.shows(key)
+    }
+
+    fn next(&self, key: &str) -> Option<String> {
+        if key.starts_with(SHADOWS) {
+            return Some(BEHIND_SHADOWS.to_owned());
+        }
+        match self.hidden.contains(key) {
+            true => Some(key.to_owned()),
+            false => self.visible.next(key),
+        }
+    }
+}
+
+/// What it sees of what lies in its shadow, by the keys that it named.
+struct Within<V> {
+    prefix: String,
+    visible: V,
+}
+
+impl<V: Visible> Visible for Within<V> {
+    fn shows(&self, key: &str) -> bool {
+        let named = key.strip_prefix(&self.prefix);
+        named.is_some_and(|named| self.visible.shows(named))
+    }
+
+    fn next(&self, key: &str) -> Option<String> {
+        let next = self.visible.next(key.strip_prefix(&self.prefix)?)?;
+        Some(format!("{}{next}", self.prefix))
     }
 }
 

@@ -29,11 +29,13 @@ use s3s::S3ErrorCode;
 use super::commit::Write;
 use super::conditions::WriteConditions;
 use super::durable;
-use super::key_path::{digest, private, versions_path};
+use super::key_path::{digest, private};
 use super::locks::KeyGuard;
+use super::parts;
 use super::receive::{Received, Sink, Temporary};
+use super::removing::{DELETED, Removed};
 use super::scan::ScanReport;
-use super::stamp::{self, Removal, Stamp};
+use super::stamp::{self, Stamp};
 use super::store::{Bucket, Found, Opened, blocking, blocking_with};
 use crate::clock;
 use crate::error::StoreError;
@@ -42,9 +44,6 @@ use crate::ledger::{AttemptId, Fate};
 
 /// The folder below the bucket's own.
 const FOLDER: &str = "staged";
-
-/// The event of a removal, staged or not.
-pub(super) const REMOVED: &str = "ObjectRemoved:Delete";
 
 /// Objects of one attempt that are published at the same time.
 const PUBLISHED_AT_ONCE: usize = 8;
@@ -93,14 +92,21 @@ impl Bucket {
     pub(super) async fn stage_removal(
         self: Arc<Self>,
         key: ObjectKey,
+        version: Option<String>,
         conditions: WriteConditions,
         scope: Arc<Scope>,
         attempt: AttemptId,
-    ) -> Result<Option<Stamp>, StoreError> {
+    ) -> Result<Removed, StoreError> {
+        if version.is_some() {
+            return Err(StoreError::refused(
+                S3ErrorCode::NotImplemented,
+                "where outputs are published on success, no single versions are removed",
+            ));
+        }
         let guard = self.lock(&key).await?;
         let Some(seen) = self.seen(&key, &scope, attempt, &guard).await? else {
             conditions.check(None)?;
-            return Ok(None);
+            return Ok(Removed::default());
         };
         conditions.check(Some(&seen))?;
         let covers = self.find(&key).await?.is_some();
@@ -116,17 +122,19 @@ impl Bucket {
                 etag: String::new(),
                 headers: Default::default(),
                 metadata: Default::default(),
+                tags: Default::default(),
                 checksums: Default::default(),
                 conditions: WriteConditions::default(),
-                event_name: REMOVED,
+                event_name: DELETED,
                 upload: None,
+                parts: None,
                 scope: None,
                 staged: None,
             };
             this.put_aside(removal, &scope, attempt).map(|_| ())
         })
         .await?;
-        Ok(Some(seen))
+        Ok(Removed::default())
     }
 
     /// What the invocation has at a key of what it staged; `None` where it staged nothing.
@@ -208,12 +216,19 @@ impl Bucket {
             event_name: write.event_name.to_owned(),
             place: self.place(&meta),
             found: false,
+            null_version: false,
+            marker: false,
             headers: write.headers,
             metadata: write.metadata,
+            tags: write.tags,
             checksums: write.checksums,
+            upload: write.upload,
             produced_by: Some(scope.produced_by()),
         };
         stamp::write(&self.root, &self.temporaries, file, &stamp)?;
+        if let Some(parts) = &write.parts {
+            parts::write(&self.root, &self.temporaries, file, &stamp, parts)?;
+        }
         file.sync_all()?;
         let folder = self.staged_at(attempt);
         durable::create_dirs(&self.root, &folder)?;
@@ -286,7 +301,7 @@ impl Bucket {
             .map(|entry| {
                 let this = Arc::clone(self);
                 // To its end once it began, also where nobody waits for it any more.
-                let task = tokio::spawn(async move { this.publish_entry(entry.path()).await });
+                let task = tokio::spawn(Box::pin(this.publish_entry(entry.path())));
                 async move { task.await.map_err(io::Error::other)? }
             })
             .buffer_unordered(PUBLISHED_AT_ONCE)
@@ -314,8 +329,8 @@ impl Bucket {
         };
         if is_removal(&stamp) {
             self.publish_removal(&key, found, stamp, &guard).await?;
-        } else if !self.is_published(&found, &stamp) {
-            self.publish_object(key, found, stamp, &guard).await?;
+        } else if !self.is_published(&found, &stamp)? {
+            Box::pin(self.publish_object(key, found, stamp, &guard)).await?;
         }
         blocking_with(&guard, move || match fs::remove_file(&path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e.into()),
@@ -345,10 +360,11 @@ impl Bucket {
     }
 
     /// Whether it was published before, be it still there or not.
-    fn is_published(&self, found: &Found, stamp: &Stamp) -> bool {
-        let kept = versions_path(&stamp.key).join(&stamp.version_id);
-        stamp::is_recorded(&self.root, &found.file, &found.meta, stamp)
-            || self.root.join(kept).symlink_metadata().is_ok()
+    fn is_published(&self, found: &Found, stamp: &Stamp) -> io::Result<bool> {
+        Ok(
+            stamp::is_recorded(&self.root, &found.file, &found.meta, stamp)
+                || self.find_kept(&stamp.key, &stamp.version_id)?.is_some(),
+        )
     }
 
     async fn publish_object(
@@ -383,10 +399,12 @@ impl Bucket {
                 etag: String::new(),
                 headers: Default::default(),
                 metadata: Default::default(),
+                tags: Default::default(),
                 checksums: Default::default(),
                 conditions: WriteConditions::default(),
                 event_name: "",
                 upload: None,
+                parts: None,
                 scope: None,
                 staged: Some(stamp),
             })
@@ -422,19 +440,12 @@ impl Bucket {
             // It may have been done, and not recorded.
             self.removals_open.store(true, Ordering::Release);
         }
-        match current {
-            Some((found, current)) if current.sequence < stamp.sequence => {
-                let removal = Removal {
-                    sequence: stamp.sequence,
-                    event_name: stamp.event_name,
-                    removed_by: stamp.produced_by,
-                };
-                self.remove_locked(found, current, None, Some(removal), guard)
-                    .await?;
-                Ok(())
-            }
-            _ => Ok(()),
+        if current.is_some_and(|(_, current)| current.sequence < stamp.sequence) {
+            let by = stamp.produced_by.map(|by| Arc::new(Scope::of(by)));
+            self.remove_object(key, &WriteConditions::default(), by, guard)
+                .await?;
         }
+        Ok(())
     }
 
     fn write_stamp(&self, file: &File, stamp: &Stamp) -> io::Result<()> {
@@ -485,5 +496,5 @@ impl Bucket {
 
 /// Whether what is staged is the removal of an object.
 fn is_removal(stamp: &Stamp) -> bool {
-    stamp.event_name == REMOVED
+    stamp.event_name == DELETED
 }

@@ -8,6 +8,7 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 use super::{Operations, object_key, redirected};
 use crate::grants::Principal;
 use crate::local::conditions::WriteConditions;
+use crate::local::removing::Removed;
 use crate::local::store::Bucket;
 use crate::policy::Access;
 
@@ -22,19 +23,20 @@ impl Operations {
         let who = self.principal(&req)?;
         let input = req.input;
         let (bucket, key) = self.object(&who, Access::Write, &input.bucket, &input.key)?;
-        if input.version_id.is_some() {
-            return Err(s3_error!(
-                NotImplemented,
-                "kept versions are removed by the bucket's retain alone"
-            ));
-        }
         let conditions = WriteConditions {
             if_match: input.if_match,
             if_none_match: None,
         };
-        bucket.remove(key, conditions, who.scope).await?;
+        let removed = bucket
+            .remove(key, input.version_id, conditions, who.scope)
+            .await?;
+        let output = DeleteObjectOutput {
+            delete_marker: removed.marker.then_some(true),
+            version_id: removed.version_id,
+            ..Default::default()
+        };
         Ok(S3Response::with_status(
-            DeleteObjectOutput::default(),
+            output,
             hyper::StatusCode::NO_CONTENT,
         ))
     }
@@ -55,10 +57,12 @@ impl Operations {
         for object in delete.objects {
             let done = self.delete_one(&who, &bucket, &object).await;
             match done {
-                Ok(()) if quiet => {}
-                Ok(()) => deleted.push(DeletedObject {
+                Ok(_) if quiet => {}
+                Ok(removed) => deleted.push(DeletedObject {
                     key: Some(object.key),
-                    ..Default::default()
+                    delete_marker: removed.marker.then_some(true),
+                    delete_marker_version_id: removed.version_id.filter(|_| removed.marker),
+                    version_id: object.version_id,
                 }),
                 Err(error) => errors.push(Error {
                     code: Some(error.code().as_str().to_owned()),
@@ -80,23 +84,17 @@ impl Operations {
         who: &Principal,
         bucket: &Arc<Bucket>,
         object: &ObjectIdentifier,
-    ) -> S3Result<()> {
+    ) -> S3Result<Removed> {
         let key = object_key(&object.key)?;
         who.check(Access::Write, &bucket.name, &key)
             .map_err(super::denied)?;
         let key = redirected(who, key)?;
-        if object.version_id.is_some() {
-            return Err(s3_error!(
-                NotImplemented,
-                "kept versions are removed by the bucket's retain alone"
-            ));
-        }
         let if_match = object.e_tag.clone().map(ETagCondition::ETag);
         let conditions = WriteConditions {
             if_match,
             if_none_match: None,
         };
-        bucket.remove(key, conditions, who.scope.clone()).await?;
-        Ok(())
+        let (version, scope) = (object.version_id.clone(), who.scope.clone());
+        Ok(bucket.remove(key, version, conditions, scope).await?)
     }
 }

@@ -8,11 +8,14 @@
     reason = "tests: requests are signed with the current time"
 )]
 
+mod by_hand;
 mod client;
 mod grants;
+mod index;
 mod keys;
 mod kills;
 mod listing;
+mod made;
 mod multipart;
 mod objects;
 mod recovery;
@@ -21,5 +24,7 @@ mod shadow;
 mod sharing;
 mod staged;
 mod succession;
+mod tagging;
+mod versions;
 mod watch;
 mod world;

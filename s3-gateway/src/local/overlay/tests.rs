@@ -1,6 +1,6 @@
 use uuid::Uuid;
 
-use super::super::stamp::{Birth, Checksums, Headers, Place};
+use super::super::stamp::{Birth, Checksums, Headers, Place, Stamp};
 use super::*;
 
 fn query(prefix: &str, delimiter: Option<&str>, after: Option<&str>, max: usize) -> Query {
@@ -9,12 +9,13 @@ fn query(prefix: &str, delimiter: Option<&str>, after: Option<&str>, max: usize)
         delimiter: delimiter.map(str::to_owned),
         after: after.map(str::to_owned),
         max,
+        max_unseen: 100,
     }
 }
 
-fn stamp(key: &str, etag: &str) -> Stamp {
+fn row(key: &str, etag: &str) -> Row {
     let file = std::fs::metadata("/").unwrap();
-    Stamp {
+    let stamp = Stamp {
         key: key.to_owned(),
         version_id: String::new(),
         stamp: Uuid::nil(),
@@ -29,16 +30,34 @@ fn stamp(key: &str, etag: &str) -> Stamp {
             file: Birth::of(&file),
         },
         found: false,
+        null_version: false,
+        marker: false,
         headers: Headers::default(),
         metadata: BTreeMap::new(),
+        tags: BTreeMap::new(),
         checksums: Checksums::default(),
+        upload: None,
         produced_by: None,
+    };
+    Row::of(&stamp, false)
+}
+
+/// Shows what comes after a key.
+struct After(&'static str);
+
+impl Visible for After {
+    fn shows(&self, key: &str) -> bool {
+        key > self.0
+    }
+
+    fn next(&self, key: &str) -> Option<String> {
+        Some(key.to_owned())
     }
 }
 
 fn page(keys: &[&str], prefixes: &[&str], next: Option<&str>, etag: &str) -> Page {
     Page {
-        objects: keys.iter().map(|key| stamp(key, etag)).collect(),
+        objects: keys.iter().map(|key| row(key, etag)).collect(),
         prefixes: prefixes.iter().map(|prefix| (*prefix).to_owned()).collect(),
         next: next.map(str::to_owned),
     }
@@ -84,7 +103,7 @@ fn nothing_is_told_beyond_what_either_page_knows() {
 #[test]
 fn keys_are_rolled_up_and_paged_as_in_any_listing() {
     let keys = ["a", "p/1", "p/2", "p/q/3", "z"];
-    let all = |_: &str| true;
+    let all = After("");
     let chosen = |query: &Query| select(keys.into_iter(), query, &all);
     let first = chosen(&query("", Some("/"), None, 2));
     assert_eq!(
@@ -99,8 +118,6 @@ fn keys_are_rolled_up_and_paged_as_in_any_listing() {
     assert_eq!(within.prefixes, ["p/"]);
     let below = chosen(&query("p/", None, None, 2));
     assert_eq!((below.keys.len(), below.next.as_deref()), (2, Some("p/2")));
-    let hidden = select(keys.into_iter(), &query("", None, None, 9), &|key| {
-        key > "p/2"
-    });
+    let hidden = select(keys.into_iter(), &query("", None, None, 9), &After("p/2"));
     assert_eq!(hidden.keys, ["p/q/3", "z"]);
 }
