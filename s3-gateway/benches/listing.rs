@@ -153,6 +153,7 @@ fn open(root: &Path) -> Arc<Gateway> {
         region: "us-east-1".to_owned(),
         limits: Limits::default(),
         shared: false,
+        created: None,
     };
     Gateway::open(config, Arc::new(Nothing)).unwrap()
 }

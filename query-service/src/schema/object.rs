@@ -346,8 +346,8 @@ impl ProducedByNode {
             return Ok(None);
         };
         let attempts = self.reader.attempts(execution.position).await;
-        let attempts = attempts.map_err(unavailable)?.into_iter();
-        let last = attempts.filter(|it| it.attempt == self.attempt).next_back();
+        let mut attempts = attempts.map_err(unavailable)?.into_iter();
+        let last = attempts.rfind(|it| it.attempt == self.attempt);
         Ok(last.map(|it| AttemptStatus::of(&it.status)))
     }
 }
