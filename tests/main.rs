@@ -16,3 +16,4 @@ mod hostile;
 mod layering;
 mod shared_log;
 mod support;
+mod upstream;

@@ -11,12 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::buckets::{Backend, Buckets};
 use crate::clock;
-use crate::config::{GatewayConfig, Limits};
+use crate::config::{BucketConfig, GatewayConfig, Limits};
 use crate::grants::Grants;
 use crate::ledger::ObjectLedger;
 use crate::local::file_lock::FolderLock;
 use crate::local::scan::{self, ScanReport};
 use crate::local::store::{Bucket, Sharing, blocking};
+use crate::upstream::Upstream;
 use crate::{server, watch};
 
 /// The S3 endpoint and its buckets.
@@ -86,7 +87,18 @@ impl Gateway {
             }
         }
         let mut buckets: Vec<Arc<Bucket>> = Vec::new();
-        for (name, local) in config.buckets {
+        let mut upstream = Vec::new();
+        for (name, bucket) in config.buckets {
+            let local = match bucket {
+                BucketConfig::Local(local) => local,
+                BucketConfig::Upstream(bucket) => {
+                    let limits = config.limits.clone();
+                    let ledger = Arc::clone(&ledger);
+                    let bucket = Upstream::new(name, bucket, limits, ledger);
+                    upstream.push(Backend::Upstream(Arc::new(bucket)));
+                    continue;
+                }
+            };
             let folder = |source| OpenError::Folder {
                 bucket: name.clone(),
                 root: local.root.clone(),
@@ -120,7 +132,7 @@ impl Gateway {
             buckets.push(Arc::new(bucket));
         }
         Ok(Arc::new(Self {
-            buckets: Buckets::new(buckets.into_iter().map(Backend::Local)),
+            buckets: Buckets::new(buckets.into_iter().map(Backend::Local).chain(upstream)),
             grants: Arc::new(Grants::new(config.keys)),
             region: config.region,
             limits: config.limits,

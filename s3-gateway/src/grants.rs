@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use daybook_domain::execution::{ObjectAccess, TriggerObject};
+use daybook_domain::stored_object::ObjectVersion;
 use daybook_domain::{BucketName, ExecutionId, FunctionName, ObjectKey};
 
 use crate::clock;
@@ -249,13 +250,16 @@ impl Principal {
         }
     }
 
-    /// The version of this object that reads are pinned to.
+    /// The version id of this object that reads are pinned to.
     pub(crate) fn pin(&self, bucket: &BucketName, key: &ObjectKey) -> Option<&str> {
+        self.pinned(bucket, key)?.version_id.as_deref()
+    }
+
+    /// The version of this object that reads are pinned to.
+    pub(crate) fn pinned(&self, bucket: &BucketName, key: &ObjectKey) -> Option<&ObjectVersion> {
         let trigger = self.scope.as_ref()?.trigger()?;
-        if trigger.bucket != *bucket || trigger.key != *key {
-            return None;
-        }
-        trigger.version.version_id.as_deref()
+        let same = trigger.bucket == *bucket && trigger.key == *key;
+        same.then_some(&trigger.version)
     }
 
     fn refuse(&self, access: Access, bucket: &BucketName, key: Option<&ObjectKey>) -> String {

@@ -9,11 +9,11 @@ use daybook_domain::asl::Machine;
 use daybook_domain::{BucketName, FunctionName, PipelineName};
 use daybook_event_store::open::LogUrl;
 use daybook_functions::{FunctionSpec, Runtime};
-use daybook_s3_gateway::{Limits, LocalBucket, OperatorKey, Policy};
+use daybook_s3_gateway::{BucketConfig, Limits, OperatorKey, Policy};
 
 use super::file::{ConfigFile, FunctionTable, KeyTable, LimitsTable, PipelineTable};
 use super::secret::Secret;
-use super::{BlobsAt, Config, ConfigError, DATA_DIR, folders};
+use super::{BlobsAt, Config, ConfigError, DATA_DIR, buckets, folders};
 
 /// How long running invocations have to finish when the process is told to stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(25);
@@ -36,7 +36,7 @@ pub(super) fn check(
             "buckets cannot be created over S3 in this version; name them in the config",
         );
     }
-    let buckets = buckets(&place, file.buckets)?;
+    let buckets = buckets::check(&place, file.buckets)?;
     let pipelines = file
         .pipelines
         .into_iter()
@@ -157,36 +157,11 @@ fn blobs(place: &Place<'_>, url: &str) -> Result<PathBuf, ConfigError> {
     Ok(PathBuf::from(path))
 }
 
-fn buckets(
-    place: &Place<'_>,
-    tables: BTreeMap<BucketName, super::file::BucketTable>,
-) -> Result<BTreeMap<BucketName, LocalBucket>, ConfigError> {
-    let mut buckets: BTreeMap<BucketName, LocalBucket> = BTreeMap::new();
-    for (name, table) in tables {
-        let at = format!("buckets.{name}");
-        let root = place.folder.join(&table.path);
-        let other = buckets
-            .iter()
-            .find(|(_, other)| folders::share_files(&other.root, &root));
-        if let Some((other, _)) = other {
-            return place.wrong(
-                &format!("{at}.path"),
-                format!(
-                    "its folder and that of bucket {other} lie within each other; give each its own"
-                ),
-            );
-        }
-        let retain = place.parse_duration(&format!("{at}.retain"), &table.retain)?;
-        buckets.insert(name, LocalBucket { root, retain });
-    }
-    Ok(buckets)
-}
-
 fn pipeline(
     place: &Place<'_>,
     name: PipelineName,
     table: PipelineTable,
-    buckets: &BTreeMap<BucketName, LocalBucket>,
+    buckets: &BTreeMap<BucketName, BucketConfig>,
     functions: &BTreeMap<FunctionName, FunctionTable>,
 ) -> Result<PipelineConfig, ConfigError> {
     let at = format!("pipelines.{name}");
@@ -318,7 +293,7 @@ fn policy(
     name: &FunctionName,
     table: &FunctionTable,
     pipelines: &[PipelineConfig],
-    buckets: &BTreeMap<BucketName, LocalBucket>,
+    buckets: &BTreeMap<BucketName, BucketConfig>,
 ) -> Result<Policy, ConfigError> {
     let triggers = || {
         let wanted = pipelines.iter().filter(|pipeline| {
@@ -347,7 +322,7 @@ fn check_patterns(
     place: &Place<'_>,
     at: &str,
     patterns: &[String],
-    buckets: &BTreeMap<BucketName, LocalBucket>,
+    buckets: &BTreeMap<BucketName, BucketConfig>,
 ) -> Result<(), ConfigError> {
     for pattern in patterns {
         if pattern.is_empty() {
@@ -384,7 +359,7 @@ fn key(
     place: &Place<'_>,
     name: String,
     table: KeyTable,
-    buckets: &BTreeMap<BucketName, LocalBucket>,
+    buckets: &BTreeMap<BucketName, BucketConfig>,
 ) -> Result<OperatorKey, ConfigError> {
     let at = format!("s3.keys.{name}");
     let secret_key = match table.secret_key.resolve(place.folder) {
@@ -426,6 +401,7 @@ fn limits(place: &Place<'_>, table: &LimitsTable) -> Result<Limits, ConfigError>
         &mut limits.rescan_every,
     )?;
     set("sweep_every", &table.sweep_every, &mut limits.sweep_every)?;
+    buckets::limits(place, table, &mut limits.upstream)?;
     limits.max_put_bytes = table
         .max_put_size
         .map_or(limits.max_put_bytes, |size| size.as_u64());
@@ -451,6 +427,11 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// The folder at which relative paths start.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder
+    }
+
     pub(super) fn wrong<T>(
         &self,
         place: &str,
@@ -469,7 +450,7 @@ impl Place<'_> {
     }
 
     /// Takes over a duration that must not be nothing.
-    fn set_positive(
+    pub(super) fn set_positive(
         &self,
         place: &str,
         text: Option<&str>,
@@ -488,7 +469,7 @@ impl Place<'_> {
         }
     }
 
-    fn parse_duration(&self, place: &str, text: &str) -> Result<Duration, ConfigError> {
+    pub(super) fn parse_duration(&self, place: &str, text: &str) -> Result<Duration, ConfigError> {
         match humantime::parse_duration(text) {
             Ok(duration) => Ok(duration),
             Err(error) => self.wrong(

@@ -1,11 +1,13 @@
 //! The S3 operations, as crate `s3s` calls them.
 //!
-//! Here: who asks, for which bucket. The work itself is in `objects`, `reading`, `listing` and `multipart`.
+//! Here: who asks, for which bucket. The work itself is in `objects`, `reading`, `listing` and
+//! `multipart`, and for buckets of other stores in `upstream`.
 
-mod body;
-mod listing;
+mod across;
+pub(crate) mod body;
+pub(crate) mod listing;
 mod multipart;
-mod objects;
+pub(crate) mod objects;
 mod reading;
 
 use std::sync::Arc;
@@ -81,6 +83,10 @@ impl Operations {
     fn bucket(&self, name: &str) -> S3Result<Arc<Bucket>> {
         match self.backend(name)? {
             Backend::Local(bucket) => Ok(bucket),
+            Backend::Upstream(_) => Err(s3_error!(
+                NotImplemented,
+                "this is not passed on to other stores"
+            )),
         }
     }
 
@@ -107,7 +113,7 @@ fn is_version_2<T>(request: &S3Request<T>) -> bool {
     in_header || query.contains("AWSAccessKeyId=")
 }
 
-fn object_key(key: &str) -> S3Result<ObjectKey> {
+pub(crate) fn object_key(key: &str) -> S3Result<ObjectKey> {
     ObjectKey::parse(key).map_err(|_| {
         if key.is_empty() {
             s3_error!(InvalidArgument, "the key is empty")
@@ -117,8 +123,23 @@ fn object_key(key: &str) -> S3Result<ObjectKey> {
     })
 }
 
-fn denied(message: String) -> s3s::S3Error {
+pub(crate) fn denied(message: String) -> s3s::S3Error {
     s3s::S3Error::with_message(s3s::S3ErrorCode::AccessDenied, message)
+}
+
+/// Answers a request from another store, where its bucket lies in one.
+macro_rules! upstream {
+    ($self:ident, $req:ident, $operation:ident) => {
+        if let Ok(Backend::Upstream(bucket)) = $self.backend(&$req.input.bucket) {
+            let who = $self.principal(&$req)?;
+            return Box::pin(bucket.$operation($req, who)).await;
+        }
+    };
+}
+
+/// For local buckets.
+fn not_yet<T>() -> S3Result<T> {
+    Err(s3_error!(NotImplemented))
 }
 
 #[async_trait::async_trait]
@@ -127,6 +148,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<PutObjectInput>,
     ) -> S3Result<S3Response<PutObjectOutput>> {
+        upstream!(self, req, put);
         self.put(req).await.map(S3Response::new)
     }
 
@@ -134,6 +156,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<GetObjectInput>,
     ) -> S3Result<S3Response<GetObjectOutput>> {
+        upstream!(self, req, get);
         self.get(req).await
     }
 
@@ -141,6 +164,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
+        upstream!(self, req, head);
         self.head(req).await
     }
 
@@ -148,6 +172,9 @@ impl S3 for Operations {
         &self,
         req: S3Request<CopyObjectInput>,
     ) -> S3Result<S3Response<CopyObjectOutput>> {
+        if self.crosses(&req.input.bucket, &req.input.copy_source) {
+            return Box::pin(self.copy_across(req)).await.map(S3Response::new);
+        }
         self.copy(req).await.map(S3Response::new)
     }
 
@@ -155,6 +182,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<DeleteObjectInput>,
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        upstream!(self, req, delete);
         self.delete(req).await
     }
 
@@ -162,6 +190,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<DeleteObjectsInput>,
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        upstream!(self, req, delete_many);
         self.delete_many(req).await.map(S3Response::new)
     }
 
@@ -169,6 +198,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<ListObjectsInput>,
     ) -> S3Result<S3Response<ListObjectsOutput>> {
+        upstream!(self, req, list_v1);
         self.list_v1(req).await.map(S3Response::new)
     }
 
@@ -176,6 +206,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
+        upstream!(self, req, list_v2);
         self.list_v2(req).await.map(S3Response::new)
     }
 
@@ -208,7 +239,10 @@ impl S3 for Operations {
         &self,
         req: S3Request<HeadBucketInput>,
     ) -> S3Result<S3Response<HeadBucketOutput>> {
-        self.seen_bucket(&req, &req.input.bucket)?;
+        let bucket = self.seen_bucket(&req, &req.input.bucket)?;
+        if let Backend::Upstream(bucket) = bucket {
+            bucket.exists().await?;
+        }
         Ok(S3Response::new(HeadBucketOutput {
             bucket_region: Some(self.gateway.region.clone()),
             ..Default::default()
@@ -231,14 +265,74 @@ impl S3 for Operations {
         &self,
         req: S3Request<GetBucketVersioningInput>,
     ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
-        self.seen_bucket(&req, &req.input.bucket)?;
+        let bucket = self.seen_bucket(&req, &req.input.bucket)?;
+        if let Backend::Upstream(bucket) = bucket {
+            return bucket.versioning().await.map(S3Response::new);
+        }
         Ok(S3Response::new(GetBucketVersioningOutput::default()))
+    }
+
+    async fn put_bucket_versioning(
+        &self,
+        req: S3Request<PutBucketVersioningInput>,
+    ) -> S3Result<S3Response<PutBucketVersioningOutput>> {
+        upstream!(self, req, put_versioning);
+        not_yet()
+    }
+
+    async fn list_object_versions(
+        &self,
+        req: S3Request<ListObjectVersionsInput>,
+    ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
+        upstream!(self, req, list_versions);
+        not_yet()
+    }
+
+    async fn list_multipart_uploads(
+        &self,
+        req: S3Request<ListMultipartUploadsInput>,
+    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+        upstream!(self, req, uploads);
+        not_yet()
+    }
+
+    async fn get_object_attributes(
+        &self,
+        req: S3Request<GetObjectAttributesInput>,
+    ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
+        upstream!(self, req, attributes);
+        not_yet()
+    }
+
+    async fn get_object_tagging(
+        &self,
+        req: S3Request<GetObjectTaggingInput>,
+    ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
+        upstream!(self, req, tags);
+        not_yet()
+    }
+
+    async fn put_object_tagging(
+        &self,
+        req: S3Request<PutObjectTaggingInput>,
+    ) -> S3Result<S3Response<PutObjectTaggingOutput>> {
+        upstream!(self, req, put_tags);
+        not_yet()
+    }
+
+    async fn delete_object_tagging(
+        &self,
+        req: S3Request<DeleteObjectTaggingInput>,
+    ) -> S3Result<S3Response<DeleteObjectTaggingOutput>> {
+        upstream!(self, req, delete_tags);
+        not_yet()
     }
 
     async fn create_multipart_upload(
         &self,
         req: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        upstream!(self, req, create_upload);
         self.create_upload(req).await.map(S3Response::new)
     }
 
@@ -246,6 +340,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<UploadPartInput>,
     ) -> S3Result<S3Response<UploadPartOutput>> {
+        upstream!(self, req, put_part);
         self.put_part(req).await.map(S3Response::new)
     }
 
@@ -253,6 +348,11 @@ impl S3 for Operations {
         &self,
         req: S3Request<UploadPartCopyInput>,
     ) -> S3Result<S3Response<UploadPartCopyOutput>> {
+        if self.crosses(&req.input.bucket, &req.input.copy_source) {
+            return Box::pin(self.copy_part_across(req))
+                .await
+                .map(S3Response::new);
+        }
         self.copy_part(req).await.map(S3Response::new)
     }
 
@@ -260,6 +360,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        upstream!(self, req, complete_upload);
         self.complete_upload(req).await.map(S3Response::new)
     }
 
@@ -267,6 +368,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        upstream!(self, req, abort_upload);
         self.abort_upload(req).await.map(S3Response::new)
     }
 
@@ -274,6 +376,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<ListPartsInput>,
     ) -> S3Result<S3Response<ListPartsOutput>> {
+        upstream!(self, req, parts);
         self.parts(req).await.map(S3Response::new)
     }
 }

@@ -302,7 +302,7 @@ impl Operations {
 }
 
 /// `aws-chunked` says how the body travelled, not how the object is encoded.
-pub(super) fn without_aws_chunked(encoding: String) -> Option<String> {
+pub(crate) fn without_aws_chunked(encoding: String) -> Option<String> {
     let rest: Vec<&str> = encoding
         .split(',')
         .map(str::trim)
