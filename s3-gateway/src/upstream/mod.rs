@@ -19,6 +19,7 @@ mod events;
 mod failing;
 mod fence;
 mod idle;
+mod incoming;
 mod listing;
 mod multipart;
 mod order;
@@ -27,6 +28,7 @@ mod parts;
 mod reading;
 mod relay;
 mod removing;
+mod sources;
 mod tagging;
 #[cfg(test)]
 mod tests;
@@ -40,8 +42,9 @@ use daybook_domain::{BucketName, ObjectKey};
 use s3s::{S3Error, S3Result};
 use tokio::sync::OnceCell;
 
-pub(crate) use copying::{Copied, Source, SourceObject, is_replace};
+pub(crate) use copying::{Copied, is_replace};
 pub(crate) use description::Description;
+pub(crate) use sources::{Source, SourceObject};
 
 use crate::clock;
 use crate::config::{Limits, UpstreamBucket, UpstreamLimits};

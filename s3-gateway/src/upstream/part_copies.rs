@@ -5,9 +5,11 @@ use std::sync::Arc;
 use s3s::dto::{CopySource, UploadPartCopyInput};
 use s3s::{S3ErrorCode, S3Result};
 
-use super::copying::{Copied, Source, SourceObject};
+use super::copying::Copied;
 use super::fence::Fence;
-use super::relay::{Incoming, Purpose, Sums, with_sums};
+use super::incoming::{Incoming, Sums, with_sums};
+use super::relay::Purpose;
+use super::sources::{Source, SourceObject};
 use super::writing::too_large;
 use super::{Upstream, connect, convert};
 use crate::grants::Principal;

@@ -21,6 +21,7 @@ mod sharing;
 mod stub;
 mod succession;
 mod upstream;
+mod upstream_copies;
 mod upstream_failing;
 mod watch;
 mod world;
