@@ -14,6 +14,7 @@ mod graphql;
 mod handlers;
 mod hostile;
 mod layering;
+mod lineage;
 mod shared_log;
 mod support;
 mod upstream;

@@ -156,6 +156,7 @@ impl StorageAccess for GatewayStorage {
             attempt: scope.attempt,
             function: scope.function,
             trigger: scope.trigger,
+            chain: scope.chain,
         };
         self.grants.begin(access_key, scope);
     }

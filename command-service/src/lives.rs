@@ -43,6 +43,7 @@ pub(crate) struct Lives {
     /// How long its word counts; `None` where it is alone.
     pub lease: Option<Duration>,
     pub region: String,
+    pub loop_depth: u32,
     pub stories: Stories,
     pub checkpoint: PathBuf,
     pub host_name: String,
@@ -113,6 +114,7 @@ impl Lives {
                 lease,
                 claims: self.claims.clone(),
                 region: self.region.clone(),
+                loop_depth: self.loop_depth,
                 stories: self.stories.clone(),
                 checkpoint: self.checkpoint.clone(),
                 worklist,

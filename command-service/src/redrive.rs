@@ -70,6 +70,9 @@ pub(crate) async fn redrive(
         cause,
         input: old.input,
         actor: actor.to_owned(),
+        chain: old.chain,
+        // Whoever asks for it means it: one more round of a loop, then.
+        loop_depth: None,
         claim: None,
     };
     let origin = Origin {

@@ -54,6 +54,8 @@ pub struct CommandServiceConfig {
     /// How long this worker's word counts for the others on the log. `None` where it is alone on
     /// it: then every other worker is known to be gone.
     pub lease: Option<Duration>,
+    /// How often a pipeline may run on what it wrote itself before that counts as a loop.
+    pub loop_depth: u32,
     /// How long running invocations have to finish at the end.
     pub grace: Duration,
 }
@@ -135,6 +137,7 @@ impl CommandService {
             fence: Arc::new(move |until| grants.valid_until(Some(until))),
             lease: config.lease,
             region,
+            loop_depth: config.loop_depth,
             stories,
             checkpoint: config.worklist_path,
             host_name: config.host_name,

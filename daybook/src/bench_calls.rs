@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use daybook_domain::{ExecutionId, FunctionName};
+use daybook_domain::{Chain, ExecutionId, FunctionName};
 use daybook_functions::{
     FunctionHost, FunctionSpec, HostOptions, Invocation, OutcomeResult, Runtime,
 };
@@ -88,6 +88,7 @@ fn invocation() -> Invocation {
         execution: ExecutionId(Uuid::nil()),
         attempt: 1,
         trigger: None,
+        chain: Chain::default(),
         payload: Bytes::from_static(b"{\"hello\":\"daybook\"}"),
         timeout: None,
         traceparent: None,

@@ -248,6 +248,7 @@ fn command_config(
         actor,
         host_name: host_name(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        loop_depth: config.loop_depth,
         lease: shared.then_some(config.worker_lease),
         grace: config.shutdown_grace,
     })

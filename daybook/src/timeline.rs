@@ -9,6 +9,7 @@ use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 
 use crate::client::Client;
+use crate::lineage;
 use crate::output::{plain, short, text};
 
 /// How many events of a stream and executions of an object are told, the newest ones.
@@ -19,8 +20,6 @@ const OBJECT: &str = "query($bucket: String!, $key: String!, $told: Int!) {
     bucket key versionId etag size status
     events(last: $told) { edges { node { position type recordedAt actor data } } }
     executions(last: 20) { edges { node { id events(last: $told) { edges { node { position type recordedAt actor data } } } } } }
-    inputsOf(last: 20) { edges { node { id pipelineName } } }
-    outputsOf(last: 20) { edges { node { id pipelineName object { bucket key } } } }
   }
 }";
 
@@ -28,6 +27,8 @@ const EXECUTION: &str = "query($id: ID!, $told: Int!) {
   execution(id: $id) {
     id status generation pipelineRevision pipelineName object { bucket key }
     attempts { attempt logs }
+    readObjects { bucket key versionId ranges { first last } }
+    writtenObjects { bucket key versionId }
     events(last: $told) { edges { node { position type recordedAt actor data } } }
   }
 }";
@@ -43,7 +44,10 @@ pub(crate) async fn fetch_object(client: &Client, bucket: &str, key: &str) -> Re
     let mut answer = client.query(OBJECT, variables).await?;
     match answer["object"].take() {
         Value::Null => Err(anyhow!("the ledger knows no object s3://{bucket}/{key}")),
-        object => Ok(object),
+        mut object => {
+            lineage::add_to_object(client, &mut object).await?;
+            Ok(object)
+        }
     }
 }
 
@@ -54,7 +58,10 @@ pub(crate) async fn fetch_execution(client: &Client, id: &str) -> Result<Value> 
         .await?;
     match answer["execution"].take() {
         Value::Null => Err(anyhow!("the ledger knows no execution {id}")),
-        execution => Ok(execution),
+        mut execution => {
+            lineage::add_to_execution(client, &mut execution).await?;
+            Ok(execution)
+        }
     }
 }
 
@@ -75,25 +82,7 @@ pub(crate) fn tell_object(object: &Value) -> String {
         events.extend(nodes(&execution["events"]));
     }
     told.push_str(&lines(events));
-    for execution in nodes(&object["inputsOf"]) {
-        let _ = write!(
-            told,
-            "\nread by execution {} of pipeline {}",
-            text(&execution["id"]),
-            text(&execution["pipelineName"])
-        );
-    }
-    for execution in nodes(&object["outputsOf"]) {
-        let from = &execution["object"];
-        let _ = write!(
-            told,
-            "\nwritten by execution {} of pipeline {} for s3://{}/{}",
-            text(&execution["id"]),
-            text(&execution["pipelineName"]),
-            text(&from["bucket"]),
-            plain(&text(&from["key"]))
-        );
-    }
+    told.push_str(&lineage::tell_object(object));
     told
 }
 
@@ -110,6 +99,7 @@ pub(crate) fn tell_execution(execution: &Value) -> String {
         plain(&text(&execution["object"]["key"])),
     );
     told.push_str(&lines(nodes(&execution["events"])));
+    told.push_str(&lineage::tell_execution(execution));
     for attempt in execution["attempts"].as_array().into_iter().flatten() {
         let logs = text(&attempt["logs"]);
         if !logs.is_empty() {
@@ -274,9 +264,10 @@ fn report(report: &Value) -> String {
         for object in list.as_array().into_iter().flatten() {
             let _ = write!(
                 told,
-                ", {verb} s3://{}/{}",
+                ", {verb} s3://{}/{}{}",
                 text(&object["bucket"]),
-                text(&object["key"])
+                text(&object["key"]),
+                lineage::ranges(object)
             );
         }
     }

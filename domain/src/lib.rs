@@ -7,6 +7,7 @@
 
 mod aggregate;
 pub mod asl;
+mod chain;
 pub mod execution;
 pub mod export;
 pub mod function;
@@ -19,6 +20,7 @@ mod upcast;
 pub mod worker;
 
 pub use aggregate::{Aggregate, Context, DecodeError, Event, Load};
+pub use chain::Chain;
 pub use ids::{
     BucketName, CommandId, ExecutionId, ExportId, FunctionName, InvalidName, ObjectKey,
     PipelineName, ReplayId, WorkerId,

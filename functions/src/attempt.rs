@@ -279,6 +279,7 @@ impl Scope {
             attempt: invocation.attempt,
             function: slot.pool().spec.name.clone(),
             trigger: invocation.trigger.clone(),
+            chain: invocation.chain.clone(),
         };
         let access_key = process.access_key().to_owned();
         shared.storage.begin(&access_key, scope);

@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use daybook_domain::ExecutionId;
 use daybook_domain::execution::{AttemptReport, TriggerObject};
+use daybook_domain::{Chain, ExecutionId};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -21,6 +21,8 @@ pub struct Invocation {
     pub attempt: u32,
     /// The object version that triggered the execution.
     pub trigger: Option<TriggerObject>,
+    /// What leads to the objects that it writes.
+    pub chain: Chain,
     /// The event, as JSON.
     pub payload: Bytes,
     /// The state's own limit; the function's holds as well.

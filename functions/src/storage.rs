@@ -4,7 +4,7 @@
 use std::fmt;
 
 use daybook_domain::execution::{ObjectAccess, TriggerObject};
-use daybook_domain::{ExecutionId, FunctionName};
+use daybook_domain::{Chain, ExecutionId, FunctionName};
 
 /// Credentials and scopes for function processes.
 ///
@@ -58,6 +58,8 @@ pub struct InvocationScope {
     pub function: FunctionName,
     /// The object version that triggered it, to which reads are pinned.
     pub trigger: Option<TriggerObject>,
+    /// What leads to the objects that it writes.
+    pub chain: Chain,
 }
 
 /// What an attempt did in the storage.

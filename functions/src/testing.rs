@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use daybook_domain::execution::ObjectAccess;
-use daybook_domain::{BucketName, ExecutionId, FunctionName, ObjectKey};
+use daybook_domain::{BucketName, Chain, ExecutionId, FunctionName, ObjectKey};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -122,6 +122,7 @@ pub(crate) fn invocation(code: &str) -> Invocation {
         execution: ExecutionId(crate::clock::new_id()),
         attempt: 1,
         trigger: None,
+        chain: Chain::default(),
         payload: Bytes::from(json!({ "do": code }).to_string()),
         timeout: None,
         traceparent: None,
@@ -199,6 +200,7 @@ impl FakeStorage {
             version_id: None,
             etag: None,
             size: Some(3),
+            ranges: None,
         }
     }
 

@@ -5,7 +5,7 @@
 
 /// The version of the tables below and of what is folded into them. Raise it with any change to
 /// either: a file of another version is thrown away and made again from the log.
-pub(crate) const SCHEMA_VERSION: i64 = 1;
+pub(crate) const SCHEMA_VERSION: i64 = 2;
 
 /// The projections by name, each with its tables. They share one file and one checkpoint.
 pub const PROJECTIONS: &[(&str, &[&str])] = &[
@@ -118,6 +118,7 @@ CREATE TABLE lineage (
   execution INTEGER NOT NULL, task INTEGER NOT NULL, attempt INTEGER NOT NULL,
   kind TEXT NOT NULL, ordinal INTEGER NOT NULL,
   bucket TEXT NOT NULL, key TEXT NOT NULL, version_id TEXT, etag TEXT, size INTEGER,
+  ranges TEXT,
   PRIMARY KEY (execution, task, attempt, kind, ordinal)
 ) WITHOUT ROWID;
 CREATE INDEX lineage_by_object ON lineage (bucket, key, kind);

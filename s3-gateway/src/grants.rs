@@ -9,6 +9,7 @@
 //! functions are refused once the deadline is over, also in a process that was stopped meanwhile.
 
 mod lease;
+mod ranges;
 mod scope;
 
 use std::collections::HashMap;
@@ -18,7 +19,7 @@ use std::time::Instant;
 
 use daybook_domain::execution::{ObjectAccess, TriggerObject};
 use daybook_domain::stored_object::ObjectVersion;
-use daybook_domain::{BucketName, ExecutionId, FunctionName, ObjectKey};
+use daybook_domain::{BucketName, Chain, ExecutionId, FunctionName, ObjectKey};
 
 use crate::clock;
 use crate::config::OperatorKey;
@@ -63,6 +64,8 @@ pub struct InvocationScope {
     pub function: FunctionName,
     /// The object version that it was started for.
     pub trigger: Option<TriggerObject>,
+    /// What leads to the objects that it writes.
+    pub chain: Chain,
 }
 
 /// What an invocation did through the gateway.

@@ -3,7 +3,7 @@
 use daybook_domain::execution::{ExecutionCommand, StartExecution, TriggerObject};
 use daybook_domain::pipeline::PipelineCommand;
 use daybook_domain::stored_object::{Channel, ObjectCommand, ObjectVersion, RecordCreated};
-use daybook_domain::{asl, execution, stored_object};
+use daybook_domain::{Chain, asl, execution, stored_object};
 use daybook_event_store::Direction;
 use daybook_event_store::memory::MemoryEventLog;
 use serde_json::json;
@@ -77,6 +77,8 @@ fn start(input: serde_json::Value) -> (String, ExecutionCommand) {
         cause: execution::Cause::Trigger,
         input,
         actor: "pipeline:upper".to_owned(),
+        chain: Chain::default(),
+        loop_depth: None,
         claim: None,
     };
     (

@@ -38,6 +38,8 @@ pub(super) struct Tools {
     pub lease: Lease,
     pub claims: Arc<Claims>,
     pub region: String,
+    /// How often a pipeline may run on what it wrote itself.
+    pub loop_depth: u32,
     pub stories: Stories,
     pub done: mpsc::UnboundedSender<Done>,
 }
@@ -151,6 +153,8 @@ impl Start {
                 &tools.region,
             ),
             actor: format!("pipeline:{}", owed.pipeline),
+            chain: owed.chain.clone(),
+            loop_depth: Some(tools.loop_depth),
             claim: code.map(|code| Claim { worker, code }),
         };
         let origin = Origin {
@@ -276,6 +280,7 @@ impl Attempt {
             execution: self.id,
             attempt: task.map_or(1, |task| task.attempt),
             trigger: execution.object().cloned(),
+            chain: execution.chain().cloned().unwrap_or_default(),
             payload: Bytes::from(input),
             timeout: task
                 .and_then(|task| task.timeout_seconds)

@@ -63,6 +63,7 @@ pub(crate) struct ConductorConfig {
     pub lease: Lease,
     pub claims: Arc<Claims>,
     pub region: String,
+    pub loop_depth: u32,
     pub stories: Stories,
     pub checkpoint: PathBuf,
     pub worklist: Worklist,

@@ -313,6 +313,7 @@ impl Conductor {
             lease: self.config.lease.clone(),
             claims: self.config.claims.clone(),
             region: self.config.region.clone(),
+            loop_depth: self.config.loop_depth,
             stories: self.config.stories.clone(),
             done: self.done.clone(),
         }

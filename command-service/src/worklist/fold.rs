@@ -124,6 +124,7 @@ impl Worklist {
             key: created.key,
             version: created.version,
         };
+        let chain = created.produced_by.map(|by| by.chain).unwrap_or_default();
         let mut changes = Vec::new();
         for (name, pipeline) in &self.pipelines {
             if pipeline.wants(&object.bucket, &object.key).is_none() {
@@ -136,6 +137,7 @@ impl Worklist {
                 event_name: created.event_name.clone(),
                 event_time: event.recorded_at,
                 sequencer: created.order.as_ref().map(|order| order.sequencer.clone()),
+                chain: chain.clone(),
                 correlation: correlation_of(event),
                 causation: event.event_id.to_string(),
             };

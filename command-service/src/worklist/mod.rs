@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use daybook_domain::execution::TriggerObject;
 use daybook_domain::function::Function;
 use daybook_domain::pipeline::Pipeline;
-use daybook_domain::{ExecutionId, FunctionName, PipelineName, ReplayId, WorkerId};
+use daybook_domain::{Chain, ExecutionId, FunctionName, PipelineName, ReplayId, WorkerId};
 use daybook_event_store::Position;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,8 @@ pub(crate) struct OwedStart {
     pub event_time: Timestamp,
     /// Its place in the order of the key's writes.
     pub sequencer: Option<String>,
+    /// What led to the object.
+    pub chain: Chain,
     /// What belongs together.
     pub correlation: String,
     /// The id of the event that tells of its arrival.

@@ -11,7 +11,7 @@ use daybook_domain::pipeline::{
 };
 use daybook_domain::stored_object::{Channel, ObjectCreated, ObjectEvent, ObjectVersion};
 use daybook_domain::worker::{WorkerEvent, WorkerJoined, WorkerLeft};
-use daybook_domain::{Event, asl};
+use daybook_domain::{Chain, Event, asl};
 use daybook_event_store::blobs::BlobStore;
 use daybook_event_store::memory::MemoryEventLog;
 use daybook_event_store::{
@@ -114,6 +114,7 @@ impl Fold {
             actor: "pipeline:upper".to_owned(),
             started_at: Timestamp::UNIX_EPOCH,
             timeout_seconds: Some(60),
+            chain: Chain::default(),
         };
         self.execution(id, started).await;
         let function: FunctionName = "upper".parse().unwrap();

@@ -21,6 +21,10 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(25);
 /// How long a worker's word counts for the others on the log. Long enough for a restart of the
 /// database, short enough for people to wait for when a machine dies.
 const WORKER_LEASE: Duration = Duration::from_secs(15);
+/// How often a pipeline may run on its own output: about as often as AWS Lambda lets a function
+/// (Lambda developer guide, "Use Lambda recursive loop detection").
+const LOOP_DEPTH: u32 = 16;
+
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
 pub(super) fn check(
@@ -103,6 +107,7 @@ pub(super) fn check(
             .map(|dir| folder.join(dir))
             .collect(),
         worker_lease: worker_lease(&place, &file.limits)?,
+        loop_depth: loop_depth(&place, &file.limits)?,
         data_dir,
         store,
         blobs,
@@ -135,6 +140,16 @@ fn worker_lease(place: &Place<'_>, limits: &LimitsTable) -> Result<Duration, Con
              out for the default",
         ),
         Some(lease) => Ok(lease),
+    }
+}
+
+fn loop_depth(place: &Place<'_>, limits: &LimitsTable) -> Result<u32, ConfigError> {
+    match limits.loop_depth {
+        Some(0) => place.wrong(
+            "limits.loop_depth",
+            "with 0 nothing would ever start; 1 stops a pipeline when its own output comes back to it",
+        ),
+        depth => Ok(depth.unwrap_or(LOOP_DEPTH)),
     }
 }
 

@@ -131,6 +131,7 @@ fn everything() -> Vec<String> {
 pub(super) struct LimitsTable {
     pub shutdown_grace: Option<String>,
     pub worker_lease: Option<String>,
+    pub loop_depth: Option<u32>,
     pub max_put_size: Option<ByteSize>,
     pub max_connections: Option<usize>,
     pub upload_retain: Option<String>,

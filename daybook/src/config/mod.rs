@@ -45,6 +45,8 @@ pub(crate) struct Config {
     pub shutdown_grace: Duration,
     /// How long a worker's word counts where several share the log.
     pub worker_lease: Duration,
+    /// How often a pipeline may run on what it wrote itself.
+    pub loop_depth: u32,
     /// Folders in which runtime clients are looked for beside a function's own.
     pub client_dirs: Vec<PathBuf>,
 }

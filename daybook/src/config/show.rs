@@ -65,6 +65,7 @@ pub(crate) fn show(config: &Config) -> Value {
         "limits": {
             "shutdown_grace": humantime::format_duration(config.shutdown_grace).to_string(),
             "worker_lease": humantime::format_duration(config.worker_lease).to_string(),
+            "loop_depth": config.loop_depth,
             "max_put_size": bytesize::ByteSize(config.gateway_limits.max_put_bytes).to_string(),
             "max_connections": config.gateway_limits.max_connections,
             "upstream_connect_timeout": humantime::format_duration(upstream.connect_timeout).to_string(),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{AttemptReport, Cause, CodeRevision, TriggerObject};
-use crate::{ExecutionId, PipelineName, WorkerId};
+use crate::{Chain, ExecutionId, PipelineName, WorkerId};
 
 /// The commands of an execution.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +67,11 @@ pub struct StartExecution {
     pub input: Value,
     /// Who or what asked.
     pub actor: String,
+    /// What led to the object.
+    pub chain: Chain,
+    /// How often the pipeline may be in that chain. If it is there as often as this, the execution
+    /// fails at once, since it would go on for ever; `None` where a person asked for it.
+    pub loop_depth: Option<u32>,
     /// A worker that has a free slot takes the first attempt in the same breath.
     pub claim: Option<Claim>,
 }

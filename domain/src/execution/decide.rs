@@ -6,12 +6,12 @@ use serde_json::Value;
 use super::{
     AttemptKey, AttemptReport, CodeRevision, Execution, ExecutionAborted, ExecutionCommand,
     ExecutionError, ExecutionEvent, ExecutionFailed, ExecutionStarted, ExecutionSucceeded,
-    ExecutionTimedOut, MAX_EVENTS, MAX_INTERRUPTIONS, MAX_STATE_BYTES, Phase, RetryScheduled,
-    StartExecution, Task, TaskFailed, TaskInterrupted, TaskOutcome, TaskScheduled, TaskStarted,
-    TaskStateEntered, TaskStateExited, TaskSucceeded, TaskTimedOut,
+    ExecutionTimedOut, LOOP_DETECTED, MAX_EVENTS, MAX_INTERRUPTIONS, MAX_STATE_BYTES, Phase,
+    RetryScheduled, StartExecution, Task, TaskFailed, TaskInterrupted, TaskOutcome, TaskScheduled,
+    TaskStarted, TaskStateEntered, TaskStateExited, TaskSucceeded, TaskTimedOut,
 };
 use crate::asl::{Machine, State};
-use crate::{Context, WorkerId};
+use crate::{Chain, Context, PipelineName, WorkerId};
 
 /// The most events that another attempt may add before the execution can end.
 const EVENTS_OF_AN_ATTEMPT: u32 = 6;
@@ -81,20 +81,27 @@ fn begin(start: StartExecution, context: &Context) -> Decision {
     };
     let (function, timeout_seconds) = (task.function.clone(), task.timeout_seconds);
     let (input, claim) = (start.input.clone(), start.claim);
+    let looped = start
+        .loop_depth
+        .and_then(|depth| looped(&start.pipeline, &start.chain, depth));
+    let started = ExecutionStarted {
+        execution: start.execution,
+        pipeline: start.pipeline,
+        pipeline_revision: start.pipeline_revision,
+        definition: start.definition,
+        object: start.object,
+        cause: start.cause,
+        input: start.input,
+        actor: start.actor,
+        started_at: context.now,
+        timeout_seconds: machine.timeout_seconds,
+        chain: start.chain,
+    };
+    if let Some(failed) = looped {
+        return Ok(vec![started.into(), failed.into()]);
+    }
     let mut events = vec![
-        ExecutionStarted {
-            execution: start.execution,
-            pipeline: start.pipeline,
-            pipeline_revision: start.pipeline_revision,
-            definition: start.definition,
-            object: start.object,
-            cause: start.cause,
-            input: start.input,
-            actor: start.actor,
-            started_at: context.now,
-            timeout_seconds: machine.timeout_seconds,
-        }
-        .into(),
+        started.into(),
         TaskStateEntered {
             state: state.clone(),
             function: function.clone(),
@@ -120,6 +127,31 @@ fn begin(start: StartExecution, context: &Context) -> Decision {
         .into()
     }));
     Ok(events)
+}
+
+/// How an execution ends whose pipeline has led to itself too often.
+fn looped(pipeline: &PipelineName, chain: &Chain, depth: u32) -> Option<ExecutionFailed> {
+    let times = chain.times(pipeline);
+    if times < depth {
+        return None;
+    }
+    let others: Vec<&str> = chain
+        .repeated()
+        .filter(|other| *other != pipeline)
+        .map(PipelineName::as_str)
+        .collect();
+    let through = match others.is_empty() {
+        true => String::new(),
+        false => format!(" (through {})", others.join(", ")),
+    };
+    Some(ExecutionFailed {
+        error: LOOP_DETECTED.to_owned(),
+        cause: format!(
+            "pipeline {pipeline} has run {times} times on what it wrote itself{through}, so it was \
+             not run again. Let it write where it is not triggered, or narrow its trigger by a \
+             prefix or suffix"
+        ),
+    })
 }
 
 fn claim(

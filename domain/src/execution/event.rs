@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use crate::aggregate::events;
 use crate::stored_object::ObjectVersion;
-use crate::{BucketName, ExecutionId, FunctionName, ObjectKey, PipelineName, ReplayId, WorkerId};
+use crate::{
+    BucketName, Chain, ExecutionId, FunctionName, ObjectKey, PipelineName, ReplayId, WorkerId,
+};
 
 events! {
     /// The events of the stream `execution-{id}`.
@@ -67,6 +69,9 @@ pub struct ExecutionStarted {
     /// The state machine's own `TimeoutSeconds`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u64>,
+    /// What led to the object.
+    #[serde(default, skip_serializing_if = "Chain::is_empty")]
+    pub chain: Chain,
 }
 
 impl ExecutionStarted {
@@ -330,4 +335,17 @@ pub struct ObjectAccess {
     /// The size in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
+    /// The bytes that were read, in order and apart from each other, where it was not read as a
+    /// whole; empty where only its metadata was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranges: Option<Vec<ByteRange>>,
+}
+
+/// A range of bytes, both ends included, as in HTTP (RFC 9110, section 14.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ByteRange {
+    /// The offset of the first byte, from 0.
+    pub first: u64,
+    /// The offset of the last byte.
+    pub last: u64,
 }

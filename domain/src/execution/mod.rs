@@ -30,14 +30,14 @@ use uuid::Uuid;
 pub use command::{Claim, ExecutionCommand, StartExecution, TaskOutcome};
 pub use error::ExecutionError;
 pub use event::{
-    AttemptReport, Cause, CodeRevision, ExecutionAborted, ExecutionEvent, ExecutionFailed,
-    ExecutionStarted, ExecutionSucceeded, ExecutionTimedOut, ObjectAccess, RetryScheduled,
-    TaskFailed, TaskInterrupted, TaskScheduled, TaskStarted, TaskStateEntered, TaskStateExited,
-    TaskSucceeded, TaskTimedOut, TriggerObject,
+    AttemptReport, ByteRange, Cause, CodeRevision, ExecutionAborted, ExecutionEvent,
+    ExecutionFailed, ExecutionStarted, ExecutionSucceeded, ExecutionTimedOut, ObjectAccess,
+    RetryScheduled, TaskFailed, TaskInterrupted, TaskScheduled, TaskStarted, TaskStateEntered,
+    TaskStateExited, TaskSucceeded, TaskTimedOut, TriggerObject,
 };
 
 use crate::stored_object::NAMESPACE;
-use crate::{Aggregate, Context, ExecutionId, FunctionName, PipelineName, WorkerId};
+use crate::{Aggregate, Chain, Context, ExecutionId, FunctionName, PipelineName, WorkerId};
 
 /// The most bytes of JSON that pass from state to state (Step Functions developer guide, "Quotas":
 /// 256 KiB).
@@ -49,6 +49,10 @@ pub const MAX_EVENTS: u32 = 25_000;
 /// How often an attempt may be interrupted (its worker died or stopped) before the execution
 /// fails: an input that kills its host must not do so for ever.
 pub const MAX_INTERRUPTIONS: u32 = 100;
+
+/// The error of an execution that was not run because its pipeline, by what it writes, had led to
+/// itself too often.
+pub const LOOP_DETECTED: &str = "Daybook.LoopDetected";
 
 /// The name of the stream of an execution.
 pub fn stream_of(execution: ExecutionId) -> String {
@@ -95,6 +99,8 @@ pub struct Execution {
 struct Started {
     definition: Value,
     object: TriggerObject,
+    /// Of what its functions write.
+    chain: Chain,
     deadline: Option<(Timestamp, u64)>,
 }
 
@@ -192,6 +198,11 @@ impl Execution {
         self.started.as_ref().map(|started| &started.object)
     }
 
+    /// What leads to the objects that its functions write.
+    pub fn chain(&self) -> Option<&Chain> {
+        self.started.as_ref().map(|started| &started.chain)
+    }
+
     /// The task that it is in.
     pub fn task(&self) -> Option<&Task> {
         self.task.as_ref()
@@ -220,6 +231,7 @@ impl Aggregate for Execution {
                 self.started = Some(Started {
                     definition: event.definition.clone(),
                     object: event.object.clone(),
+                    chain: event.chain.clone().and_then(&event.pipeline),
                     deadline,
                 });
                 self.status = Some(Status::Pending);

@@ -55,6 +55,8 @@ fn start(definition: Value) -> ExecutionCommand {
         cause: Cause::Trigger,
         input: json!({ "Records": [] }),
         actor: "pipeline:upper".to_owned(),
+        chain: Chain::default(),
+        loop_depth: None,
         claim: None,
     })
 }
@@ -409,4 +411,56 @@ proptest! {
         prop_assert!(terminal <= 1);
         prop_assert_eq!(terminal == 1, execution.status().unwrap().is_terminal());
     }
+}
+
+/// A pipeline that ran so often on what it wrote, the last time started by the worklist.
+fn start_after(rounds: u32, through: &[&str]) -> StartExecution {
+    let ExecutionCommand::Start(mut begin) = start(machine(json!({}))) else {
+        panic!()
+    };
+    for _ in 0..rounds {
+        begin.chain = begin.chain.and_then(&begin.pipeline);
+        for other in through {
+            begin.chain = begin.chain.and_then(&other.parse().unwrap());
+        }
+    }
+    begin.loop_depth = Some(3);
+    begin
+}
+
+#[test]
+fn a_pipeline_that_comes_back_to_itself_is_stopped_and_named() {
+    let third = ExecutionCommand::Start(start_after(2, &[]));
+    let running = Execution::default().decide(third, &at(0)).unwrap();
+    assert_eq!(types(&running).len(), 3);
+
+    let fourth = ExecutionCommand::Start(start_after(3, &["lower"]));
+    let stopped = Execution::default().decide(fourth, &at(0)).unwrap();
+    assert_eq!(types(&stopped), ["ExecutionStarted", "ExecutionFailed"]);
+    let ExecutionEvent::ExecutionFailed(failed) = &stopped[1] else {
+        panic!("{stopped:?}");
+    };
+    assert_eq!(failed.error, LOOP_DETECTED);
+    let named = "pipeline upper has run 3 times on what it wrote itself (through lower)";
+    assert!(failed.cause.starts_with(named), "{}", failed.cause);
+}
+
+#[test]
+fn a_person_may_run_a_stopped_loop_one_round_further() {
+    let mut begin = start_after(3, &[]);
+    begin.loop_depth = None;
+    let running = given(vec![(0, ExecutionCommand::Start(begin))]);
+    assert_eq!(running.status(), Some(Status::Pending));
+    let upper = "upper".parse().unwrap();
+    assert_eq!(running.chain().unwrap().times(&upper), 4);
+}
+
+#[test]
+fn a_long_way_through_different_pipelines_is_no_loop() {
+    let mut begin = start_after(0, &[]);
+    for n in 0..50 {
+        begin.chain = begin.chain.and_then(&format!("step{n}").parse().unwrap());
+    }
+    let running = given(vec![(0, ExecutionCommand::Start(begin))]);
+    assert_eq!(running.status(), Some(Status::Pending));
 }

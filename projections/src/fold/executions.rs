@@ -1,7 +1,7 @@
 //! Executions with their steps, attempts, lineage and failures.
 
 use daybook_domain::execution::{
-    AttemptReport, Cause, ExecutionEvent, ExecutionStarted, ObjectAccess, Status,
+    AttemptReport, ByteRange, Cause, ExecutionEvent, ExecutionStarted, ObjectAccess, Status,
 };
 use daybook_event_store::RecordedEvent;
 use rusqlite::{OptionalExtension, params};
@@ -342,7 +342,7 @@ impl Fold<'_> {
         access: &ObjectAccess,
     ) -> Folded<()> {
         self.run(
-            "INSERT INTO lineage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO lineage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             params![
                 execution,
                 outcome.task,
@@ -354,6 +354,7 @@ impl Fold<'_> {
                 access.version_id,
                 access.etag,
                 access.size.map(int),
+                access.ranges.as_deref().map(pairs),
             ],
         )
         .map(|_| ())
@@ -464,4 +465,12 @@ fn message_of(cause: &str) -> String {
         gist.push_str(rest);
     }
     gist.chars().take(MESSAGE_CHARS).collect()
+}
+
+/// Byte ranges as the read model keeps them: JSON pairs of the first and the last byte.
+fn pairs(ranges: &[ByteRange]) -> String {
+    let pairs = ranges
+        .iter()
+        .map(|range| Value::from(vec![range.first, range.last]));
+    pairs.collect::<Value>().to_string()
 }

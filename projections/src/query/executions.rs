@@ -1,5 +1,6 @@
 //! Executions with their steps, attempts and lineage; failures in groups.
 
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{Conditions, Listing, Page, Paged, maybe_unsigned, unsigned};
@@ -135,6 +136,8 @@ pub struct AccessRow {
     pub etag: Option<String>,
     /// The size in bytes.
     pub size: Option<u64>,
+    /// The first and the last byte of each range that was read; `None` for the whole.
+    pub ranges: Option<Vec<(u64, u64)>>,
 }
 
 /// Failures of one kind.
@@ -465,7 +468,16 @@ fn access_row(row: &Row<'_>) -> rusqlite::Result<AccessRow> {
         version_id: row.get("version_id")?,
         etag: row.get("etag")?,
         size: maybe_unsigned(row, "size")?,
+        ranges: ranges(row)?,
     })
+}
+
+fn ranges(row: &Row<'_>) -> rusqlite::Result<Option<Vec<(u64, u64)>>> {
+    let text: Option<String> = row.get("ranges")?;
+    let parsed = text.map(|text| serde_json::from_str(&text));
+    parsed
+        .transpose()
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error)))
 }
 
 fn failure_row(row: &Row<'_>) -> rusqlite::Result<FailureRow> {

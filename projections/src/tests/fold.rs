@@ -146,8 +146,10 @@ async fn an_execution_has_its_steps_attempts_and_lineage() {
 
     let read = reader.objects_read(row.position).await.unwrap();
     assert_eq!((read.len(), read[0].bucket.as_str()), (1, "inbox"));
+    assert_eq!(read[0].ranges, Some(vec![(2, 9)]));
     let written = reader.objects_written(row.position).await.unwrap();
     assert_eq!((written.len(), written[0].bucket.as_str()), (1, "results"));
+    assert_eq!(written[0].ranges, None);
 
     let object = reader
         .object("inbox", "a.txt", None)

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use daybook_domain::execution::{
-    AttemptReport, Cause, CodeRevision, Execution, ExecutionCommand, ObjectAccess, StartExecution,
-    TaskOutcome, TriggerObject, id_of, stream_of,
+    AttemptReport, ByteRange, Cause, CodeRevision, Execution, ExecutionCommand, ObjectAccess,
+    StartExecution, TaskOutcome, TriggerObject, id_of, stream_of,
 };
 use daybook_domain::pipeline::{Pipeline, PipelineCommand, Trigger};
 use daybook_domain::stored_object::{
     Channel, ObjectCommand, ObjectVersion, ProducedBy, RecordCreated, RecordRemoved, StoredObject,
 };
 use daybook_domain::{
-    Aggregate, BucketName, CommandId, Context, Event as _, ExecutionId, ObjectKey, PipelineName,
-    WorkerId, asl, pipeline, stored_object,
+    Aggregate, BucketName, Chain, CommandId, Context, Event as _, ExecutionId, ObjectKey,
+    PipelineName, WorkerId, asl, pipeline, stored_object,
 };
 use daybook_event_store::blobs::BlobStore;
 use daybook_event_store::memory::MemoryEventLog;
@@ -162,6 +162,7 @@ impl Story {
             execution,
             function: "writer".parse().unwrap(),
             attempt,
+            chain: Chain::default(),
         };
         self.put_version(name, version, Some(by)).await
     }
@@ -248,6 +249,8 @@ impl Story {
             object,
             cause,
             actor: "test".into(),
+            chain: Chain::default(),
+            loop_depth: None,
             claim: None,
         });
         self.decide::<Execution>(&stream_of(execution), command)
@@ -285,6 +288,7 @@ impl Story {
             version_id: Some("v1".into()),
             etag: Some("etag1".into()),
             size: Some(1),
+            ranges: (bucket_name == "inbox").then(|| vec![ByteRange { first: 2, last: 9 }]),
         };
         let command = ExecutionCommand::RecordOutcome {
             task: 1,

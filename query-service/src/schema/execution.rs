@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::connection::Connection;
-use async_graphql::{Context, Enum, ID, InputObject, Object, Result};
+use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
 use daybook_projections::{
     AccessRow, AttemptRow, ExecutionFilter, ExecutionRow, ObjectRow, Reader, StepRow,
 };
@@ -470,6 +470,17 @@ impl AccessNode {
         self.row.size.map(Long)
     }
 
+    /// The bytes that were read, in order and apart from each other; null where it was read as a
+    /// whole or written, empty where only its metadata was read.
+    async fn ranges(&self) -> Option<Vec<ByteRange>> {
+        let ranges = self.row.ranges.as_ref()?.iter();
+        let range = |(first, last): &(u64, u64)| ByteRange {
+            first: Long(*first),
+            last: Long(*last),
+        };
+        Some(ranges.map(range).collect())
+    }
+
     /// The object version, if the ledger has it.
     async fn object(&self) -> Result<Option<ObjectNode>> {
         let row = &self.row;
@@ -484,6 +495,15 @@ impl AccessNode {
             live: self.live,
         }))
     }
+}
+
+/// A range of bytes, both ends included.
+#[derive(SimpleObject)]
+struct ByteRange {
+    /// The offset of the first byte, from 0.
+    first: Long,
+    /// The offset of the last byte.
+    last: Long,
 }
 
 /// Which executions.

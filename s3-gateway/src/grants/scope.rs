@@ -1,12 +1,13 @@
 //! The scope of one invocation: what it did, and whether it may still act.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use daybook_domain::execution::{ObjectAccess, TriggerObject};
 use daybook_domain::stored_object::ProducedBy;
 
 use super::lease::{Lease, Term, Valid};
+use super::ranges;
 use super::{Activity, InvocationScope, MAX_ACCESSES, MAX_REFUSALS};
 
 /// One invocation's open scope.
@@ -45,6 +46,7 @@ impl Scope {
             execution: self.scope.execution,
             function: self.scope.function.clone(),
             attempt: self.scope.attempt,
+            chain: self.scope.chain.clone(),
         }
     }
 
@@ -89,15 +91,24 @@ impl Pass<'_> {
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     activity: Activity,
-    read: HashSet<ObjectAccess>,
+    /// Where each version, without its ranges, is in the list.
+    read: HashMap<ObjectAccess, usize>,
 }
 
 impl Seen {
     pub(super) fn read(&mut self, access: ObjectAccess) {
-        if self.activity.read.len() >= MAX_ACCESSES {
-            self.activity.truncated |= !self.read.contains(&access);
-        } else if self.read.insert(access.clone()) {
-            self.activity.read.push(access);
+        let version = ObjectAccess {
+            ranges: None,
+            ..access.clone()
+        };
+        let read = &mut self.activity.read;
+        match self.read.get(&version) {
+            Some(at) => ranges::add(&mut read[*at], access.ranges),
+            None if read.len() >= MAX_ACCESSES => self.activity.truncated = true,
+            None => {
+                self.read.insert(version, read.len());
+                read.push(access);
+            }
         }
     }
 

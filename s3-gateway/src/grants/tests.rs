@@ -21,6 +21,7 @@ fn begin(grants: &Grants, key: &str) -> Arc<Scope> {
         attempt: 1,
         function: FunctionName::parse("f").unwrap(),
         trigger: None,
+        chain: Chain::default(),
     };
     grants.begin(key, scope);
     let functions = grants.functions();

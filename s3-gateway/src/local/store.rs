@@ -301,6 +301,7 @@ impl Bucket {
             version_id: Some(stamp.version_id.clone()),
             etag: Some(stamp.etag.clone()),
             size: Some(stamp.size),
+            ranges: None,
         })
     }
 

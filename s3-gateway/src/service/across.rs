@@ -17,7 +17,7 @@ use tokio_util::io::ReaderStream;
 use super::body::{Announced, checksum_type, kept};
 use super::multipart::{add, copy_range, part_number};
 use super::objects::{http_date, time_of, without_aws_chunked};
-use super::reading::{READ_BYTES, note_read, open, parse_http_date};
+use super::reading::{READ_BYTES, Read, note_read, open, parse_http_date};
 use super::{Operations, denied, object_key};
 use crate::buckets::Backend;
 use crate::error::StoreError;
@@ -167,7 +167,8 @@ impl Operations {
             Some(text) => copy_range(text, stamp.size)?,
             None => 0..stamp.size,
         };
-        note_read(&bucket, who, &stamp)?;
+        let part = source.range.is_some().then_some(&range);
+        note_read(&bucket, who, &stamp, Read::of(part))?;
         let mut file = tokio::fs::File::from_std(opened.file);
         let start = std::io::SeekFrom::Start(range.start);
         file.seek(start).await.map_err(StoreError::from)?;

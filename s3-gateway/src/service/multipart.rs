@@ -10,7 +10,7 @@ use s3s::{Body, S3Request, S3Result, s3_error};
 use super::Operations;
 use super::body::{announced, bad_digest, checksum_type, kept};
 use super::objects::{http_date, signed, without_aws_chunked};
-use super::reading::{note_read, open};
+use super::reading::{Read, note_read, open};
 use crate::error::StoreError;
 use crate::local::commit::Write;
 use crate::local::conditions::{ReadConditions, WriteConditions};
@@ -125,7 +125,7 @@ impl Operations {
                 "the source is larger than one part may be"
             ));
         }
-        note_read(&source, &who, &from)?;
+        note_read(&source, &who, &from, Read::of(Some(&range)))?;
         let temporaries = Arc::clone(&bucket.temporaries);
         let algorithm = upload.algorithm;
         let received = blocking(move || {

@@ -10,7 +10,7 @@ use s3s::stream::ByteStream;
 use s3s::{Body, S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use super::body::{announced, checksum_type, kept};
-use super::reading::{note_read, open};
+use super::reading::{Read, note_read, open};
 use super::{Operations, object_key};
 use crate::error::StoreError;
 use crate::grants::Principal;
@@ -115,7 +115,7 @@ impl Operations {
                 "the source is larger than one copy may be"
             ));
         }
-        note_read(&source, &who, &from)?;
+        note_read(&source, &who, &from, Read::Whole)?;
         let (headers, metadata) = if replace {
             let headers = Headers {
                 content_type: input.content_type,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use daybook_domain::ObjectKey;
+use daybook_domain::execution::{ByteRange, ObjectAccess};
 use s3s::dto::*;
 use s3s::header;
 use s3s::{Body, S3Error, S3Request, S3Response, S3Result, s3_error};
@@ -49,7 +50,7 @@ impl Operations {
             .check(&stamp, || StoreError::NotModified)
             .map_err(|e| conditional(e, &stamp))?;
         let range = range(input.range, stamp.size)?;
-        note_read(&bucket, &who, &stamp)?;
+        note_read(&bucket, &who, &stamp, Read::of(range.as_ref()))?;
         let (from, length) = match &range {
             Some(range) => (range.start, range.end - range.start),
             None => (0, stamp.size),
@@ -113,7 +114,7 @@ impl Operations {
             .check(&stamp, || StoreError::NotModified)
             .map_err(|e| conditional(e, &stamp))?;
         let range = range(input.range, stamp.size)?;
-        note_read(&bucket, &who, &stamp)?;
+        note_read(&bucket, &who, &stamp, Read::Metadata)?;
         let length = range.as_ref().map_or(stamp.size, |r| r.end - r.start);
         let with_sums = range.is_none() && enabled(input.checksum_mode.as_ref());
         let sums = if with_sums {
@@ -170,14 +171,49 @@ pub(super) async fn open(
     }
 }
 
-pub(super) fn note_read(bucket: &Bucket, who: &Principal, stamp: &Stamp) -> Result<(), StoreError> {
+/// How much of an object is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Read<'a> {
+    Whole,
+    Range(&'a std::ops::Range<u64>),
+    Metadata,
+}
+
+impl<'a> Read<'a> {
+    pub(super) fn of(range: Option<&'a std::ops::Range<u64>>) -> Self {
+        range.map_or(Self::Whole, Self::Range)
+    }
+
+    fn ranges(self, size: u64) -> Option<Vec<ByteRange>> {
+        match self {
+            Self::Whole => None,
+            Self::Range(range) if range.start == 0 && range.end >= size => None,
+            Self::Range(range) if range.is_empty() => Some(Vec::new()),
+            Self::Range(range) => Some(vec![ByteRange {
+                first: range.start,
+                last: range.end - 1,
+            }]),
+            Self::Metadata => Some(Vec::new()),
+        }
+    }
+}
+
+pub(super) fn note_read(
+    bucket: &Bucket,
+    who: &Principal,
+    stamp: &Stamp,
+    read: Read<'_>,
+) -> Result<(), StoreError> {
     // A scope that was closed meanwhile gets no answer either: what it reads is not its business.
     if let Some(scope) = &who.scope
         && scope.pass().is_none()
     {
         return Err(StoreError::Fenced);
     }
-    who.note_read(bucket.access(stamp)?);
+    who.note_read(ObjectAccess {
+        ranges: read.ranges(stamp.size),
+        ..bucket.access(stamp)?
+    });
     Ok(())
 }
 

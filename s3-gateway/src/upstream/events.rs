@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use daybook_domain::ObjectKey;
-use daybook_domain::execution::ObjectAccess;
+use daybook_domain::execution::{ByteRange, ObjectAccess};
 use daybook_domain::stored_object::{
     Channel, ObjectCommand, ObjectVersion, RecordCreated, RecordRemoved,
 };
@@ -87,15 +87,19 @@ impl Upstream {
         Ok(recorded.map_err(StoreError::from)?)
     }
 
-    /// Notes a read. Who is not there any more gets no answer either.
+    /// Notes a read, of these bytes or of all. Who is not there any more gets no answer either.
     pub(super) fn note_read(
         &self,
         who: &Principal,
         key: &ObjectKey,
         version: &ObjectVersion,
+        ranges: Option<Vec<ByteRange>>,
     ) -> S3Result<()> {
         super::open(who.scope.as_ref())?;
-        who.note_read(self.access(key, version));
+        who.note_read(ObjectAccess {
+            ranges,
+            ..self.access(key, version)
+        });
         Ok(())
     }
 
@@ -161,6 +165,7 @@ impl Upstream {
             version_id: version.version_id.clone(),
             etag: version.etag.clone(),
             size: version.size,
+            ranges: None,
         }
     }
 }

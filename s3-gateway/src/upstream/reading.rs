@@ -1,6 +1,7 @@
 //! Reading single objects: get, head, attributes.
 
 use daybook_domain::ObjectKey;
+use daybook_domain::execution::ByteRange;
 use daybook_domain::stored_object::ObjectVersion;
 use s3s::dto::*;
 use s3s::{Body, S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
@@ -114,6 +115,7 @@ impl Upstream {
             etag: said.e_tag.as_deref(),
             version_id: said.version_id.as_deref(),
             size: whole_size(said.content_range.as_deref(), said.content_length),
+            ranges: ranges(said.content_range.as_deref()),
         };
         let (metadata, stamp) = shown(said.metadata);
         self.noted(&who, &key, pin.as_ref(), read, stamp)?;
@@ -151,6 +153,7 @@ impl Upstream {
             etag: said.e_tag.as_deref(),
             version_id: said.version_id.as_deref(),
             size: whole_size(said.content_range.as_deref(), said.content_length),
+            ranges: Some(Vec::new()),
         };
         let (metadata, stamp) = shown(said.metadata);
         self.noted(&who, &key, pin.as_ref(), read, stamp)?;
@@ -192,6 +195,7 @@ impl Upstream {
             etag: said.e_tag.as_deref(),
             version_id: said.version_id.as_deref(),
             size: said.object_size.and_then(|size| u64::try_from(size).ok()),
+            ranges: Some(Vec::new()),
         };
         self.noted(&who, &key, pin.as_ref(), read, None)?;
         let part = |part: aws_sdk_s3::types::ObjectPart| ObjectPart {
@@ -272,7 +276,7 @@ impl Upstream {
         {
             return Err(pin.gone().into());
         }
-        self.note_read(who, key, &version)
+        self.note_read(who, key, &version, read.ranges)
     }
 }
 
@@ -295,6 +299,8 @@ struct Read<'a> {
     etag: Option<&'a str>,
     version_id: Option<&'a str>,
     size: Option<u64>,
+    /// None for all of it, empty for its metadata alone.
+    ranges: Option<Vec<ByteRange>>,
 }
 
 /// What is not there any more of that to which a read is pinned has a name of its own. `conditional`
@@ -317,6 +323,15 @@ pub(super) fn whole_size(range: Option<&str>, length: Option<i64>) -> Option<u64
         Some(range) => range.rsplit('/').next()?.parse().ok(),
         None => length.and_then(|length| u64::try_from(length).ok()),
     }
+}
+
+/// The bytes that an answer holds, by its `Content-Range`: `None` for all of the object.
+pub(super) fn ranges(said: Option<&str>) -> Option<Vec<ByteRange>> {
+    let (range, size) = said?.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+    let whole = first == 0 && size.parse().is_ok_and(|size: u64| last + 1 >= size);
+    (!whole).then(|| vec![ByteRange { first, last }])
 }
 
 fn refuse_customer_keys(algorithm: Option<&String>) -> S3Result<()> {

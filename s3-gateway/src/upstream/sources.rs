@@ -2,16 +2,17 @@
 
 use bytes::Bytes;
 use daybook_domain::ObjectKey;
+use daybook_domain::execution::ByteRange;
 use daybook_domain::stored_object::ObjectVersion;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use s3s::dto::{ETagCondition, StreamingBlob, Timestamp};
+use s3s::dto::{ETagCondition, Range, StreamingBlob, Timestamp};
 use s3s::{Body, S3Error, S3ErrorCode, S3Result};
 
 use super::description::{Description, Seen, shown};
 use super::events::version;
 use super::idle::Patient;
-use super::reading::{Pin, gone_if_pinned, whole_size};
+use super::reading::{Pin, gone_if_pinned, ranges, whole_size};
 use super::{Upstream, convert};
 use crate::error::StoreError;
 use crate::grants::Principal;
@@ -85,7 +86,8 @@ impl Upstream {
             modified_at: None,
             stamp,
         };
-        self.note_read(who, &source.key, &read)?;
+        let bytes = ranges(said.content_range.as_deref());
+        self.note_read(who, &source.key, &read, bytes)?;
         Ok(SourceObject {
             description: Description {
                 cache_control: said.cache_control,
@@ -131,12 +133,23 @@ impl Upstream {
             ))
         })?;
         let seen = Seen::of(said);
-        self.note_read(who, &source.key, &version(&seen))?;
+        self.note_read(who, &source.key, &version(&seen), source.bytes())?;
         Ok(seen)
     }
 }
 
 impl Source {
+    /// The bytes that are asked for; `None` for all of the object.
+    fn bytes(&self) -> Option<Vec<ByteRange>> {
+        match Range::parse(self.range.as_deref()?).ok()? {
+            Range::Int {
+                first,
+                last: Some(last),
+            } => Some(vec![ByteRange { first, last }]),
+            _ => None,
+        }
+    }
+
     fn version_or(&self, pin: Option<&Pin>) -> Option<String> {
         self.version
             .clone()

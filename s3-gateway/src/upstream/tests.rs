@@ -9,7 +9,7 @@ use super::convert;
 use super::description::{Description, STAMP, take_stamp};
 use super::listing::Text;
 use super::order::Order;
-use super::reading::{Pin, gone_if_pinned, whole_size};
+use super::reading::{Pin, gone_if_pinned, ranges, whole_size};
 
 #[test]
 fn a_stamp_is_the_gateways_alone() {
@@ -73,6 +73,23 @@ fn the_size_is_that_of_the_whole_object() {
     assert_eq!(whole_size(None, Some(5)), Some(5));
     assert_eq!(whole_size(Some("bytes 1-2/10"), Some(2)), Some(10));
     assert_eq!(whole_size(Some("bytes 1-2/*"), Some(2)), None);
+}
+
+#[test]
+fn the_bytes_of_a_read_are_those_of_the_answer() {
+    let pairs = |said: Option<&str>| {
+        let ranges = ranges(said)?.into_iter();
+        Some(ranges.map(|range| (range.first, range.last)).collect())
+    };
+    for (said, read) in [
+        (None, None),
+        (Some("bytes 0-9/10"), None),
+        (Some("bytes 1-9/10"), Some(vec![(1, 9)])),
+        (Some("bytes 0-8/10"), Some(vec![(0, 8)])),
+        (Some("bytes 0-8/*"), Some(vec![(0, 8)])),
+    ] {
+        assert_eq!(pairs(said), read, "{said:?}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use daybook_domain::stored_object::ObjectVersion;
-use daybook_domain::{BucketName, ExecutionId, FunctionName, ObjectKey};
+use daybook_domain::{BucketName, Chain, ExecutionId, FunctionName, ObjectKey};
 use daybook_s3_gateway::{InvocationScope, Limits, Policy, TriggerObject};
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
@@ -33,6 +33,7 @@ fn scope(trigger: Option<(&str, &Reply)>) -> InvocationScope {
                 ..ObjectVersion::default()
             },
         }),
+        chain: Chain::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use daybook_domain::stored_object::ObjectCommand;
-use daybook_domain::{ExecutionId, FunctionName};
+use daybook_domain::{Chain, ExecutionId, FunctionName};
 use daybook_s3_gateway::{Gateway, InvocationScope, LedgerError, Limits, ObjectLedger, Policy};
 use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
@@ -133,6 +133,7 @@ async fn another_process() {
         attempt: 1,
         function,
         trigger: None,
+        chain: Chain::default(),
     };
     grants.valid_until(Some(Instant::now() + LEASE));
     grants.begin(&key.access_key, scope);

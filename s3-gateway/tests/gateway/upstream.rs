@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daybook_domain::stored_object::{Channel, ObjectCommand, ObjectVersion, ProducedBy};
-use daybook_domain::{BucketName, ExecutionId, FunctionName, ObjectKey};
+use daybook_domain::{BucketName, Chain, ExecutionId, FunctionName, ObjectKey};
 use daybook_s3_gateway::{
     BucketConfig, GatewayConfig, InvocationScope, Limits, LocalBucket, OperatorKey, Policy,
     TriggerObject, UpstreamBucket, UpstreamKey, UpstreamStore,
@@ -116,6 +116,7 @@ pub fn scope(trigger: Option<(&str, ObjectVersion)>) -> InvocationScope {
         execution: ExecutionId(Uuid::from_u128(1)),
         attempt: 2,
         function: FunctionName::parse("uppercase").unwrap(),
+        chain: Chain::default(),
         trigger: trigger.map(|(key, version)| TriggerObject {
             bucket: BucketName::parse("raw").unwrap(),
             key: ObjectKey::parse(key).unwrap(),
@@ -392,6 +393,7 @@ async fn lineage_and_policies_are_those_of_local_buckets() {
         execution: ExecutionId(Uuid::from_u128(1)),
         function: FunctionName::parse("uppercase").unwrap(),
         attempt: 2,
+        chain: Chain::default(),
     };
     assert_eq!(created[1].produced_by, Some(by));
 }

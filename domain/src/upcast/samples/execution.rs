@@ -4,24 +4,25 @@ use serde_json::json;
 
 use super::{name, time, uuid};
 use crate::execution::{
-    AttemptReport, Cause, CodeRevision, ExecutionAborted, ExecutionEvent, ExecutionFailed,
-    ExecutionStarted, ExecutionSucceeded, ExecutionTimedOut, ObjectAccess, RetryScheduled,
-    TaskFailed, TaskInterrupted, TaskScheduled, TaskStarted, TaskStateEntered, TaskStateExited,
-    TaskSucceeded, TaskTimedOut, TriggerObject,
+    AttemptReport, ByteRange, Cause, CodeRevision, ExecutionAborted, ExecutionEvent,
+    ExecutionFailed, ExecutionStarted, ExecutionSucceeded, ExecutionTimedOut, ObjectAccess,
+    RetryScheduled, TaskFailed, TaskInterrupted, TaskScheduled, TaskStarted, TaskStateEntered,
+    TaskStateExited, TaskSucceeded, TaskTimedOut, TriggerObject,
 };
 use crate::stored_object::ObjectVersion;
-use crate::{CommandId, ExecutionId, ReplayId, WorkerId};
+use crate::{Chain, CommandId, ExecutionId, ReplayId, WorkerId};
 
 pub(super) fn samples() -> Vec<(&'static str, ExecutionEvent)> {
     let mut samples = starts();
     for (name, full) in [("full", true), ("bare", false)] {
+        samples.extend([(name, scheduled(full).into()), (name, aborted(full).into())]);
+    }
+    for (name, full) in [("ranged", true), ("bare", false)] {
         samples.extend([
-            (name, scheduled(full).into()),
             (name, succeeded(full).into()),
             (name, failed(full).into()),
             (name, timed_out(full).into()),
             (name, interrupted(full).into()),
-            (name, aborted(full).into()),
         ]);
     }
     samples.extend(plain().map(|event| ("full", event)));
@@ -40,11 +41,14 @@ fn starts() -> Vec<(&'static str, ExecutionEvent)> {
         replay: ReplayId(uuid(4)),
     };
     vec![
-        ("full", started(Cause::Trigger, true).into()),
+        ("chained", started(Cause::Trigger, true).into()),
         ("bare", started(Cause::Trigger, false).into()),
-        ("redrive", started(redrive(Some(text())), true).into()),
+        (
+            "redrive-chained",
+            started(redrive(Some(text())), true).into(),
+        ),
         ("redrive-bare", started(redrive(None), false).into()),
-        ("replay", started(replay, true).into()),
+        ("replay-chained", started(replay, true).into()),
     ]
 }
 
@@ -70,6 +74,10 @@ fn started(cause: Cause, full: bool) -> ExecutionStarted {
         actor: "pipeline:uppercase".to_owned(),
         started_at: time(),
         timeout_seconds: full.then_some(60),
+        chain: match full {
+            true => Chain::default().and_then(&name("convert")),
+            false => Chain::default(),
+        },
     }
 }
 
@@ -186,6 +194,7 @@ fn report(full: bool) -> AttemptReport {
         version_id: full.then(|| "v7".to_owned()),
         etag: full.then(|| "0cc175b9c0f1b6a831c399e269772661".to_owned()),
         size: full.then_some(17),
+        ranges: full.then(|| vec![ByteRange { first: 0, last: 9 }]),
     };
     AttemptReport {
         read: vec![access(true), access(false)],

@@ -1,17 +1,17 @@
 //! Samples of an object's events.
 
 use super::{name, time, uuid};
-use crate::ExecutionId;
 use crate::stored_object::{
     Channel, NotificationDisregarded, ObjectCreated, ObjectEvent, ObjectRemoved, ObjectState,
     ObjectVersion, OrderMark, ProducedBy, Remembered, Verdict,
 };
+use crate::{Chain, ExecutionId};
 
 pub(super) fn samples() -> Vec<(&'static str, ObjectEvent)> {
     let mut samples = vec![
-        ("full", created(true).into()),
+        ("chained", created(true).into()),
         ("bare", created(false).into()),
-        ("full", removed(true).into()),
+        ("chained", removed(true).into()),
         ("bare", removed(false).into()),
     ];
     for (name, verdict, channel) in [
@@ -103,5 +103,6 @@ fn producer() -> ProducedBy {
         execution: ExecutionId(uuid(2)),
         function: name("uppercase"),
         attempt: 3,
+        chain: Chain::default().and_then(&name("uppercase")),
     }
 }
