@@ -71,7 +71,7 @@ impl RecordedObjects {
                 &it.version,
                 &it.channel,
                 it.produced_by.as_ref(),
-                "created",
+                "created".to_owned(),
             ),
             ObjectCommand::RecordRemoved(it) => (
                 &it.bucket,
@@ -79,7 +79,19 @@ impl RecordedObjects {
                 &it.version,
                 &it.channel,
                 it.removed_by.as_ref(),
-                "removed",
+                "removed".to_owned(),
+            ),
+            // A version may go and come back more than once.
+            ObjectCommand::RecordReappeared(it) => (
+                &it.bucket,
+                &it.key,
+                &it.version,
+                &it.channel,
+                None,
+                match &it.order {
+                    Some(order) => format!("reappeared {}", order.sequencer),
+                    None => "reappeared".to_owned(),
+                },
             ),
             ObjectCommand::RecordIgnored {
                 bucket,
@@ -87,7 +99,7 @@ impl RecordedObjects {
                 version,
                 channel,
                 ..
-            } => (bucket, key, version, channel, None, "ignored"),
+            } => (bucket, key, version, channel, None, "ignored".to_owned()),
         };
         // A stamp is drawn once a write, so that proposing the same write again after a crash is
         // the same command.

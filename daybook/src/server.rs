@@ -238,6 +238,7 @@ fn command_config(
             region: config.region,
             limits: config.gateway_limits,
             shared,
+            created: config.created,
         },
         gateway_endpoint: format!("http://{s3}"),
         functions: config.functions,

@@ -2,7 +2,8 @@
 //!
 //! `cargo run -p daybook-s3-gateway --example gateway -- 127.0.0.1:9000 /tmp/buckets`
 //!
-//! With `shared` as a third argument, several of these may serve the same folders.
+//! Buckets may be made over S3, with the keys `example` and `other` (secrets `example-secret` and
+//! `other-secret`). With `shared` as a third argument, several of these may serve the same folders; with `quiet` it prints nothing.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,18 +14,22 @@ use async_trait::async_trait;
 use daybook_domain::BucketName;
 use daybook_domain::stored_object::ObjectCommand;
 use daybook_s3_gateway::{
-    BucketConfig, Gateway, GatewayConfig, LedgerError, Limits, LocalBucket, ObjectLedger,
-    OperatorKey,
+    BucketConfig, CreatedBuckets, Gateway, GatewayConfig, LedgerError, Limits, LocalBucket,
+    ObjectLedger, OperatorKey,
 };
 use tokio_util::sync::CancellationToken;
 
-struct Printing;
+struct Printing {
+    quiet: bool,
+}
 
 #[async_trait]
 impl ObjectLedger for Printing {
     #[expect(clippy::print_stdout, reason = "the example is for looking at")]
     async fn record(&self, command: ObjectCommand) -> Result<(), LedgerError> {
-        println!("{command:?}");
+        if !self.quiet {
+            println!("{command:?}");
+        }
         Ok(())
     }
 }
@@ -34,7 +39,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let address = args.next().unwrap_or_else(|| "127.0.0.1:9000".to_owned());
     let folder = PathBuf::from(args.next().unwrap_or_else(|| "buckets".to_owned()));
-    let shared = args.next().as_deref() == Some("shared");
+    let third = args.next();
+    let shared = third.as_deref() == Some("shared");
+    let quiet = third.as_deref() == Some("quiet");
     let mut buckets = BTreeMap::new();
     for name in ["inbox", "results"] {
         let local = LocalBucket {
@@ -43,21 +50,25 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
         buckets.insert(BucketName::parse(name)?, BucketConfig::Local(local));
     }
-    let key = OperatorKey {
-        name: "example".to_owned(),
-        access_key: "example".to_owned(),
-        secret_key: "example-secret".to_owned(),
+    let key = |name: &str| OperatorKey {
+        name: name.to_owned(),
+        access_key: name.to_owned(),
+        secret_key: format!("{name}-secret"),
         read: vec!["*".to_owned()],
         write: vec!["*".to_owned()],
     };
     let config = GatewayConfig {
         buckets,
-        keys: vec![key],
+        keys: vec![key("example"), key("other")],
         region: "us-east-1".to_owned(),
         limits: Limits::default(),
         shared,
+        created: Some(CreatedBuckets {
+            root: folder.join("created"),
+            retain: Duration::from_secs(3600),
+        }),
     };
-    let gateway = Gateway::open(config, Arc::new(Printing))?;
+    let gateway = Gateway::open(config, Arc::new(Printing { quiet }))?;
     let shutdown = CancellationToken::new();
     tokio::spawn(Arc::clone(&gateway).watch(shutdown.clone()));
     let listener = tokio::net::TcpListener::bind(address).await?;

@@ -21,6 +21,17 @@ pub struct GatewayConfig {
     /// Whether other processes may serve the same folders at the same time. It costs each write a
     /// few locks. Opening is refused where others are there and do not agree on it.
     pub shared: bool,
+    /// Where buckets go that operators make over the API; without it they may make none.
+    pub created: Option<CreatedBuckets>,
+}
+
+/// The buckets that operators make over the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreatedBuckets {
+    /// The folder that holds them, of this process alone.
+    pub root: PathBuf,
+    /// How long they keep overwritten and deleted versions.
+    pub retain: Duration,
 }
 
 /// Where a bucket keeps its objects.
@@ -140,6 +151,9 @@ pub struct Limits {
     /// How long a request waits for a key that other requests, or another process, hold in a
     /// shared folder. A process that is stopped in the middle of a write holds its key.
     pub lock_wait: Duration,
+    /// Keys that the sender may not see and that one page of a listing looks at; then it ends, and
+    /// says that there is more.
+    pub list_unseen: usize,
     /// Paths that the watcher has seen and not yet looked at; beyond it, it lists everything.
     pub watch_queue: usize,
     /// What holds for buckets of other stores.
@@ -196,6 +210,7 @@ impl Default for Limits {
             sweep_every: Duration::from_secs(3600),
             lead_every: Duration::from_secs(2),
             lock_wait: Duration::from_secs(10),
+            list_unseen: 10_000,
             watch_queue: 4096,
             upstream: UpstreamLimits::default(),
         }

@@ -1,8 +1,9 @@
 //! The gateway as the floor above sees it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use daybook_domain::BucketName;
 use thiserror::Error;
@@ -11,12 +12,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::buckets::{Backend, Buckets};
 use crate::clock;
-use crate::config::{BucketConfig, GatewayConfig, Limits};
+use crate::config::{BucketConfig, CreatedBuckets, GatewayConfig, Limits};
 use crate::grants::Grants;
 use crate::ledger::ObjectLedger;
 use crate::local::file_lock::FolderLock;
 use crate::local::scan::{self, ScanReport};
 use crate::local::store::{Bucket, Sharing, blocking};
+use crate::made::MadeBuckets;
 use crate::upstream::Upstream;
 use crate::{server, watch};
 
@@ -26,6 +28,9 @@ pub struct Gateway {
     pub(crate) grants: Arc<Grants>,
     pub(crate) region: String,
     pub(crate) limits: Limits,
+    /// Where buckets are made over the API, if they may be.
+    pub(crate) made: Option<MadeBuckets>,
+    pub(crate) ledger: Arc<dyn ObjectLedger>,
 }
 
 /// Why a gateway cannot be opened.
@@ -55,6 +60,23 @@ pub enum OpenError {
     /// changed.
     #[error("buckets {0} and {1} share a folder")]
     SharedFolder(BucketName, BucketName),
+    /// The folder of the buckets that are made over the API cannot be created or read. The
+    /// operator has to look at it.
+    #[error("the folder of the buckets that are made over the API cannot be used")]
+    Created {
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// A bucket was made over the API, and the configuration names one too. Rename the one in the
+    /// configuration, or move the folder away.
+    #[error("bucket {bucket} is configured, and was made over the API as well: {}", root.display())]
+    ConfiguredTwice {
+        /// The bucket.
+        bucket: BucketName,
+        /// The folder of the one that was made.
+        root: PathBuf,
+    },
     /// Two keys have the same access key id. The configuration has to be changed.
     #[error("the access key {0} is given twice")]
     DuplicateKey(String),
@@ -99,11 +121,7 @@ impl Gateway {
                     continue;
                 }
             };
-            let folder = |source| OpenError::Folder {
-                bucket: name.clone(),
-                root: local.root.clone(),
-                source,
-            };
+            let folder = |source| folder_error(&name, &local.root, source);
             scan::prepare(&local.root).map_err(folder)?;
             let root = local.root.canonicalize().map_err(folder)?;
             let shared = buckets
@@ -112,31 +130,50 @@ impl Gateway {
             if let Some(other) = shared {
                 return Err(OpenError::SharedFolder(other.name.clone(), name));
             }
-            let lock = FolderLock::open(&root, config.shared).map_err(|error| {
-                if error.kind() == io::ErrorKind::WouldBlock {
-                    let (bucket, root) = (name.clone(), root.clone());
-                    return OpenError::InUse { bucket, root };
-                }
-                folder(error)
-            })?;
             let sharing = config.shared.then_some(Sharing {
                 patience: config.limits.lock_wait,
             });
-            let ledger = Arc::clone(&ledger);
-            let bucket = Bucket::new(name.clone(), root, local.retain, ledger, lock, sharing)
-                .map_err(folder)?;
-            bucket.recover().map_err(folder)?;
-            bucket
-                .sweep(clock::now(), config.limits.upload_retain)
-                .map_err(folder)?;
-            buckets.push(Arc::new(bucket));
+            let opened = open_bucket(&name, &root, local.retain, &ledger, &config.limits, sharing);
+            buckets.push(opened?);
         }
-        Ok(Arc::new(Self {
+        let made = match &config.created {
+            Some(created) => Some(open_made(created)?),
+            None => None,
+        };
+        let gateway = Arc::new(Self {
             buckets: Buckets::new(buckets.into_iter().map(Backend::Local).chain(upstream)),
             grants: Arc::new(Grants::new(config.keys)),
             region: config.region,
             limits: config.limits,
-        }))
+            made,
+            ledger,
+        });
+        if let Some(made) = &gateway.made {
+            let made_buckets = made
+                .list()
+                .map_err(|source| OpenError::Created { source })?;
+            for (name, owner) in made_buckets {
+                if gateway.buckets.get(&name).is_some() {
+                    let root = made.path(&name);
+                    return Err(OpenError::ConfiguredTwice { bucket: name, root });
+                }
+                let bucket = gateway.open_made(made, &name)?;
+                gateway.buckets.add_made(bucket, owner);
+            }
+        }
+        Ok(gateway)
+    }
+
+    /// Opens the folder of a bucket that was made over the API. Blocks on the disk.
+    pub(crate) fn open_made(
+        &self,
+        made: &MadeBuckets,
+        name: &BucketName,
+    ) -> Result<Arc<Bucket>, OpenError> {
+        let root = made.path(name);
+        scan::prepare(&root).map_err(|source| folder_error(name, &root, source))?;
+        // The data directory is one process's own, and so are these.
+        open_bucket(name, &root, made.retain, &self.ledger, &self.limits, None)
     }
 
     /// Serves until `shutdown`, then lets the requests in flight finish. To bound that, drop the
@@ -155,7 +192,7 @@ impl Gateway {
     }
 
     /// Lists all buckets and has everything recorded that is not marked as recorded: writes whose
-    /// answer a crash prevented, and files from outside. Files removed by hand are not noticed.
+    /// answer a crash prevented, files from outside, and removals of files by hand.
     ///
     /// Other processes may write meanwhile: what one of them is recording at this moment is waited
     /// for a little, and found recorded.
@@ -204,6 +241,45 @@ impl Gateway {
                 tracing::warn!(bucket = %bucket.name, %error, "old versions could not be swept")
             }
         }
+    }
+}
+
+fn open_bucket(
+    name: &BucketName,
+    root: &Path,
+    retain: Duration,
+    ledger: &Arc<dyn ObjectLedger>,
+    limits: &Limits,
+    sharing: Option<Sharing>,
+) -> Result<Arc<Bucket>, OpenError> {
+    let folder = |source| folder_error(name, root, source);
+    let lock = FolderLock::open(root, sharing.is_some()).map_err(|error| {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            let (bucket, root) = (name.clone(), root.to_owned());
+            return OpenError::InUse { bucket, root };
+        }
+        folder(error)
+    })?;
+    let ledger = Arc::clone(ledger);
+    let (name, root) = (name.clone(), root.to_owned());
+    let bucket = Bucket::new(name, root, retain, ledger, lock, sharing).map_err(folder)?;
+    bucket.prepare_index().map_err(folder)?;
+    bucket.recover().map_err(folder)?;
+    bucket
+        .sweep(clock::now(), limits.upload_retain)
+        .map_err(folder)?;
+    Ok(Arc::new(bucket))
+}
+
+fn open_made(created: &CreatedBuckets) -> Result<MadeBuckets, OpenError> {
+    MadeBuckets::open(&created.root, created.retain).map_err(|source| OpenError::Created { source })
+}
+
+fn folder_error(bucket: &BucketName, root: &Path, source: io::Error) -> OpenError {
+    OpenError::Folder {
+        bucket: bucket.clone(),
+        root: root.to_owned(),
+        source,
     }
 }
 

@@ -187,6 +187,12 @@ impl Grants {
             .map(|grant| grant.secret.clone())
     }
 
+    /// Whether an operator's key of this name is configured.
+    pub(crate) fn has_operator(&self, name: &str) -> bool {
+        let mut all = self.operators.values();
+        all.any(|operator| operator.who.strip_prefix("key ") == Some(name))
+    }
+
     /// Who speaks with this key, whose signature was found right; `None` if the key is void, or
     /// its scope outlived the deadline.
     pub(crate) fn principal(&self, access_key: &str) -> Option<Principal> {

@@ -12,10 +12,12 @@ pub mod client;
 mod clock;
 mod config;
 mod error;
+mod front;
 mod gateway;
 mod grants;
 mod ledger;
 mod local;
+mod made;
 mod policy;
 mod server;
 mod service;
@@ -23,8 +25,8 @@ mod upstream;
 mod watch;
 
 pub use config::{
-    BucketConfig, GatewayConfig, Limits, LocalBucket, OperatorKey, UpstreamBucket, UpstreamKey,
-    UpstreamLimits, UpstreamStore,
+    BucketConfig, CreatedBuckets, GatewayConfig, Limits, LocalBucket, OperatorKey, UpstreamBucket,
+    UpstreamKey, UpstreamLimits, UpstreamStore,
 };
 pub use daybook_domain::execution::{ObjectAccess, TriggerObject};
 pub use gateway::{Gateway, OpenError, ScanError};

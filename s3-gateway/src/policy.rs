@@ -63,6 +63,26 @@ impl Policy {
         self.patterns(access).iter().any(covers)
     }
 
+    /// What the keys of the bucket begin with to which the policy may allow the access, in order;
+    /// none of it begins with another.
+    pub(crate) fn key_prefixes(&self, access: Access, bucket: &str) -> Vec<String> {
+        let path = format!("{bucket}/");
+        let fixed = self.patterns(access).iter().filter_map(|pattern| {
+            let (fixed, open) = match pattern.split_once('*') {
+                Some((fixed, _)) => (fixed, true),
+                None => (pattern.as_str(), false),
+            };
+            match fixed.strip_prefix(&path) {
+                Some(within) => Some(within.to_owned()),
+                None => (open && path.starts_with(fixed)).then(String::new),
+            }
+        });
+        let mut prefixes: Vec<String> = fixed.collect();
+        prefixes.sort_unstable();
+        prefixes.dedup_by(|next, kept| next.starts_with(kept.as_str()));
+        prefixes
+    }
+
     /// What a refusal says: who may not do what, and the line that would allow it.
     pub(crate) fn refusal(
         who: &str,

@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::front;
 use crate::gateway::Gateway;
 use crate::service;
 
@@ -85,7 +86,15 @@ async fn answer(
     let method = request.method().clone();
     // Without the query: a presigned URL's signature is a secret for as long as it lasts.
     let path = request.uri().path().to_owned();
-    let response = service.call(request.map(s3s::Body::from)).await?;
+    let (mut parts, body) = request.into_parts();
+    let response = match front::check(&mut parts) {
+        Ok(()) => {
+            let request = hyper::Request::from_parts(parts, s3s::Body::from(body));
+            service.call(request).await?
+        }
+        Err(error) => front::refused(error)?,
+    };
+    let response = front::finish(response, &path);
     tracing::debug!(
         target: "daybook_s3_gateway::access",
         %method,

@@ -1,7 +1,7 @@
-//! Notices what comes into the folders from outside the gateway.
+//! Notices what comes into the folders, and goes from them, from outside the gateway.
 //!
-//! The system's file notifications tell which files were closed after writing or moved in; these
-//! are looked at once. They may get lost, and some file systems have none, so every folder is
+//! The system's file notifications tell which files were closed after writing, moved in, moved out
+//! or removed; these are looked at once. They may get lost, and some file systems have none, so every folder is
 //! also listed now and then. What a gateway itself wrote, this one or another that shares the
 //! folder, is seen here too and found recorded once its key can be locked.
 //!
@@ -10,7 +10,8 @@
 //! folder at once, since the old one may have left writes that it had not recorded; it does the
 //! same when it finds that another process has died.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,8 +35,17 @@ use crate::local::store::{Bucket, blocking};
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     path: PathBuf,
-    /// A folder that came in with whatever is in it, not a file.
-    folder: bool,
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    /// A file may count now.
+    File,
+    /// A folder came in with whatever is in it.
+    Folder,
+    /// A file or a folder went, and something else may have come since.
+    Gone,
 }
 
 pub(crate) async fn run(gateway: Arc<Gateway>, shutdown: CancellationToken) {
@@ -101,17 +111,19 @@ fn start(sender: mpsc::Sender<Seen>, missed: &Arc<AtomicBool>) -> Option<Recomme
     }
 }
 
-/// The paths of an event after which a file may count, outside the gateway's own folders.
+/// The paths of an event after which a file may count or be missing, outside the gateway's own
+/// folders.
 fn concerned(event: Event) -> Vec<Seen> {
-    let folder = match event.kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
-        EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Any)) => false,
-        EventKind::Create(CreateKind::Folder) => true,
+    let what = match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => What::File,
+        EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Any)) => What::File,
+        EventKind::Create(CreateKind::Folder) => What::Folder,
+        EventKind::Modify(ModifyKind::Name(RenameMode::From)) | EventKind::Remove(_) => What::Gone,
         _ => return Vec::new(),
     };
     let own = |path: &PathBuf| path.components().any(|part| part.as_os_str() == PRIVATE);
     let paths = event.paths.into_iter().filter(|path| !own(path));
-    paths.map(|path| Seen { path, folder }).collect()
+    paths.map(|path| Seen { path, what }).collect()
 }
 
 /// The watch over the folders that this process leads.
@@ -119,16 +131,29 @@ struct Watch<'a> {
     gateway: &'a Gateway,
     /// Kept for as long as the loop runs: dropping it ends the watch.
     watcher: Option<RecommendedWatcher>,
-    /// The lead, once gained, is kept until the process ends or shuts down.
-    led: BTreeMap<BucketName, Held>,
+    /// The lead, once gained, is kept until the process ends or shuts down, or the bucket goes.
+    led: BTreeMap<BucketName, Led>,
     later: Later,
 }
 
+/// A bucket's folder whose lead this process has.
+struct Led {
+    bucket: Arc<Bucket>,
+    _lead: Held,
+}
+
 impl Watch<'_> {
+    fn leads(&self, bucket: &Arc<Bucket>) -> bool {
+        let led = self.led.get(&bucket.name);
+        led.is_some_and(|led| Arc::ptr_eq(&led.bucket, bucket))
+    }
+
     /// Tries for the lead where another process has it, and looks for dead ones where not.
     async fn lead(&mut self) {
-        for bucket in self.gateway.buckets.local() {
-            if self.led.contains_key(&bucket.name) {
+        let buckets = self.gateway.buckets.local();
+        self.forget_gone(&buckets);
+        for bucket in buckets {
+            if self.leads(&bucket) {
                 self.look_for_dead(&bucket).await;
                 continue;
             }
@@ -142,9 +167,28 @@ impl Watch<'_> {
         }
     }
 
+    /// Lets go of buckets that were removed over the API; one of the same name is another.
+    fn forget_gone(&mut self, buckets: &[Arc<Bucket>]) {
+        let watcher = &mut self.watcher;
+        self.led.retain(|_, led| {
+            let there = buckets
+                .iter()
+                .any(|bucket| Arc::ptr_eq(bucket, &led.bucket));
+            if !there && let Some(watcher) = watcher {
+                // Its folder is gone, and with it most likely the watch.
+                let _ = watcher.unwatch(&led.bucket.root);
+            }
+            there
+        });
+    }
+
     async fn take_over(&mut self, bucket: &Arc<Bucket>, lead: Held) {
         tracing::info!(bucket = %bucket.name, "watches the folder from now on");
-        self.led.insert(bucket.name.clone(), lead);
+        let led = Led {
+            bucket: Arc::clone(bucket),
+            _lead: lead,
+        };
+        self.led.insert(bucket.name.clone(), led);
         // First, so that nothing comes in unseen between the listing and the watch.
         if let Some(watcher) = &mut self.watcher
             && let Err(error) = watcher.watch(&bucket.root, RecursiveMode::Recursive)
@@ -182,26 +226,61 @@ impl Watch<'_> {
             .strip_prefix(&bucket.root)
             .unwrap_or(&seen.path)
             .to_owned();
-        if seen.folder {
+        match seen.what {
             // Files may have been put into it before the system watched it; give them time.
-            self.look_later(seen.path);
-            return;
+            What::Folder => return self.look_later(seen.path, What::File),
+            What::Gone => return self.miss(bucket, seen.path, &relative).await,
+            What::File => {}
         }
-        if seen.path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
-            self.look_below(bucket, relative).await;
-            return;
+        match seen.path.symlink_metadata() {
+            Ok(meta) if meta.is_dir() => return self.look_below(bucket, relative).await,
+            // It went while its key was locked, or while it was given time.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return self.miss(bucket, seen.path, &relative).await;
+            }
+            _ => {}
         }
-        let Some(key) = key_of(&relative).and_then(|key| ObjectKey::parse(key).ok()) else {
+        let Some(key) = object_key(&relative) else {
             return;
         };
         match bucket.settle_key(&key, &Channel::Watcher).await {
             Ok(recorded) => {
                 tracing::debug!(bucket = %bucket.name, %key, recorded, "saw a file change")
             }
-            Err(StoreError::Changing | StoreError::Busy) => self.look_later(seen.path),
+            Err(StoreError::Changing | StoreError::Busy) => self.look_later(seen.path, What::File),
             Err(error) => {
                 tracing::warn!(bucket = %bucket.name, %key, %error, "a file could not be recorded; it will be tried again");
-                self.look_later(seen.path);
+                self.look_later(seen.path, What::File);
+            }
+        }
+    }
+
+    /// Looks what is missing where something was removed.
+    async fn miss(&mut self, bucket: &Arc<Bucket>, path: PathBuf, relative: &Path) {
+        if relative.as_os_str().is_empty() {
+            tracing::warn!(bucket = %bucket.name, root = %bucket.root.display(), "the bucket's folder was removed");
+            return;
+        }
+        let mut report = ScanReport::default();
+        let mut missed = bucket
+            .settle_vanished_below(relative, &Channel::Watcher, &mut report)
+            .await;
+        // Another file may lie there by now, of which the object that went must not be mistaken.
+        if let (Ok(()), Some(key)) = (&missed, object_key(relative)) {
+            missed = bucket
+                .settle_vanished(&key, &Channel::Watcher)
+                .await
+                .map(|_| ());
+        }
+        match missed {
+            Ok(()) if report.failed.is_empty() => {}
+            Ok(()) => {
+                warn_of_failures(&report);
+                self.look_later(path, What::Gone);
+            }
+            Err(StoreError::Busy) => self.look_later(path, What::Gone),
+            Err(error) => {
+                tracing::warn!(bucket = %bucket.name, %error, "a removal could not be recorded; the next listing tries again");
             }
         }
     }
@@ -213,7 +292,7 @@ impl Watch<'_> {
             .await
         {
             Ok(report) if is_complete(&report) => {}
-            Ok(_) => self.look_later(path),
+            Ok(_) => self.look_later(path, What::File),
             Err(error) => {
                 tracing::warn!(bucket = %bucket.name, %error, "a folder could not be listed")
             }
@@ -224,7 +303,7 @@ impl Watch<'_> {
     async fn list_all(&mut self, missed: &AtomicBool) {
         missed.store(false, Ordering::Release);
         for bucket in self.gateway.buckets.local() {
-            if self.led.contains_key(&bucket.name) {
+            if self.leads(&bucket) {
                 self.list(&bucket).await;
             } else {
                 let mut report = ScanReport::default();
@@ -241,7 +320,7 @@ impl Watch<'_> {
             Ok(report) => {
                 if report.unsettled > 0 {
                     let root: &Path = &bucket.root;
-                    self.look_later(root.to_owned());
+                    self.look_later(root.to_owned(), What::File);
                 }
                 warn_of_failures(&report);
             }
@@ -254,15 +333,19 @@ impl Watch<'_> {
 
     async fn sweep(&self) {
         for bucket in self.gateway.buckets.local() {
-            if self.led.contains_key(&bucket.name) {
+            if self.leads(&bucket) {
                 self.gateway.sweep(&bucket).await;
             }
         }
     }
 
-    fn look_later(&mut self, path: PathBuf) {
-        self.later.add(self.gateway, path);
+    fn look_later(&mut self, path: PathBuf, what: What) {
+        self.later.add(self.gateway, path, what);
     }
+}
+
+fn object_key(relative: &Path) -> Option<ObjectKey> {
+    key_of(relative).and_then(|key| ObjectKey::parse(key).ok())
 }
 
 fn is_complete(report: &ScanReport) -> bool {
@@ -278,14 +361,14 @@ fn warn_of_failures(report: &ScanReport) {
 /// Paths to look at again once they had time to settle.
 #[derive(Debug, Default)]
 struct Later {
-    paths: HashSet<PathBuf>,
+    paths: HashMap<PathBuf, What>,
     at: Option<Instant>,
 }
 
 impl Later {
-    fn add(&mut self, gateway: &Gateway, path: PathBuf) {
+    fn add(&mut self, gateway: &Gateway, path: PathBuf, what: What) {
         if self.paths.len() < gateway.limits.watch_queue {
-            self.paths.insert(path);
+            self.paths.insert(path, what);
         }
         // What does not fit waits for the next listing.
         self.at
@@ -302,9 +385,7 @@ impl Later {
     fn take(&mut self) -> impl Iterator<Item = Seen> + use<> {
         self.at = None;
         let paths = std::mem::take(&mut self.paths);
-        paths.into_iter().map(|path| Seen {
-            path,
-            folder: false,
-        })
+        let seen = |(path, what)| Seen { path, what };
+        paths.into_iter().map(seen)
     }
 }

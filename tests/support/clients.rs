@@ -8,7 +8,9 @@ use std::process::Stdio;
 use serde_json::Value;
 use tokio::process::Command;
 
-use super::{ACCESS_KEY, PATIENCE, SECRET_KEY, Server, program};
+use super::{
+    ACCESS_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, PATIENCE, SECRET_KEY, Server, program,
+};
 
 /// What a program did.
 #[derive(Debug)]
@@ -55,6 +57,17 @@ pub(crate) async fn aws(server: &Server, arguments: &[&str]) -> Ran {
 pub(crate) async fn python(server: &Server, script: &str, arguments: &[&OsStr]) -> Ran {
     let mut command = with_key(server, installed("DAYBOOK_TEST_PYTHON"));
     command.arg(beside(script)).args(arguments);
+    finished(command).await
+}
+
+/// One of the `s3_*.py` programs: it runs its cases and says how many passed. Besides the
+/// operator's key it is given a second one.
+pub(crate) async fn cases(server: &Server, program: &str) -> Ran {
+    let mut command = with_key(server, installed("DAYBOOK_TEST_PYTHON"));
+    command
+        .arg(beside(program))
+        .env("S3_OTHER_ACCESS_KEY", OTHER_ACCESS_KEY)
+        .env("S3_OTHER_SECRET_KEY", OTHER_SECRET_KEY);
     finished(command).await
 }
 

@@ -29,6 +29,11 @@ pub(crate) const ACCESS_KEY: &str = "AKTEST";
 /// The secret that goes with it.
 pub(crate) const SECRET_KEY: &str = "a-secret-of-the-tests";
 
+/// A second operator's key, in the configs that have one.
+pub(crate) const OTHER_ACCESS_KEY: &str = "AKOTHER";
+/// The secret that goes with it.
+pub(crate) const OTHER_SECRET_KEY: &str = "another-secret-of-the-tests";
+
 /// A table for configs: the operator's key.
 pub(crate) const OPERATOR: &str = r#"
 [s3.keys.operator]

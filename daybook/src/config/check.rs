@@ -9,11 +9,14 @@ use daybook_domain::asl::Machine;
 use daybook_domain::{BucketName, FunctionName, PipelineName};
 use daybook_event_store::open::LogUrl;
 use daybook_functions::{FunctionSpec, Runtime};
-use daybook_s3_gateway::{BucketConfig, Limits, OperatorKey, Policy};
+use daybook_s3_gateway::{BucketConfig, CreatedBuckets, Limits, OperatorKey, Policy};
 
 use super::file::{ConfigFile, FunctionTable, KeyTable, LimitsTable, PipelineTable};
 use super::secret::Secret;
 use super::{BlobsAt, Config, ConfigError, DATA_DIR, buckets, folders};
+
+/// Where buckets go in the data directory that operators make over S3.
+const CREATED_BUCKETS: &str = "buckets";
 
 /// How long running invocations have to finish when the process is told to stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(25);
@@ -34,12 +37,6 @@ pub(super) fn check(
     data_dir: Option<&Path>,
 ) -> Result<Config, ConfigError> {
     let place = Place { path, folder };
-    if file.s3.create_buckets {
-        return place.wrong(
-            "s3.create_buckets",
-            "buckets cannot be created over S3 in this version; name them in the config",
-        );
-    }
     let buckets = buckets::check(&place, file.buckets)?;
     let pipelines = file
         .pipelines
@@ -57,7 +54,7 @@ pub(super) fn check(
     }
     let mut keys: Vec<OperatorKey> = Vec::new();
     for (name, table) in file.s3.keys {
-        let key = key(&place, name, table, &buckets)?;
+        let key = key(&place, name, table, &buckets, file.s3.create_buckets)?;
         if let Some(other) = keys.iter().find(|other| other.access_key == key.access_key) {
             return place.wrong(
                 &format!("s3.keys.{}.access_key", key.name),
@@ -74,6 +71,13 @@ pub(super) fn check(
         Ok(data_dir) => data_dir,
         Err(error) => return place.wrong("--data-dir", error.to_string()),
     };
+    let created = match file.s3.create_buckets {
+        true => Some(CreatedBuckets {
+            root: data_dir.join(CREATED_BUCKETS),
+            retain: place.parse_duration("s3.created_retain", &file.s3.created_retain)?,
+        }),
+        false => None,
+    };
     let store = store(&place, file.store.url.as_ref(), &data_dir)?;
     let blobs = match (&file.blobs.url, &store) {
         (Some(url), _) => BlobsAt::Folder(blobs(&place, url)?),
@@ -88,6 +92,7 @@ pub(super) fn check(
     };
     let config = Config {
         buckets,
+        created,
         functions,
         policies,
         pipelines,
@@ -375,6 +380,7 @@ fn key(
     name: String,
     table: KeyTable,
     buckets: &BTreeMap<BucketName, BucketConfig>,
+    create_buckets: bool,
 ) -> Result<OperatorKey, ConfigError> {
     let at = format!("s3.keys.{name}");
     let secret_key = match table.secret_key.resolve(place.folder) {
@@ -384,8 +390,11 @@ fn key(
     if table.access_key.is_empty() {
         return place.wrong(&format!("{at}.access_key"), "the access key is empty");
     }
-    check_patterns(place, &format!("{at}.read"), &table.read, buckets)?;
-    check_patterns(place, &format!("{at}.write"), &table.write, buckets)?;
+    // Where buckets can be made, a pattern may name one that is not there yet.
+    if !create_buckets {
+        check_patterns(place, &format!("{at}.read"), &table.read, buckets)?;
+        check_patterns(place, &format!("{at}.write"), &table.write, buckets)?;
+    }
     Ok(OperatorKey {
         name,
         access_key: table.access_key,
@@ -421,9 +430,11 @@ fn limits(place: &Place<'_>, table: &LimitsTable) -> Result<Limits, ConfigError>
         .max_put_size
         .map_or(limits.max_put_bytes, |size| size.as_u64());
     limits.max_connections = table.max_connections.unwrap_or(limits.max_connections);
+    limits.list_unseen = table.list_unseen.unwrap_or(limits.list_unseen);
     for (key, nothing) in [
         ("max_put_size", limits.max_put_bytes == 0),
         ("max_connections", limits.max_connections == 0),
+        ("list_unseen", limits.list_unseen == 0),
     ] {
         if nothing {
             return place.wrong(

@@ -100,14 +100,27 @@ pub(super) struct BlobsTable {
     pub url: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct S3Table {
     #[serde(default)]
     pub create_buckets: bool,
+    #[serde(default = "days_30")]
+    pub created_retain: String,
     pub region: Option<String>,
     #[serde(default)]
     pub keys: BTreeMap<String, KeyTable>,
+}
+
+impl Default for S3Table {
+    fn default() -> Self {
+        Self {
+            create_buckets: false,
+            created_retain: days_30(),
+            region: None,
+            keys: BTreeMap::new(),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -134,6 +147,7 @@ pub(super) struct LimitsTable {
     pub loop_depth: Option<u32>,
     pub max_put_size: Option<ByteSize>,
     pub max_connections: Option<usize>,
+    pub list_unseen: Option<usize>,
     pub upload_retain: Option<String>,
     pub settle_after: Option<String>,
     pub rescan_every: Option<String>,

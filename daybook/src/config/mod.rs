@@ -21,7 +21,7 @@ use daybook_command_service::PipelineConfig;
 use daybook_domain::{BucketName, FunctionName};
 use daybook_event_store::open::LogUrl;
 use daybook_functions::FunctionSpec;
-use daybook_s3_gateway::{BucketConfig, Limits, OperatorKey, Policy};
+use daybook_s3_gateway::{BucketConfig, CreatedBuckets, Limits, OperatorKey, Policy};
 use thiserror::Error;
 
 pub(crate) use show::show;
@@ -33,6 +33,8 @@ const DATA_DIR: &str = "daybook-data";
 #[derive(Debug)]
 pub(crate) struct Config {
     pub buckets: BTreeMap<BucketName, BucketConfig>,
+    /// Where operators may make buckets over S3.
+    pub created: Option<CreatedBuckets>,
     pub functions: Vec<FunctionSpec>,
     pub policies: BTreeMap<FunctionName, Policy>,
     pub pipelines: Vec<PipelineConfig>,

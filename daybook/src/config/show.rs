@@ -61,7 +61,15 @@ pub(crate) fn show(config: &Config) -> Value {
         "pipelines": pipelines,
         "store": { "url": config.store.to_string(), "data_dir": config.data_dir },
         "blobs": { "url": blobs },
-        "s3": { "region": config.region, "keys": keys },
+        "s3": {
+            "region": config.region,
+            "create_buckets": config.created.is_some(),
+            "created_retain": config
+                .created
+                .as_ref()
+                .map(|created| humantime::format_duration(created.retain).to_string()),
+            "keys": keys,
+        },
         "limits": {
             "shutdown_grace": humantime::format_duration(config.shutdown_grace).to_string(),
             "worker_lease": humantime::format_duration(config.worker_lease).to_string(),

@@ -409,11 +409,21 @@ fn a_function_has_all_it_needs() {
 }
 
 #[test]
-fn what_this_version_lacks_is_refused_by_name() {
+fn buckets_that_are_made_over_s3_lie_in_the_data_directory() {
+    assert_eq!(load(SOUND).unwrap().created, None);
+    let config = load(&format!("{SOUND}[s3]\ncreate_buckets = true")).unwrap();
+    let created = config.created.unwrap();
+    assert_eq!(created.root, config.data_dir.join("buckets"));
+    assert_eq!(created.retain, Duration::from_secs(30 * 24 * 3600));
+    // A pattern may name one that is not there yet.
+    let with_key = "[s3]\ncreate_buckets = true\n[s3.keys.ada]\naccess_key = \"AK\"\n\
+                    secret_key = \"secret\"\nread = [\"shared/*\"]";
+    let config = load(&format!("{SOUND}{with_key}")).unwrap();
+    assert_eq!(config.keys[0].read, ["shared/*"]);
     check_added(
-        "[s3]\ncreate_buckets = true",
-        "s3.create_buckets",
-        "name them in the config",
+        "[s3]\ncreate_buckets = true\ncreated_retain = \"long\"",
+        "s3.created_retain",
+        "long",
     );
 }
 
@@ -612,7 +622,11 @@ fn nothing_is_no_limit() {
             "longer than nothing",
         );
     }
-    for (key, nothing) in [("max_connections", "0"), ("max_put_size", "\"0B\"")] {
+    for (key, nothing) in [
+        ("max_connections", "0"),
+        ("list_unseen", "0"),
+        ("max_put_size", "\"0B\""),
+    ] {
         let place = format!("limits.{key}");
         check_added(
             &format!("[limits]\n{key} = {nothing}"),

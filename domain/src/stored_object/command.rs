@@ -10,6 +10,9 @@ pub enum ObjectCommand {
     RecordCreated(RecordCreated),
     /// The object went away.
     RecordRemoved(RecordRemoved),
+    /// A version that had been there before is the newest again, because what came after it was
+    /// deleted. Nothing starts anew for it.
+    RecordReappeared(RecordCreated),
     /// A delivery is ignored by rule.
     RecordIgnored {
         /// The bucket.

@@ -40,8 +40,8 @@ pub struct ObjectCreated {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub produced_by: Option<ProducedBy>,
     /// Whether it is what was there before: an attempt of the same execution had written the same
-    /// content, or a file was found again as it was, but without its stamp. Then nothing
-    /// downstream starts anew.
+    /// content, a file was found again as it was, but without its stamp, or an older version is the
+    /// newest again, since what came after it was deleted. Then nothing downstream starts anew.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeated: bool,
     /// The state of the key after this event.

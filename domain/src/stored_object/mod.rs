@@ -89,6 +89,7 @@ impl Aggregate for StoredObject {
         Ok(match command {
             ObjectCommand::RecordCreated(created) => self.decide_created(created),
             ObjectCommand::RecordRemoved(removed) => self.decide_removed(removed),
+            ObjectCommand::RecordReappeared(created) => self.decide_reappeared(created),
             ObjectCommand::RecordIgnored {
                 bucket,
                 key,
@@ -211,6 +212,52 @@ impl StoredObject {
                 event_name,
                 order,
                 removed_by,
+                state,
+            }
+            .into(),
+        ]
+    }
+
+    fn decide_reappeared(&self, created: RecordCreated) -> Vec<ObjectEvent> {
+        let RecordCreated {
+            bucket,
+            key,
+            version,
+            channel,
+            event_name,
+            order,
+            produced_by,
+        } = created;
+        let is_newest = self.state.present
+            && self.state.recent.back().is_some_and(|known| {
+                !known.removed && known.version.is_same(&version) == Some(true)
+            });
+        let is_stale = match (&self.state.highest, &order) {
+            (Some(highest), Some(order)) => order.compare(highest) != Some(Ordering::Greater),
+            _ => false,
+        };
+        if is_newest || is_stale {
+            return Vec::new();
+        }
+        let mut state = self.state.clone();
+        state.present = true;
+        state.remember(Remembered {
+            version: version.clone(),
+            removed: false,
+            execution: produced_by.as_ref().map(|by| by.execution),
+            order: order.clone(),
+            verdict_given: false,
+        });
+        vec![
+            ObjectCreated {
+                bucket,
+                key,
+                version,
+                channel,
+                event_name,
+                order,
+                produced_by,
+                repeated: true,
                 state,
             }
             .into(),

@@ -88,6 +88,53 @@ fn a_version_is_recorded_once_over_all_channels() {
 }
 
 #[test]
+fn a_version_that_reappears_is_there_and_starts_nothing() {
+    let mark = |number: u32| {
+        Some(OrderMark {
+            authority: "gateway".to_owned(),
+            sequencer: format!("{number:04x}"),
+        })
+    };
+    let at = |stamp, number| RecordCreated {
+        order: mark(number),
+        ..created(version(stamp), Channel::Gateway)
+    };
+    let first = ObjectCommand::RecordCreated(at(1, 1));
+    let back = ObjectCommand::RecordReappeared(at(1, 3));
+    let (object, events) = after([first.clone(), removed(mark(2)), back.clone()]);
+    let [ObjectEvent::ObjectCreated(event)] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert!(event.repeated && object.state.present);
+    assert_eq!(object.state.versions, 1);
+    // Told again, told late, or seen by somebody who looks for himself, it is no news.
+    for again in [
+        back.clone(),
+        ObjectCommand::RecordReappeared(at(1, 2)),
+        ObjectCommand::RecordCreated(RecordCreated {
+            order: mark(3),
+            ..created(version(1), Channel::Listing)
+        }),
+    ] {
+        let (_, events) = after([first.clone(), removed(mark(2)), back.clone(), again]);
+        assert!(events.is_empty(), "{events:?}");
+    }
+    // It can go, and come back, once more.
+    let gone = ObjectCommand::RecordRemoved(RecordRemoved {
+        version: version(98),
+        ..match removed(mark(4)) {
+            ObjectCommand::RecordRemoved(removed) => removed,
+            _ => unreachable!(),
+        }
+    });
+    let back_again = ObjectCommand::RecordReappeared(at(1, 5));
+    let story = [first, removed(mark(2)), back, gone, back_again];
+    let (object, events) = after(story);
+    assert_eq!(types(&events), ["ObjectCreated"]);
+    assert!(object.state.present);
+}
+
+#[test]
 fn a_repeated_notification_gets_one_verdict() {
     let first = ObjectCommand::RecordCreated(notified(version(1), "10"));
     let (_, second) = after([first.clone(), first.clone()]);

@@ -25,6 +25,12 @@ impl Fold<'_> {
         let size = version.size.map(int);
         let (bucket, key) = (event.bucket.as_str(), event.key.as_str());
         let current = self.current(bucket, key)?;
+        if event.repeated
+            && current.as_ref().is_some_and(|(.., present)| !present)
+            && self.reappeared(event)?
+        {
+            return Ok(());
+        }
         // Nothing starts anew for a repeated write: the same content as the current version, which
         // goes on to speak for the object.
         let spoken_for = current
@@ -76,6 +82,43 @@ impl Fold<'_> {
         )?;
         self.tally.count("object_status", &status, 1);
         Ok(())
+    }
+
+    /// Makes an earlier version the object again, with what became of it. Returns whether there
+    /// is one.
+    fn reappeared(&mut self, event: &ObjectCreated) -> Folded<bool> {
+        let (bucket, key) = (event.bucket.as_str(), event.key.as_str());
+        let version = self
+            .tx
+            .prepare_cached(
+                "SELECT position, status FROM object_versions
+                 WHERE bucket = ?1 AND key = ?2 AND identity = ?3 ORDER BY position DESC LIMIT 1",
+            )?
+            .query_row(params![bucket, key, event.version.identity()], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+            })
+            .optional()?;
+        let Some((position, status)) = version else {
+            return Ok(false);
+        };
+        self.run(
+            "UPDATE objects SET version = ?3, status = ?4, present = 1, etag = ?5, size = ?6
+             WHERE bucket = ?1 AND key = ?2",
+            params![
+                bucket,
+                key,
+                position,
+                status,
+                event.version.etag,
+                event.version.size.map(int)
+            ],
+        )?;
+        self.run(
+            "UPDATE object_versions SET removed_at = NULL WHERE position = ?1",
+            params![position],
+        )?;
+        self.tally.count("object_status", &status, 1);
+        Ok(true)
     }
 
     fn object_removed(&mut self, recorded: &RecordedEvent, event: &ObjectRemoved) -> Folded<()> {

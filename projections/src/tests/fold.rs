@@ -72,6 +72,23 @@ async fn a_repeated_write_of_the_same_execution_waits_for_nothing() {
 }
 
 #[tokio::test]
+async fn a_version_that_reappears_is_what_it_was() {
+    let story = Story::new();
+    story.pipeline("p").await;
+    story.put("a.txt", 1).await;
+    story.run("p", "a.txt", 1).await;
+    let before = reader(&story).await.object("inbox", "a.txt", None).await;
+    story.put("a.txt", 2).await;
+    assert_eq!(status(&story, "a.txt").await, "PENDING");
+    story.remove("a.txt").await;
+    story.reappear("a.txt", 1).await;
+    let after = reader(&story).await.object("inbox", "a.txt", None).await;
+    let (before, after) = (before.unwrap().unwrap(), after.unwrap().unwrap());
+    assert_eq!(after.status, "SUCCEEDED");
+    assert_eq!(format!("{after:?}"), format!("{before:?}"));
+}
+
+#[tokio::test]
 async fn an_object_that_no_pipeline_wants_is_unmatched() {
     let story = Story::new();
     story.put("before.txt", 1).await;

@@ -205,6 +205,22 @@ impl Story {
         self.decide::<StoredObject>(&stream, command).await
     }
 
+    /// An object version that `put` wrote is the newest again.
+    pub(crate) async fn reappear(&self, name: &str, version: u32) -> Position {
+        let (bucket, key) = (bucket("inbox"), key(name));
+        let stream = stored_object::stream_of(&bucket, &key);
+        let command = ObjectCommand::RecordReappeared(RecordCreated {
+            version: version_of(version),
+            channel: Channel::Gateway,
+            event_name: "ObjectCreated:Reappeared".into(),
+            order: None,
+            produced_by: None,
+            bucket,
+            key,
+        });
+        self.decide::<StoredObject>(&stream, command).await
+    }
+
     /// A run of a pipeline for an object version begins.
     pub(crate) async fn start(&self, name: &str, object: &str, version: u32) -> ExecutionId {
         self.start_for(name, object, version, Cause::Trigger).await

@@ -17,10 +17,14 @@ use daybook_domain::stored_object::Channel;
 
 use super::conditions::WriteConditions;
 use super::durable;
+use super::index::rows::Row;
 use super::key_path::{digest, hidden_path, plain_path, versions_path};
+use super::parts::{self, Parts};
 use super::receive::Received;
+use super::settings::Versioning;
 use super::stamp::{self, Checksums, Headers, Stamp};
 use super::store::{Bucket, Found, blocking_with};
+use super::versions::Kind;
 use crate::clock;
 use crate::error::StoreError;
 use crate::grants::Scope;
@@ -32,11 +36,14 @@ pub(crate) struct Write {
     pub(crate) etag: String,
     pub(crate) headers: Headers,
     pub(crate) metadata: std::collections::BTreeMap<String, String>,
+    pub(crate) tags: std::collections::BTreeMap<String, String>,
     pub(crate) checksums: Checksums,
     pub(crate) conditions: WriteConditions,
     pub(crate) event_name: &'static str,
     /// The multipart upload that it completes, which ends with it.
     pub(crate) upload: Option<String>,
+    /// The parts that it was put together from.
+    pub(crate) parts: Option<Parts>,
     pub(crate) scope: Option<Arc<Scope>>,
 }
 
@@ -49,6 +56,13 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
+    /// Takes back what was done in vain.
+    pub(super) fn undo(&self) {
+        if self.new {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+
     /// Makes sure that it outlives a power failure, unless a sweep found it past `retain` and
     /// removed it already.
     pub(crate) fn sync(&self) -> io::Result<()> {
@@ -74,7 +88,7 @@ impl Bucket {
             // Another request may have completed it, or aborted it.
             self.upload(&key, id).await?;
         }
-        let current = match self.find(&key).await? {
+        let current = match self.find_or_miss(&key, &guard).await? {
             Some(found) => {
                 let (found, stamp) = self.adopted(&key, found, &guard).await?;
                 write.conditions.check(Some(&stamp))?;
@@ -117,6 +131,7 @@ impl Bucket {
         if write.scope.as_ref().is_some_and(|s| s.pass().is_none()) {
             return Err(StoreError::Fenced);
         }
+        let versioning = self.versioning()?;
         let after = current.as_ref().map_or(0, |(_, old)| old.sequence);
         file.set_modified(clock::now())?;
         let meta = file.metadata()?;
@@ -131,17 +146,27 @@ impl Bucket {
             event_name: write.event_name.to_owned(),
             place: self.place(&meta),
             found: false,
+            null_version: versioning != Versioning::Enabled,
+            marker: false,
             headers: write.headers,
             metadata: write.metadata,
+            tags: write.tags,
             checksums: write.checksums,
+            upload: write.upload,
             produced_by: write.scope.as_ref().map(|scope| scope.produced_by()),
         };
         stamp::write(&self.root, &self.temporaries, &file, &stamp)?;
+        if let Some(parts) = &write.parts {
+            parts::write(&self.root, &self.temporaries, &file, &stamp, parts)?;
+        }
         file.sync_all()?;
         let plain = plain_path(key).map(|relative| self.root.join(relative));
         let plain = plain.filter(|target| self.can_hold(target));
         let kept = match &current {
-            Some((found, old)) => Some(self.keep(&found.path, old)?),
+            Some((found, old)) => {
+                let kind = Self::kind_of_replaced(versioning, old);
+                Some(self.keep(&found.path, old, kind)?)
+            }
             None => None,
         };
         let target = self.rename(&temporary.0, plain, key, &stamp, write.scope.as_deref());
@@ -149,26 +174,35 @@ impl Bucket {
             Ok(target) => target,
             Err(error) => {
                 stamp::remove_sidecars(&self.root, &digest(key), &meta);
-                if let Some(Kept { path, new: true }) = &kept {
-                    let _ = fs::remove_file(path);
+                if let Some(kept) = &kept {
+                    kept.undo();
                 }
                 return Err(error);
             }
         };
         durable::sync_parent(&target)?;
-        if let Some((found, _)) = current
+        if let Some((found, _)) = &current
             && found.path != target
         {
             // It lay at the key's other place; the kept version is all that should remain.
             fs::remove_file(&found.path)?;
             durable::sync_parent(&found.path)?;
         }
-        if target != self.root.join(hidden_path(key)) {
+        let hidden = target == self.root.join(hidden_path(key));
+        if !hidden {
             self.retire_hidden(key)?;
         }
-        if let Some(kept) = kept {
+        if let Some(kept) = &kept {
             kept.sync()?;
         }
+        let retired = match versioning {
+            Versioning::Suspended => self.retire_null(key, stamp.sequence)?,
+            _ => None,
+        };
+        let listed =
+            current.filter(|(_, old)| Self::kind_of_replaced(versioning, old) == Kind::Listed);
+        let listed = listed.map(|(_, old)| Row::of(&old, false));
+        self.note_written(&Row::of(&stamp, hidden), listed, retired);
         Ok((file, stamp))
     }
 
@@ -203,10 +237,10 @@ impl Bucket {
 
     /// Links a file among the kept versions of its key, which has to be locked: until the version
     /// is in it the folder is empty, and a sweep would remove it.
-    pub(crate) fn keep(&self, path: &Path, stamp: &Stamp) -> io::Result<Kept> {
+    pub(super) fn keep(&self, path: &Path, stamp: &Stamp, kind: Kind) -> io::Result<Kept> {
         let dir = self.root.join(versions_path(&stamp.key));
         durable::create_dirs(&self.root, &dir)?;
-        let kept = dir.join(&stamp.version_id);
+        let kept = self.version_path(&stamp.key, &stamp.version_id, kind);
         match fs::hard_link(path, &kept) {
             Ok(()) => Ok(Kept {
                 path: kept,
@@ -227,7 +261,7 @@ impl Bucket {
         let path = self.root.join(hidden_path(key));
         if let Some(found) = self.open_file(&digest(key), path)? {
             if let Some(stamp) = &found.stamp {
-                self.keep(&found.path, stamp)?;
+                self.keep(&found.path, stamp, Kind::Retained)?;
             }
             fs::remove_file(&found.path)?;
             durable::sync_parent(&found.path)?;
@@ -236,7 +270,7 @@ impl Bucket {
     }
 
     /// Whether a file can be renamed to the path. Creates the folders above it.
-    fn can_hold(&self, target: &Path) -> bool {
+    pub(super) fn can_hold(&self, target: &Path) -> bool {
         let Some(parent) = target.parent() else {
             return false;
         };

@@ -34,6 +34,8 @@ pub(crate) enum Slot {
     Leader,
     /// Taking the next number in the order of writes.
     Order,
+    /// Opening the index, or throwing it away.
+    Index,
     /// Writing to a key.
     Key(Digest),
     /// Being the next to write to a key.
@@ -67,6 +69,7 @@ impl Slot {
             Slot::Folder => (0, 0),
             Slot::Leader => (0, 1),
             Slot::Order => (0, 2),
+            Slot::Index => (0, 3),
             Slot::Key(digest) => (1, digest.0),
             Slot::Turn(digest) => (2, digest.0),
             Slot::Owner(digest) => (3, digest.0),

@@ -1,18 +1,16 @@
 //! Listing a bucket: the keys in the byte order of UTF-8, rolled up at a delimiter, page by page.
 //!
-//! A folder's entries are read and sorted when the walk enters it; folders that lie before the
-//! page, outside the prefix or within a prefix that was already rolled up are not entered.
+//! A page is a scan of the index, of one moment, and opens no file. What lies outside the prefix,
+//! behind a rolled-up prefix or where the sender may see nothing is stepped over by a seek, so that a page
+//! costs the same wherever it lies and however much it rolls up.
 
-use std::fs;
 use std::io;
-use std::ops::ControlFlow;
-use std::path::Path;
 use std::sync::Arc;
 
-use daybook_domain::ObjectKey;
+use rusqlite::{Connection, params};
 
-use super::key_path::{PRIVATE, key_of};
-use super::stamp::Stamp;
+use super::index::rows::{self, COLUMNS, Row, behind};
+use super::index::{self, IndexError};
 use super::store::{Bucket, blocking};
 use crate::error::StoreError;
 
@@ -25,15 +23,33 @@ pub(crate) struct Query {
     /// Only what comes after this key or rolled-up prefix.
     pub(crate) after: Option<String>,
     pub(crate) max: usize,
+    /// How many keys that the sender may not see are looked at. Then the page ends.
+    pub(crate) max_unseen: usize,
+}
+
+/// What of a bucket the sender may see.
+pub(crate) trait Visible: Send + 'static {
+    /// Whether it may see the key.
+    fn shows(&self, key: &str) -> bool;
+
+    /// The least text after a key that it may not see with which other keys that it may see can
+    /// begin; the key itself where that is not known, `None` if there are no such keys.
+    fn next(&self, key: &str) -> Option<String>;
 }
 
 /// One page.
 #[derive(Debug, Default)]
 pub(crate) struct Page {
-    pub(crate) objects: Vec<Stamp>,
+    pub(crate) objects: Vec<Row>,
     pub(crate) prefixes: Vec<String>,
-    /// The last key or prefix of the page, if there is more after it.
+    /// Where the next page goes on, if there is one: the last key or prefix that was looked at.
     pub(crate) next: Option<String>,
+}
+
+impl Page {
+    pub(super) fn len(&self) -> usize {
+        self.objects.len() + self.prefixes.len()
+    }
 }
 
 impl Bucket {
@@ -41,221 +57,154 @@ impl Bucket {
     pub(crate) async fn list(
         self: &Arc<Self>,
         query: Query,
-        visible: impl Fn(&str) -> bool + Send + 'static,
+        visible: impl Visible,
     ) -> Result<Page, StoreError> {
         let this = Arc::clone(self);
-        let names = move || Ok(this.names(query, &visible)?);
-        let (names, truncated) = blocking(names).await?;
-        let mut page = Page::default();
-        if truncated {
-            page.next = names.last().map(|name| name.text().to_owned());
-        }
-        let keys: Vec<String> = names
-            .into_iter()
-            .filter_map(|name| match name {
-                Name::Key(key) => Some(key),
-                Name::Prefix(prefix) => {
-                    page.prefixes.push(prefix);
-                    None
-                }
-            })
-            .collect();
-        let this = Arc::clone(self);
-        let found = blocking(move || {
-            let stamps = keys.into_iter().map(|key| {
-                let found = this.find_now(&key);
-                (key, found)
-            });
-            Ok(stamps
-                .filter_map(|(key, found)| Some((key, found.ok()??.stamp)))
-                .collect::<Vec<_>>())
-        })
-        .await?;
-        for (key, stamp) in found {
-            match stamp {
-                Some(stamp) => page.objects.push(stamp),
-                None => page.objects.extend(self.stamped(key).await),
-            }
-        }
-        Ok(page)
+        blocking(move || Ok(this.read_index(|index| page(index, &query, &visible))?)).await
     }
 
-    /// The stamp of a file from outside; `None` if it vanished or is being written.
-    async fn stamped(self: &Arc<Self>, key: String) -> Option<Stamp> {
-        let key = ObjectKey::parse(key).ok()?;
-        match self.open(&key, None).await {
-            Ok(opened) => Some(opened.stamp),
-            Err(error) => {
-                tracing::debug!(bucket = %self.name, %key, %error, "left out of a listing");
-                None
-            }
-        }
-    }
-
-    /// The names of one page and whether there are more.
-    fn names(&self, query: Query, visible: &dyn Fn(&str) -> bool) -> io::Result<(Vec<Name>, bool)> {
-        if query.max == 0 {
-            return Ok((Vec::new(), false));
-        }
-        let mut collector = Collector {
-            query,
-            visible,
-            hidden: self.hidden_keys()?.into_iter().peekable(),
-            names: Vec::new(),
-            truncated: false,
-        };
-        if self.walk(Path::new(""), "", &mut collector)?.is_continue() {
-            let _ = collector.hidden_before(None);
-        }
-        Ok((collector.names, collector.truncated))
-    }
-
-    /// Offers the keys below a folder in order.
-    fn walk(
+    /// Reads from the index, which is made anew before if that is needed.
+    pub(super) fn read_index<T>(
         &self,
-        relative: &Path,
-        prefix: &str,
-        collector: &mut Collector<'_>,
-    ) -> io::Result<ControlFlow<()>> {
-        let mut entries = Vec::new();
-        let listing = match fs::read_dir(self.root.join(relative)) {
-            Ok(listing) => listing,
-            // It was removed a moment ago, or may not be read: there is nothing to show.
-            Err(e) if relative.as_os_str().is_empty() => return Err(e),
-            Err(_) => return Ok(ControlFlow::Continue(())),
-        };
-        for entry in listing {
-            let entry = entry?;
-            let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
-                continue;
-            };
-            let Ok(kind) = entry.file_type() else {
-                continue;
-            };
-            if relative.as_os_str().is_empty() && name.eq_ignore_ascii_case(PRIVATE) {
-                continue;
+        work: impl Fn(&Connection) -> Result<T, IndexError>,
+    ) -> io::Result<T> {
+        let read = || {
+            if self.index.is_doubted() {
+                return Ok(None);
             }
-            if kind.is_dir() {
-                // With its slash, a folder sorts where the keys below it do.
-                entries.push(format!("{name}/"));
-            } else if kind.is_file() {
-                entries.push(name);
+            self.index.read(|index| match index::complete(index)? {
+                true => work(index).map(Some),
+                false => Ok(None),
+            })
+        };
+        match read() {
+            Ok(Some(done)) => return Ok(done),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(bucket = %self.name, error = &error as &dyn std::error::Error, "the index cannot be read; it is made anew");
             }
         }
-        entries.sort_unstable();
-        for name in entries {
-            let flow = match name.strip_suffix('/') {
-                Some(folder) => {
-                    let below = format!("{prefix}{name}");
-                    if collector.passes_over(&below) {
-                        continue;
+        self.fill_index()?;
+        read()?.ok_or_else(|| io::Error::other("the bucket's index cannot be completed"))
+    }
+}
+
+fn page(index: &Connection, query: &Query, visible: &impl Visible) -> Result<Page, IndexError> {
+    let sql = format!("SELECT {COLUMNS} FROM objects WHERE key >= ?1 AND key < ?2 ORDER BY key");
+    let mut page = Page::default();
+    scan(index, &sql, query, visible, &mut page)?;
+    Ok(page)
+}
+
+/// Adds to a page what the statement finds between two keys.
+pub(super) fn scan(
+    index: &Connection,
+    sql: &str,
+    query: &Query,
+    visible: &impl Visible,
+    page: &mut Page,
+) -> Result<(), IndexError> {
+    if query.max == 0 {
+        return Ok(());
+    }
+    let mut statement = index.prepare_cached(sql)?;
+    let end = behind(&query.prefix);
+    let mut from = query.start();
+    let mut unseen = 0;
+    'seek: loop {
+        let mut rows = statement.query(params![from, end])?;
+        while let Some(row) = rows.next()? {
+            let row = Row::read(row)?;
+            if !visible.shows(&row.key) {
+                unseen += 1;
+                match visible.next(&row.key) {
+                    None => return Ok(()),
+                    Some(_) if unseen >= query.max_unseen => {
+                        page.next = Some(row.key);
+                        return Ok(());
                     }
-                    self.walk(&relative.join(folder), &below, collector)?
+                    Some(next) if next > row.key => {
+                        from = next.into_bytes();
+                        continue 'seek;
+                    }
+                    Some(_) => continue,
                 }
-                None => match key_of(&relative.join(&name)) {
-                    Some(key) => collector.plain(key),
-                    None => continue,
-                },
-            };
-            if flow.is_break() {
-                return Ok(flow);
+            }
+            if page.len() == query.max {
+                page.next = page.last();
+                return Ok(());
+            }
+            match query.rolled_up(&row.key) {
+                Some(rolled) => {
+                    from = behind(rolled);
+                    page.prefixes.push(rolled.to_owned());
+                    continue 'seek;
+                }
+                None => page.objects.push(row),
             }
         }
-        Ok(ControlFlow::Continue(()))
+        return Ok(());
     }
 }
 
-#[derive(Debug)]
-enum Name {
-    Key(String),
-    Prefix(String),
-}
-
-impl Name {
-    fn text(&self) -> &str {
-        match self {
-            Name::Key(text) | Name::Prefix(text) => text,
-        }
+impl Page {
+    /// The last key or prefix on the page.
+    pub(super) fn last(&self) -> Option<String> {
+        let key = self.objects.last().map(|row| row.key.as_str());
+        let prefix = self.prefixes.last().map(String::as_str);
+        key.max(prefix).map(str::to_owned)
     }
 }
 
-struct Collector<'a> {
-    query: Query,
-    visible: &'a dyn Fn(&str) -> bool,
-    hidden: std::iter::Peekable<std::vec::IntoIter<String>>,
-    names: Vec<Name>,
-    truncated: bool,
-}
-
-impl Collector<'_> {
-    /// Whether no key below the folder `below` (with its slash) can be on this page.
-    fn passes_over(&self, below: &str) -> bool {
-        let Query { prefix, after, .. } = &self.query;
-        if !below.starts_with(prefix.as_str()) && !prefix.starts_with(below) {
-            return true;
-        }
-        if after
-            .as_deref()
-            .is_some_and(|after| below < after && !after.starts_with(below))
-        {
-            return true;
-        }
-        self.rolled_up(below)
-            .is_some_and(|rolled| self.is_done(rolled))
-    }
-
-    fn plain(&mut self, key: String) -> ControlFlow<()> {
-        self.hidden_before(Some(&key))?;
-        self.offer(key)
-    }
-
-    /// Offers the hidden keys that come before the key; a hidden key that is also a plain file
-    /// is shadowed by it.
-    fn hidden_before(&mut self, key: Option<&str>) -> ControlFlow<()> {
-        while let Some(hidden) = self
-            .hidden
-            .next_if(|hidden| key.is_none_or(|key| hidden.as_str() <= key))
-        {
-            if key != Some(hidden.as_str()) {
-                self.offer(hidden)?;
-            }
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn offer(&mut self, key: String) -> ControlFlow<()> {
-        let early = self
-            .query
-            .after
-            .as_deref()
-            .is_some_and(|after| key.as_str() <= after);
-        if early || !key.starts_with(&self.query.prefix) || !(self.visible)(&key) {
-            return ControlFlow::Continue(());
-        }
-        let name = match self.rolled_up(&key) {
-            Some(rolled) if self.is_done(rolled) => return ControlFlow::Continue(()),
-            Some(rolled) => Name::Prefix(rolled.to_owned()),
-            None => Name::Key(key),
+impl Query {
+    /// Where the first key of the page may lie.
+    fn start(&self) -> Vec<u8> {
+        let after = match self.after.as_deref() {
+            None => Vec::new(),
+            // The last page ended with a rolled-up prefix.
+            Some(after) if self.rolled_up(after) == Some(after) => behind(after),
+            Some(after) => [after.as_bytes(), &[0]].concat(),
         };
-        if self.names.len() == self.query.max {
-            self.truncated = true;
-            return ControlFlow::Break(());
-        }
-        self.names.push(name);
-        ControlFlow::Continue(())
+        after.max(self.prefix.as_bytes().to_vec())
     }
 
     /// The text up to and with the first delimiter after the prefix.
-    fn rolled_up<'k>(&self, key: &'k str) -> Option<&'k str> {
-        let delimiter = self.query.delimiter.as_deref()?;
-        let rest = key.strip_prefix(self.query.prefix.as_str())?;
-        let end = self.query.prefix.len() + rest.find(delimiter)? + delimiter.len();
+    pub(super) fn rolled_up<'k>(&self, key: &'k str) -> Option<&'k str> {
+        let delimiter = self.delimiter.as_deref()?;
+        let rest = key.strip_prefix(self.prefix.as_str())?;
+        let end = self.prefix.len() + rest.find(delimiter)? + delimiter.len();
         Some(&key[..end])
     }
+}
 
-    /// Whether a rolled-up prefix is on this page already or was the end of the last one.
-    fn is_done(&self, rolled: &str) -> bool {
-        self.query.after.as_deref() == Some(rolled)
-            || matches!(self.names.last(), Some(Name::Prefix(last)) if last == rolled)
+impl Bucket {
+    /// Notes in the index what a key has now: what was replaced and is still a version, and which
+    /// null version is none any more. The key has to be locked, its file in place.
+    pub(super) fn note_written(&self, row: &Row, replaced: Option<Row>, retired: Option<Row>) {
+        if replaced.is_none() && retired.is_none() {
+            return self.noted(self.index.write_one(|index| rows::put(index, row)));
+        }
+        self.noted(self.index.write(|index| {
+            if let Some(retired) = &retired {
+                rows::remove_version(index, retired)?;
+            }
+            if let Some(replaced) = &replaced {
+                rows::put_version(index, replaced)?;
+            }
+            rows::put(index, row)
+        }));
+    }
+
+    /// Notes in the index that a key has no object. The key has to be locked, its file gone.
+    pub(super) fn note_gone(&self, key: &str) {
+        self.noted(self.index.write_one(|index| rows::remove(index, key)));
+    }
+
+    /// What is not in the index is no reason to refuse a write that happened: the index is made
+    /// anew before it is read again.
+    pub(super) fn noted(&self, noted: Result<(), IndexError>) {
+        if let Err(error) = noted {
+            tracing::error!(bucket = %self.name, error = &error as &dyn std::error::Error, "the index could not be kept up; it will be made anew");
+        }
     }
 }

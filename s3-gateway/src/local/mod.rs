@@ -6,9 +6,11 @@
 //!   .daybook/
 //!     tmp/<id>/                 bodies that a process is taking in; removed after its end
 //!     keys/<sha256>             objects whose key cannot be a path
-//!     versions/<sha256>/<id>    overwritten and removed versions
+//!     versions/<sha256>/<id>    overwritten and removed versions, delete markers
+//!     bucket.json               what is set over the API: versioning
 //!     uploads/<id>/             multipart uploads
-//!     meta/                     stamps that do not fit into an attribute
+//!     meta/                     stamps and lists of parts that do not fit into an attribute
+//!     index.sqlite              what keys there are; derived from the files, may be deleted
 //!     sequence                  a bound on the order of writes
 //!     sequence.last             the last number in it, where processes share the folder
 //!     lock                      its byte ranges are the locks between processes
@@ -31,16 +33,25 @@
 pub(crate) mod commit;
 pub(crate) mod conditions;
 pub(crate) mod durable;
+mod empty;
 pub(crate) mod file_lock;
+mod fill;
 mod hidden;
+pub(crate) mod index;
 pub(crate) mod key_path;
 pub(crate) mod listing;
+pub(crate) mod listing_versions;
 mod locks;
 pub(crate) mod multipart;
+pub(crate) mod parts;
 pub(crate) mod receive;
+pub(crate) mod removing;
 pub(crate) mod scan;
 mod sequence;
+pub(crate) mod settings;
 pub(crate) mod stamp;
 pub(crate) mod store;
+mod tagging;
 pub(crate) mod temporaries;
+mod vanished;
 mod versions;

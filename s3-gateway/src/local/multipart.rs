@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::durable;
+use super::parts::Parts;
 use super::receive::{Received, Sink};
 use super::stamp::{Checksums, Headers};
 use super::store::{Bucket, blocking};
@@ -36,6 +37,8 @@ pub(crate) struct Upload {
     pub(crate) key: String,
     pub(crate) headers: Headers,
     pub(crate) metadata: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) tags: BTreeMap<String, String>,
     /// The checksum that the client wants for the object, as S3 names it.
     pub(crate) algorithm: Option<String>,
     /// Whether it is over the object's bytes, not over the parts' checksums.
@@ -61,6 +64,15 @@ pub(crate) struct Assembled {
     pub(crate) received: Received,
     pub(crate) etag: String,
     pub(crate) checksums: Checksums,
+    pub(crate) parts: Parts,
+}
+
+/// An upload that is not over.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    pub(crate) id: String,
+    pub(crate) upload: Upload,
+    pub(crate) begun_at: SystemTime,
 }
 
 /// A part as the client names it on completion.
@@ -106,6 +118,33 @@ impl Bucket {
         (upload.key == key.as_str())
             .then_some(upload)
             .ok_or(StoreError::NoSuchUpload)
+    }
+
+    /// The uploads of the bucket that are not over, by key and then by age.
+    pub(crate) async fn uploads(self: &Arc<Self>) -> Result<Vec<Begun>, StoreError> {
+        let this = Arc::clone(self);
+        blocking(move || {
+            let mut uploads = Vec::new();
+            for entry in durable::entries(&this.private("uploads"))? {
+                let path = entry.path().join("upload.json");
+                let read = || io::Result::Ok((fs::read(&path)?, path.metadata()?.modified()?));
+                let (bytes, begun_at) = match read() {
+                    Ok(read) => read,
+                    // It is just being begun or has just ended.
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                    Err(e) => return Err(StoreError::from(e)),
+                };
+                uploads.push(Begun {
+                    id: entry.file_name().to_string_lossy().into_owned(),
+                    upload: serde_json::from_slice(&bytes).map_err(io::Error::other)?,
+                    begun_at,
+                });
+            }
+            // The ids grow with time.
+            uploads.sort_unstable_by(|a, b| (&a.upload.key, &a.id).cmp(&(&b.upload.key, &b.id)));
+            Ok(uploads)
+        })
+        .await
     }
 
     /// Keeps a part, replacing an earlier one of its number.
@@ -179,7 +218,7 @@ impl Bucket {
         let dir = self.upload_dir(id)?;
         let temporaries = Arc::clone(&self.temporaries);
         blocking(move || {
-            let parts = choose(&dir, &chosen, min_part_bytes)?;
+            let parts = choose(&dir, &upload, &chosen, min_part_bytes)?;
             let hasher = if upload.full_object {
                 hasher(upload.algorithm.as_deref())
             } else {
@@ -201,6 +240,7 @@ impl Bucket {
                 of_parts(upload.algorithm.as_deref(), &parts)
             };
             Ok(Assembled {
+                parts: Parts::new(&parts, upload.algorithm.as_deref()),
                 upload,
                 received,
                 etag,
@@ -257,6 +297,26 @@ impl Bucket {
     }
 }
 
+#[cfg(test)]
+impl Part {
+    /// One without bytes.
+    pub(super) fn for_tests(
+        number: u32,
+        size: u64,
+        modified_at: SystemTime,
+        checksums: Checksums,
+    ) -> Self {
+        Self {
+            number,
+            etag: String::new(),
+            size,
+            modified_at,
+            checksums,
+            file: String::new(),
+        }
+    }
+}
+
 /// A hasher for an algorithm as S3 names it.
 pub(crate) fn hasher(algorithm: Option<&str>) -> ChecksumHasher {
     let is = |name| algorithm == Some(name);
@@ -296,6 +356,7 @@ fn open_part(dir: &std::path::Path, part: &Part) -> Result<File, StoreError> {
 /// The chosen parts, if they are there, as named, in order and large enough.
 fn choose(
     dir: &std::path::Path,
+    upload: &Upload,
     chosen: &[Chosen],
     min_part_bytes: u64,
 ) -> Result<Vec<Part>, StoreError> {
@@ -311,8 +372,18 @@ fn choose(
             "the parts are not in ascending order",
         ));
     }
+    let needs_sum = upload.algorithm.as_deref().filter(|_| !upload.full_object);
     let mut parts = Vec::with_capacity(chosen.len());
     for want in chosen {
+        if let Some(algorithm) = needs_sum
+            && want.checksums.of(algorithm).is_none()
+        {
+            let message = format!(
+                "the upload was created with a {algorithm} checksum; the one of part {} is missing",
+                want.number
+            );
+            return Err(refused(S3ErrorCode::InvalidRequest, message));
+        }
         let part = read_part(dir, want.number)?.filter(|part| {
             want.etag.as_ref().is_none_or(|etag| *etag == part.etag)
                 && agrees(&want.checksums, &part.checksums)
@@ -365,13 +436,10 @@ fn of_parts(algorithm: Option<&str>, parts: &[Part]) -> Checksums {
     for part in parts {
         let c = &part.checksums;
         let sum = match algorithm {
-            Some("CRC32") => &c.crc32,
-            Some("CRC32C") => &c.crc32c,
-            Some("SHA1") => &c.sha1,
-            Some("SHA256") => &c.sha256,
+            Some(algorithm) if algorithm != "CRC64NVME" => c.of(algorithm),
             _ => return Checksums::default(),
         };
-        match sum.as_ref().and_then(|sum| STANDARD.decode(sum).ok()) {
+        match sum.and_then(|sum| STANDARD.decode(sum).ok()) {
             Some(bytes) => hasher.update(&bytes),
             None => return Checksums::default(),
         }

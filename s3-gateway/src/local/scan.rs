@@ -16,7 +16,9 @@ use daybook_domain::stored_object::Channel;
 
 use super::durable;
 use super::file_lock::Digest;
-use super::key_path::{self, PRIVATE, key_of};
+use super::fill::Look;
+use super::index::rows;
+use super::key_path::{self, PRIVATE};
 use super::stamp::{self, Removal, Stamp};
 use super::store::{Bucket, Found, blocking};
 use crate::clock;
@@ -27,7 +29,7 @@ const FOLDERS: [&str; 5] = ["tmp", "keys", "versions", "uploads", "meta"];
 
 /// How long one who only looks waits for a key that another process has. It will be looked at
 /// again.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a rescan came upon.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,7 +64,7 @@ impl ScanReport {
         }
     }
 
-    fn fail(&mut self, failure: String) {
+    pub(super) fn fail(&mut self, failure: String) {
         if self.failed.len() < Self::MAX_FAILED {
             self.failed.push(failure);
         }
@@ -83,7 +85,8 @@ impl Bucket {
     /// and half-kept versions. Leaves alone what a living process is working on.
     pub(crate) fn recover(&self) -> io::Result<()> {
         self.bury_dead()?;
-        self.unlink_unused_links()
+        self.unlink_unused_links()?;
+        self.mend_versions()
     }
 
     /// Removes what is past its time: uploads that nobody finishes and kept versions. Returns how
@@ -146,34 +149,50 @@ impl Bucket {
         Ok(current.is_some_and(|current| current.meta.ino() == kept.meta.ino()))
     }
 
-    /// Lists the bucket and has everything recorded that is not marked as recorded.
+    /// Lists the bucket and has everything recorded that is not marked as recorded, and the
+    /// removals of what is gone.
     pub(crate) async fn rescan(
         self: &Arc<Self>,
         settle_after: Duration,
     ) -> Result<ScanReport, StoreError> {
-        self.rescan_below(PathBuf::new(), settle_after).await
+        if !self.is_here() {
+            return Err(StoreError::Elsewhere);
+        }
+        let mut report = ScanReport::default();
+        // What was removed comes before what has taken its place since.
+        self.settle_removals(&mut report).await?;
+        report.add(self.rescan_below(PathBuf::new(), settle_after).await?);
+        self.settle_vanished_below(Path::new(""), &Channel::Listing, &mut report)
+            .await?;
+        Ok(report)
     }
 
-    /// The same for one folder of the bucket.
+    /// Lists one folder of the bucket and has everything recorded that is not marked as recorded.
     pub(crate) async fn rescan_below(
         self: &Arc<Self>,
         relative: PathBuf,
         settle_after: Duration,
     ) -> Result<ScanReport, StoreError> {
-        let mut report = ScanReport::default();
-        let whole = relative.as_os_str().is_empty();
         let this = Arc::clone(self);
-        let (keys, listed) = blocking(move || {
+        let (keys, mut report) = blocking(move || {
             let mut keys = Vec::new();
             let mut report = ScanReport::default();
-            this.unrecorded_files(&relative, settle_after, &mut keys, &mut report)?;
-            if whole {
-                keys.extend(this.hidden_keys()?);
+            if relative.as_os_str().is_empty() && !this.index.is_complete().unwrap_or(false) {
+                this.fill_index()?;
             }
+            let name = &this.name;
+            let mut tell = |report: &mut ScanReport, key: &str, look: io::Result<Look>| match look {
+                Ok(Look::Recorded | Look::Gone) => {}
+                Ok(Look::Unstamped(at)) if is_fresh(at, settle_after) => {
+                    report.unsettled += 1;
+                }
+                Ok(Look::Unrecorded | Look::Unstamped(_)) => keys.push(key.to_owned()),
+                Err(error) => report.fail(format!("{name}/{key}: {error}")),
+            };
+            this.compare(&relative, &mut report, &mut tell)?;
             Ok((keys, report))
         })
         .await?;
-        report.add(listed);
         for key in keys {
             let Ok(key) = ObjectKey::parse(key) else {
                 continue;
@@ -183,9 +202,6 @@ impl Bucket {
                 Err(StoreError::Changing) => report.unsettled += 1,
                 Err(error) => report.fail(format!("{}/{key}: {error}", self.name)),
             }
-        }
-        if whole {
-            self.settle_removals(&mut report).await?;
         }
         Ok(report)
     }
@@ -197,66 +213,26 @@ impl Bucket {
         channel: &Channel,
     ) -> Result<bool, StoreError> {
         let guard = self.lock_within(key, PATIENCE).await?;
-        let Some(found) = self.find(key).await? else {
+        let Some(mut found) = self.find(key).await? else {
             return Ok(false);
         };
+        if let Some(stamp) = found.stamp.take() {
+            // What was missed and is put back is another write, although its stamp is right.
+            let this = Arc::clone(self);
+            let (missed, stamp) = blocking(move || {
+                let missed = this.index.read(|index| rows::is_missed(index, &stamp));
+                Ok((missed.map_err(io::Error::from)?, stamp))
+            })
+            .await?;
+            found.stamp = Some(stamp).filter(|_| !missed);
+        }
         let (found, stamp) = self.adopted(key, found, &guard).await?;
         self.settle(&found, &stamp, channel).await
     }
 
-    /// The keys of plain files that are not marked as recorded. Takes no lock: what changes in
-    /// between is looked at again with the key locked.
-    fn unrecorded_files(
-        &self,
-        relative: &Path,
-        settle_after: Duration,
-        keys: &mut Vec<String>,
-        report: &mut ScanReport,
-    ) -> Result<(), StoreError> {
-        let entries = match fs::read_dir(self.root.join(relative)) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(e) if relative.as_os_str().is_empty() => return Err(e.into()),
-            // One folder that may not be read is no reason to stop at the others.
-            Err(error) => {
-                report.fail(format!("{}/{}: {error}", self.name, relative.display()));
-                return Ok(());
-            }
-        };
-        for entry in entries {
-            let entry = entry?;
-            let path = relative.join(entry.file_name());
-            let Ok(kind) = entry.file_type() else {
-                continue;
-            };
-            if relative.as_os_str().is_empty() && entry.file_name() == PRIVATE {
-                continue;
-            }
-            if kind.is_dir() {
-                self.unrecorded_files(&path, settle_after, keys, report)?;
-                continue;
-            }
-            let Some(key) = key_of(&path).filter(|_| kind.is_file()) else {
-                report.skipped += 1;
-                continue;
-            };
-            report.objects += 1;
-            match self.find_now(&key) {
-                Ok(Some(found)) if self.needs_no_record(&found) => {}
-                Ok(Some(found)) if found.stamp.is_none() && is_fresh(&found, settle_after) => {
-                    report.unsettled += 1
-                }
-                Ok(Some(_)) => keys.push(key),
-                Ok(None) => {}
-                Err(error) => report.fail(format!("{}/{key}: {error}", self.name)),
-            }
-        }
-        Ok(())
-    }
-
-    fn needs_no_record(&self, found: &Found) -> bool {
-        let recorded = |stamp| stamp::is_recorded(&self.root, &found.file, &found.meta, stamp);
-        found.stamp.as_ref().is_some_and(recorded)
+    /// Whether a version is known to be in the ledger.
+    pub(super) fn is_recorded(&self, found: &Found, stamp: &Stamp) -> bool {
+        stamp::is_recorded(&self.root, &found.file, &found.meta, stamp)
     }
 
     /// Has removals recorded that a crash or a failure kept from the ledger, if there may be any.
@@ -302,14 +278,18 @@ impl Bucket {
         key: &ObjectKey,
         path: PathBuf,
     ) -> Result<bool, StoreError> {
-        let _guard = self.lock_within(key, PATIENCE).await?;
+        let guard = self.lock_within(key, PATIENCE).await?;
         let (this, digest) = (Arc::clone(self), key_path::digest(key.as_str()));
+        let name = key.clone();
         let pending = blocking(move || {
             let Some((found, stamp, removal)) = this.pending_removal(&digest, path)? else {
                 return Ok(None);
             };
             // Its process died before it took the object away.
-            let stays = this.is_current(&digest, &found)?;
+            let stays = match stamp.marker {
+                false => this.is_current(&digest, &found)?,
+                true => this.outlives(name.as_str(), &stamp)?,
+            };
             Ok((!stays).then_some((found, stamp, removal)))
         });
         let Some((found, stamp, removal)) = pending.await? else {
@@ -317,7 +297,14 @@ impl Bucket {
         };
         self.record_removal(&found.file, &stamp, removal, Channel::Listing)
             .await?;
+        self.finish_doomed(&stamp, &guard).await?;
         Ok(true)
+    }
+
+    /// Whether the object that is there is older than the marker, which then did not take it away.
+    fn outlives(&self, key: &str, marker: &Stamp) -> io::Result<bool> {
+        let stamp = self.find_now(key)?.and_then(|found| found.stamp);
+        Ok(stamp.is_some_and(|stamp| stamp.sequence < marker.sequence))
     }
 
     /// The kept versions whose removal is not known to be recorded.
@@ -347,18 +334,21 @@ impl Bucket {
         let Some(stamp) = found.stamp.take() else {
             return Ok(None);
         };
-        let removal = stamp::pending_removal(&self.root, &found.file, &found.meta, &stamp);
+        let removal = match stamp.marker {
+            false => stamp::pending_removal(&self.root, &found.file, &found.meta, &stamp),
+            true => (!self.is_recorded(&found, &stamp)).then(|| Removal {
+                sequence: stamp.sequence,
+                event_name: stamp.event_name.clone(),
+                removed_by: stamp.produced_by.clone(),
+            }),
+        };
         Ok(removal.map(|removal| (found, stamp, removal)))
     }
 }
 
 /// Whether somebody may still be writing to the file.
-fn is_fresh(found: &Found, settle_after: Duration) -> bool {
-    let Ok(modified) = found.meta.modified() else {
-        return false;
-    };
+fn is_fresh(modified: Option<SystemTime>, settle_after: Duration) -> bool {
     // A time in the future says nothing about whether it is stable; it counts as settled.
-    clock::now()
-        .duration_since(modified)
-        .is_ok_and(|age| age < settle_after)
+    let age = modified.and_then(|modified| clock::now().duration_since(modified).ok());
+    age.is_some_and(|age| age < settle_after)
 }

@@ -21,12 +21,15 @@ use uuid::Uuid;
 use xattr::FileExt;
 
 use super::key_path::{self, private};
+use super::parts::PARTS;
+use super::settings::NULL;
 use super::temporaries::Temporaries;
 
 const STAMP: &str = "user.daybook";
 const RECORDED: &str = "user.daybook.recorded";
 const REMOVAL: &str = "user.daybook.removal";
 const REMOVAL_RECORDED: &str = "user.daybook.removal.recorded";
+const RETURN: &str = "user.daybook.return";
 
 /// Who gives the order of writes in a local bucket.
 pub(crate) const AUTHORITY: &str = "gateway";
@@ -49,12 +52,23 @@ pub(crate) struct Stamp {
     /// Whether the gateway did not write the bytes, but found them.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) found: bool,
+    /// Whether it was written while the bucket had no versioning: S3's "null version".
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub(crate) null_version: bool,
+    /// Whether it is a delete marker, whose file is empty.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) marker: bool,
     #[serde(default, skip_serializing_if = "Headers::is_empty")]
     pub(crate) headers: Headers,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) metadata: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) tags: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Checksums::is_empty")]
     pub(crate) checksums: Checksums,
+    /// The multipart upload that made it: a completion that is repeated finds itself done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) upload: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) produced_by: Option<ProducedBy>,
 }
@@ -73,9 +87,9 @@ pub(crate) struct Place {
 /// What tells a file from others, also from those that get its inode when it is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Birth {
-    inode: u64,
+    pub(crate) inode: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    born_ns: Option<i64>,
+    pub(crate) born_ns: Option<i64>,
 }
 
 impl Birth {
@@ -103,9 +117,17 @@ pub(crate) struct Headers {
     pub(crate) content_language: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cache_control: Option<String>,
-    /// As an HTTP date.
+    /// As an HTTP date, or as it came if it was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) expires: Option<String>,
+    /// As S3 names it; none for the standard one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) storage_class: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) website_redirect: Option<String>,
+    /// The server-side encryption that was asked for, as S3 names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) encryption: Option<String>,
 }
 
 /// The checksums that came with an object, in base64. Storage format.
@@ -137,6 +159,32 @@ impl Checksums {
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// The one of an algorithm, as S3 names it.
+    pub(crate) fn of(&self, algorithm: &str) -> Option<&String> {
+        let sum = match algorithm {
+            "CRC32" => &self.crc32,
+            "CRC32C" => &self.crc32c,
+            "CRC64NVME" => &self.crc64nvme,
+            "SHA1" => &self.sha1,
+            "SHA256" => &self.sha256,
+            _ => &None,
+        };
+        sum.as_ref()
+    }
+
+    /// The algorithms as S3 names them.
+    pub(crate) fn algorithms(&self) -> Vec<&'static str> {
+        let all = [
+            ("CRC32", &self.crc32),
+            ("CRC32C", &self.crc32c),
+            ("CRC64NVME", &self.crc64nvme),
+            ("SHA1", &self.sha1),
+            ("SHA256", &self.sha256),
+        ];
+        let there = all.into_iter().filter(|(_, sum)| sum.is_some());
+        there.map(|(name, _)| name).collect()
+    }
 }
 
 impl Stamp {
@@ -144,8 +192,8 @@ impl Stamp {
     pub(crate) fn version(&self) -> ObjectVersion {
         ObjectVersion {
             version_id: Some(self.version_id.clone()),
-            etag: Some(self.etag.clone()),
-            size: Some(self.size),
+            etag: (!self.marker).then(|| self.etag.clone()),
+            size: (!self.marker).then_some(self.size),
             modified_at: jiff::Timestamp::from_nanosecond(i128::from(self.mtime_ns)).ok(),
             stamp: Some(self.stamp),
         }
@@ -154,6 +202,11 @@ impl Stamp {
     /// Its place in the order of the key's writes.
     pub(crate) fn order(&self) -> OrderMark {
         order_mark(self.sequence)
+    }
+
+    /// Whether this is the version that a client means by an id.
+    pub(crate) fn is_called(&self, id: &str) -> bool {
+        self.version_id == id || self.null_version && id == NULL
     }
 
     /// Whether the stamp speaks of this file as it is now.
@@ -218,6 +271,27 @@ pub(crate) fn write(
     temporaries.write_file(&path, &bytes)
 }
 
+/// Replaces the stamp of a file by another one for the same version, in one step; durable once the
+/// file is synced.
+pub(crate) fn rewrite(
+    root: &Path,
+    temporaries: &Temporaries,
+    file: &File,
+    stamp: &Stamp,
+) -> io::Result<()> {
+    let bytes = serde_json::to_vec(stamp)?;
+    if file.set_xattr(STAMP, &bytes).is_ok() {
+        return Ok(());
+    }
+    let path = sidecar(root, &key_path::digest(&stamp.key), &file.metadata()?);
+    temporaries.write_file(&path, &bytes)?;
+    // The attribute is what counts while it is there.
+    match file.get_xattr(STAMP) {
+        Ok(Some(_)) => file.remove_xattr(STAMP),
+        _ => Ok(()),
+    }
+}
+
 /// Whether the ledger is known to have this version.
 pub(crate) fn is_recorded(root: &Path, file: &File, meta: &Metadata, stamp: &Stamp) -> bool {
     has_mark(root, RECORDED, file, meta, stamp)
@@ -227,6 +301,35 @@ pub(crate) fn is_recorded(root: &Path, file: &File, meta: &Metadata, stamp: &Sta
 /// and decides nothing new.
 pub(crate) fn mark_recorded(root: &Path, file: &File, stamp: &Stamp) -> io::Result<()> {
     mark(root, RECORDED, file, stamp)
+}
+
+/// Writes on a kept version that it is about to be the object again, with its new place in the
+/// order, and that the ledger does not know.
+pub(crate) fn write_return(
+    root: &Path,
+    temporaries: &Temporaries,
+    file: &File,
+    stamp: &Stamp,
+    sequence: u64,
+) -> io::Result<()> {
+    let bytes = sequence.to_be_bytes();
+    let (digest, meta) = (key_path::digest(&stamp.key), file.metadata()?);
+    if file.set_xattr(RETURN, &bytes).is_err() {
+        temporaries.write_file(&beside(root, RETURN, &digest, &meta), &bytes)?;
+    }
+    let _ = file.remove_xattr(RECORDED);
+    let _ = fs::remove_file(beside(root, RECORDED, &digest, &meta));
+    Ok(())
+}
+
+/// The place in the order that a version got when it came back, if it did.
+pub(crate) fn read_return(root: &Path, file: &File, stamp: &Stamp) -> Option<u64> {
+    let attribute = file.get_xattr(RETURN).ok().flatten();
+    let bytes = attribute.or_else(|| {
+        let meta = file.metadata().ok()?;
+        fs::read(beside(root, RETURN, &key_path::digest(&stamp.key), &meta)).ok()
+    });
+    Some(u64::from_be_bytes(bytes?.try_into().ok()?))
 }
 
 /// Writes why and when an object is being removed, onto its file, before it goes.
@@ -280,7 +383,7 @@ pub(crate) fn mark_removal_recorded(root: &Path, file: &File, stamp: &Stamp) -> 
 /// Removes what lies beside a file that is about to go.
 pub(crate) fn remove_sidecars(root: &Path, digest: &str, meta: &Metadata) {
     // They bind to one inode and time, so a leftover is never taken for another file's.
-    for name in [STAMP, RECORDED, REMOVAL, REMOVAL_RECORDED] {
+    for name in [STAMP, RECORDED, REMOVAL, REMOVAL_RECORDED, RETURN, PARTS] {
         let _ = fs::remove_file(beside(root, name, digest, meta));
     }
 }
@@ -321,13 +424,21 @@ fn sidecar(root: &Path, digest: &str, meta: &Metadata) -> PathBuf {
 }
 
 /// The file that stands in for an attribute of a data file.
-fn beside(root: &Path, attribute: &str, digest: &str, meta: &Metadata) -> PathBuf {
+pub(super) fn beside(root: &Path, attribute: &str, digest: &str, meta: &Metadata) -> PathBuf {
     let name = format!("{digest}-{}-{}.{attribute}", meta.ino(), mtime_ns(meta));
     root.join(private("meta")).join(name)
 }
 
 fn is_false(value: &bool) -> bool {
     !*value
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[cfg(test)]

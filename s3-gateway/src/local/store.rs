@@ -15,9 +15,12 @@ use uuid::Uuid;
 use super::durable;
 use super::file_lock::{self, FolderLock, Held, Slot};
 use super::hidden::HiddenKeys;
+use super::index::Index;
+use super::index::rows::Row;
 use super::key_path::{PRIVATE, digest, hidden_path, plain_path, private};
 use super::locks::{KeyGuard, KeyLocks};
 use super::sequence::Sequence;
+use super::settings::{NULL, SettingsCache, Versioning};
 use super::stamp::{self, Birth, Checksums, Headers, Place, Stamp};
 use super::temporaries::Temporaries;
 use crate::error::StoreError;
@@ -28,12 +31,14 @@ pub(crate) struct Bucket {
     pub(crate) name: BucketName,
     pub(crate) root: PathBuf,
     /// The gateway's own folder in it.
-    folder: Birth,
+    pub(super) folder: Birth,
     pub(crate) retain: Duration,
     pub(crate) created_at: SystemTime,
     pub(crate) ledger: Arc<dyn ObjectLedger>,
     pub(crate) sequence: Sequence,
     pub(crate) hidden: HiddenKeys,
+    pub(super) index: Index,
+    pub(super) settings: SettingsCache,
     /// Whether a removal may be missing from the ledger, so that the kept versions must be read.
     pub(crate) removals_open: AtomicBool,
     pub(crate) locks: Arc<KeyLocks>,
@@ -81,10 +86,13 @@ impl Bucket {
         let between = sharing.map(|_| Arc::clone(&folder_lock));
         let sequence = Sequence::open(&root, Arc::clone(&temporaries), between.clone())?;
         let folder = Birth::of(&root.join(PRIVATE).metadata()?);
+        let index = Index::new(&root, &name, folder, Arc::clone(&folder_lock));
         Ok(Self {
             name,
             root,
             folder,
+            index,
+            settings: SettingsCache::default(),
             retain,
             created_at,
             ledger,
@@ -123,7 +131,10 @@ impl Bucket {
                     stamp,
                 })
             }
-            (None, None) => Err(StoreError::NoSuchKey),
+            (None, None) => {
+                let (this, key) = (Arc::clone(self), key.clone());
+                Err(blocking(move || Ok(this.absence(&key)?)).await?)
+            }
             (
                 Some(Found {
                     file,
@@ -131,14 +142,39 @@ impl Bucket {
                     ..
                 }),
                 Some(wanted),
-            ) if stamp.version_id == wanted => Ok(Opened { file, stamp }),
-            (_, Some(wanted)) => {
+            ) if stamp.is_called(wanted) => Ok(Opened { file, stamp }),
+            (found, Some(wanted)) => {
+                // A file from outside that nobody has looked at has no other name.
+                let adopts = wanted == NULL && found.is_some_and(|found| found.stamp.is_none());
+                if adopts {
+                    let opened = Box::pin(self.open(key, None)).await?;
+                    if opened.stamp.is_called(wanted) {
+                        return Ok(opened);
+                    }
+                }
                 let (this, key, wanted) = (Arc::clone(self), key.clone(), wanted.to_owned());
-                blocking(move || Ok(this.open_kept(&key, &wanted)?))
-                    .await?
-                    .ok_or(StoreError::NoSuchVersion)
+                blocking(move || this.open_other(&key, &wanted)).await
             }
         }
+    }
+
+    fn open_other(&self, key: &ObjectKey, wanted: &str) -> Result<Opened, StoreError> {
+        if let Some(opened) = self.open_kept(key, wanted)? {
+            return Ok(opened);
+        }
+        // It may have become the object, or what is kept, in between.
+        let found = self.find_now(key.as_str())?;
+        if let Some(Found {
+            file,
+            stamp: Some(stamp),
+            ..
+        }) = found
+            && stamp.is_called(wanted)
+        {
+            return Ok(Opened { file, stamp });
+        }
+        self.open_kept(key, wanted)?
+            .ok_or(StoreError::NoSuchVersion)
     }
 
     /// Has the ledger told of a version, unless it is known to have it.
@@ -162,7 +198,7 @@ impl Bucket {
         channel: Channel,
     ) -> Result<(), StoreError> {
         let key = ObjectKey::parse(stamp.key.clone()).map_err(io::Error::other)?;
-        let created = RecordCreated {
+        let mut created = RecordCreated {
             bucket: self.name.clone(),
             key,
             version: stamp.version(),
@@ -171,9 +207,15 @@ impl Bucket {
             order: Some(stamp.order()),
             produced_by: stamp.produced_by.clone(),
         };
-        self.ledger
-            .record(ObjectCommand::RecordCreated(created))
-            .await?;
+        let command = match stamp::read_return(&self.root, file, stamp) {
+            None => ObjectCommand::RecordCreated(created),
+            Some(sequence) => {
+                created.event_name = "ObjectCreated:Reappeared".to_owned();
+                created.order = Some(stamp::order_mark(sequence));
+                ObjectCommand::RecordReappeared(created)
+            }
+        };
+        self.ledger.record(command).await?;
         Ok(stamp::mark_recorded(&self.root, file, stamp)?)
     }
 
@@ -252,6 +294,7 @@ impl Bucket {
         {
             return Err(StoreError::Changing);
         }
+        let versioning = self.versioning()?;
         let etag = hex::encode(md5);
         let mtime_ns = stamp::mtime_ns(&meta);
         // With the place in the order, because a file that comes back as it was is another write.
@@ -273,14 +316,24 @@ impl Bucket {
             event_name: "ObjectCreated:Put".to_owned(),
             place: self.place(&meta),
             found: true,
+            null_version: versioning != Versioning::Enabled,
+            marker: false,
             headers: Headers::default(),
             metadata: Default::default(),
+            tags: Default::default(),
             checksums: Checksums::default(),
+            upload: None,
             produced_by: None,
         };
         stamp::write(&self.root, &self.temporaries, &found.file, &stamp)?;
         // Before the ledger hears of it: after a crash the same stamp has to be there again.
         found.file.sync_all()?;
+        let retired = match versioning {
+            Versioning::Suspended => self.retire_null(&stamp.key, stamp.sequence)?,
+            _ => None,
+        };
+        let hidden = found.path == self.root.join(hidden_path(&stamp.key));
+        self.note_written(&Row::of(&stamp, hidden), None, retired);
         Ok((Found { meta, ..found }, stamp))
     }
 

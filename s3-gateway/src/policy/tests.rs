@@ -83,3 +83,27 @@ fn only_a_pattern_for_all_keys_covers_a_bucket() {
         assert_eq!(covers(pattern), wanted, "{pattern}");
     }
 }
+
+#[test]
+fn prefixes_of_what_may_be_read() {
+    let check = |patterns: &[&str], expect: &[&str]| {
+        let read = patterns.iter().map(|pattern| (*pattern).to_owned());
+        let policy = Policy {
+            read: read.collect(),
+            write: Vec::new(),
+        };
+        assert_eq!(
+            policy.key_prefixes(Access::Read, "inbox"),
+            expect,
+            "{patterns:?}"
+        );
+    };
+    check(
+        &["inbox/b/*", "inbox/a", "inbox/b/c*", "results/*"],
+        &["a", "b/"],
+    );
+    check(&["inbox/*.csv"], &[""]);
+    check(&["in*"], &[""]);
+    check(&["inbox", "out*", "inbox/"], &[""]);
+    check(&["inbox", "inbox2/*"], &[]);
+}

@@ -10,13 +10,14 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use s3s::checksum::ChecksumHasher;
 use s3s::dto::*;
-use s3s::{S3Error, S3Request, S3Result, s3_error};
+use s3s::{S3Error, S3Request, S3Result};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
 use super::body::{Announced, checksum_type, kept};
 use super::multipart::{add, copy_range, part_number};
-use super::objects::{http_date, time_of, without_aws_chunked};
+use super::objects::{http_date, named_source, time_of};
+use super::properties::without_aws_chunked;
 use super::reading::{READ_BYTES, Read, note_read, open, parse_http_date};
 use super::{Operations, denied, object_key};
 use crate::buckets::Backend;
@@ -31,27 +32,18 @@ use crate::local::store::Bucket;
 use crate::policy::Access;
 use crate::upstream::{Copied, Description, Source, SourceObject, is_replace};
 
-/// The source of a copy, as a request names it.
+/// The source of a copy, as a request names it, if the sender may read it.
 macro_rules! source {
-    ($self:ident, $who:expr, $input:expr, $range:expr) => {{
-        let CopySource::Bucket {
-            bucket,
-            key,
-            version_id,
-        } = &$input.copy_source
-        else {
-            return Err(s3_error!(
-                NotImplemented,
-                "a copy source is a bucket and a key"
-            ));
-        };
-        let backend = $self.backend(bucket)?;
-        let key = object_key(key)?;
+    ($self:ident, $who:expr, $named:expr, $input:expr, $range:expr) => {{
+        let (bucket, key, version) = $named;
+        $self.may_enter(&$who, &bucket)?;
+        let backend = $self.backend(&bucket)?;
+        let key = object_key(&key)?;
         $who.check(Access::Read, backend.name(), &key)
             .map_err(denied)?;
         let source = Source {
             key,
-            version: version_id.as_deref().map(str::to_owned),
+            version,
             if_match: $input.copy_source_if_match.clone(),
             if_none_match: $input.copy_source_if_none_match.clone(),
             if_modified_since: $input.copy_source_if_modified_since.clone(),
@@ -64,12 +56,9 @@ macro_rules! source {
 
 impl Operations {
     /// Whether a copy has to do with another store.
-    pub(super) fn crosses(&self, target: &str, source: &CopySource) -> bool {
+    pub(super) fn crosses<T>(&self, req: &S3Request<T>, target: &str) -> bool {
         let upstream = |name: &str| matches!(self.backend(name), Ok(Backend::Upstream(_)));
-        match source {
-            CopySource::Bucket { bucket, .. } => upstream(target) || upstream(bucket),
-            _ => upstream(target),
-        }
+        upstream(target) || named_source(req).is_ok_and(|(bucket, _, _)| upstream(&bucket))
     }
 
     pub(super) async fn copy_across(
@@ -77,12 +66,13 @@ impl Operations {
         req: S3Request<CopyObjectInput>,
     ) -> S3Result<CopyObjectOutput> {
         let who = self.principal(&req)?;
+        let named = named_source(&req)?;
         let input = req.input;
         let target = self.backend(&input.bucket)?;
         let key = object_key(&input.key)?;
         who.check(Access::Write, target.name(), &key)
             .map_err(denied)?;
-        let (from, source) = source!(self, who, input, None);
+        let (from, source) = source!(self, who, named, input, None);
         let copied = match (target, from) {
             (Backend::Upstream(to), Backend::Upstream(from)) if to.shares_store_with(&from) => {
                 Box::pin(to.copy_within(who, input, from, source)).await?
@@ -113,13 +103,14 @@ impl Operations {
         req: S3Request<UploadPartCopyInput>,
     ) -> S3Result<UploadPartCopyOutput> {
         let who = self.principal(&req)?;
+        let named = named_source(&req)?;
         let input = req.input;
         let target = self.backend(&input.bucket)?;
         let key = object_key(&input.key)?;
         who.check(Access::Write, target.name(), &key)
             .map_err(denied)?;
         let range = input.copy_source_range.clone();
-        let (from, source) = source!(self, who, input, range);
+        let (from, source) = source!(self, who, named, input, range);
         let copied = match (target, from) {
             (Backend::Upstream(to), Backend::Upstream(from)) if to.shares_store_with(&from) => {
                 to.copy_part_within(who, input, from, source).await?
@@ -186,7 +177,7 @@ impl Operations {
                 metadata: stamp.metadata.into_iter().collect(),
                 ..Description::default()
             },
-            version_id: Some(stamp.version_id),
+            version_id: Some(bucket.shown_id(&stamp.version_id, stamp.null_version)),
             length,
             chunks: chunks
                 .map_err(|error| S3Error::from(StoreError::from(error)))
@@ -212,6 +203,7 @@ impl Operations {
                 content_language: input.content_language,
                 cache_control: input.cache_control,
                 expires: input.expires.as_ref().map(http_date).transpose()?,
+                ..Headers::default()
             };
             (headers, self.metadata(input.metadata.take())?)
         } else {
@@ -222,6 +214,7 @@ impl Operations {
                 content_language: description.content_language,
                 cache_control: description.cache_control,
                 expires: description.expires.as_ref().map(http_date).transpose()?,
+                ..Headers::default()
             };
             (headers, description.metadata.into_iter().collect())
         };
@@ -239,15 +232,17 @@ impl Operations {
                 received,
                 headers,
                 metadata,
+                tags: Default::default(),
                 conditions: WriteConditions::default(),
                 event_name: "ObjectCreated:Copy",
                 upload: None,
+                parts: None,
                 scope: who.scope,
             })
             .await?;
         Ok(CopyObjectOutput {
             copy_source_version_id: object.version_id,
-            version_id: Some(stamp.version_id),
+            version_id: Some(to.shown_id(&stamp.version_id, stamp.null_version)),
             copy_object_result: Some(CopyObjectResult {
                 checksum_type: checksum_type(&stamp.checksums),
                 checksum_crc32: stamp.checksums.crc32,

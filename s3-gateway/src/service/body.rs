@@ -12,6 +12,15 @@ use crate::error::StoreError;
 use crate::local::receive::Received;
 use crate::local::stamp::Checksums;
 
+/// The algorithms and how many bytes their checksums have.
+const LENGTHS: [(&str, usize); 5] = [
+    ("CRC32", 4),
+    ("CRC32C", 4),
+    ("CRC64NVME", 8),
+    ("SHA1", 20),
+    ("SHA256", 32),
+];
+
 /// What a client announced about a body.
 #[derive(Debug, Default)]
 pub(crate) struct Announced {
@@ -48,7 +57,15 @@ impl Announced {
         md5: Option<String>,
         checksums: Checksums,
         algorithm: Option<ChecksumAlgorithm>,
-    ) -> Self {
+    ) -> S3Result<Self> {
+        for (algorithm, bytes) in LENGTHS {
+            let sum = checksums.of(algorithm);
+            let long = |sum: &String| STANDARD.decode(sum).is_ok_and(|sum| sum.len() == bytes);
+            if sum.is_some_and(|sum| !long(sum)) {
+                let message = format!("the value of the {algorithm} checksum is not valid");
+                return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
+            }
+        }
         let trailers = headers.get_all("x-amz-trailer").iter();
         let trailers = trailers
             .filter_map(|value| value.to_str().ok())
@@ -56,12 +73,12 @@ impl Announced {
             .map(|name| name.trim().to_ascii_lowercase())
             .filter(|name| name.starts_with("x-amz-checksum-"))
             .collect();
-        Self {
+        Ok(Self {
             md5,
             checksums,
             algorithm,
             trailers,
-        }
+        })
     }
 
     /// A hasher for everything that was announced.

@@ -1,16 +1,19 @@
 //! Listings of buckets and of the objects in one.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::*;
 use s3s::{S3Error, S3Request, S3Result, s3_error};
 
+use super::buckets::owner;
 use super::objects::{signed, time_of};
 use super::{Operations, denied};
-use crate::local::listing::{Page, Query};
-use crate::local::stamp::Stamp;
-use crate::policy::Access;
+use crate::local::index::rows::Row;
+use crate::local::listing::{Page, Query, Visible};
+use crate::policy::{Access, Policy};
 
 /// The most that S3 lists at once.
 const MAX_KEYS: i32 = 1000;
@@ -34,9 +37,13 @@ impl Operations {
             delimiter: input.delimiter.clone().filter(|d| !d.is_empty()),
             after: input.marker.clone().filter(|m| !m.is_empty()),
             max: max(input.max_keys)?,
+            max_unseen: self.gateway.limits.list_unseen,
         };
         let delimited = query.delimiter.is_some();
         let page = self.page(&req, &req.input.bucket, query).await?;
+        // Without a delimiter, clients go on from the last key, if that is where the page ended.
+        let last = page.objects.last().map(|row| &row.key);
+        let told = delimited || last != page.next.as_ref();
         let input = req.input;
         let encode = encoder(input.encoding_type.as_ref());
         Ok(ListObjectsOutput {
@@ -45,11 +52,10 @@ impl Operations {
             marker: Some(encode(input.marker.unwrap_or_default())),
             max_keys: Some(input.max_keys.unwrap_or(MAX_KEYS)),
             is_truncated: Some(page.next.is_some()),
-            // Without a delimiter, clients go on from the last key.
-            next_marker: page.next.filter(|_| delimited).map(&encode),
+            next_marker: page.next.filter(|_| told).map(&encode),
             common_prefixes: prefixes(page.prefixes, &encode),
-            contents: objects(page.objects, &encode)?,
-            delimiter: input.delimiter.map(&encode),
+            contents: objects(page.objects, &encode, true)?,
+            delimiter: input.delimiter.filter(|d| !d.is_empty()).map(&encode),
             encoding_type: input.encoding_type,
             ..Default::default()
         })
@@ -69,6 +75,7 @@ impl Operations {
             delimiter: input.delimiter.clone().filter(|d| !d.is_empty()),
             after,
             max: max(input.max_keys)?,
+            max_unseen: self.gateway.limits.list_unseen,
         };
         let page = self.page(&req, &req.input.bucket, query).await?;
         let input = req.input;
@@ -83,40 +90,10 @@ impl Operations {
             is_truncated: Some(page.next.is_some()),
             next_continuation_token: page.next.map(|next| URL_SAFE_NO_PAD.encode(next)),
             common_prefixes: prefixes(page.prefixes, &encode),
-            contents: objects(page.objects, &encode)?,
-            delimiter: input.delimiter.map(&encode),
+            contents: objects(page.objects, &encode, input.fetch_owner == Some(true))?,
+            delimiter: input.delimiter.filter(|d| !d.is_empty()).map(&encode),
             encoding_type: input.encoding_type,
             start_after: input.start_after.map(&encode),
-            ..Default::default()
-        })
-    }
-
-    /// The buckets that the sender may touch.
-    pub(super) fn buckets(&self, req: &S3Request<ListBucketsInput>) -> S3Result<ListBucketsOutput> {
-        let who = self.principal(req)?;
-        let prefix = req.input.prefix.as_deref().unwrap_or_default();
-        let touched = |name: &str| {
-            who.policy.touches(Access::Read, name) || who.policy.touches(Access::Write, name)
-        };
-        let buckets = self.gateway.buckets.all();
-        let buckets = buckets
-            .into_iter()
-            .filter(|bucket| {
-                let name = bucket.name().as_str();
-                name.starts_with(prefix) && touched(name)
-            })
-            .map(|bucket| Bucket {
-                name: Some(bucket.name().to_string()),
-                creation_date: Some(Timestamp::from(bucket.created_at())),
-                bucket_region: Some(self.gateway.region.clone()),
-            });
-        Ok(ListBucketsOutput {
-            buckets: Some(buckets.collect()),
-            owner: Some(Owner {
-                display_name: Some("daybook".to_owned()),
-                id: Some("daybook".to_owned()),
-            }),
-            prefix: req.input.prefix.clone(),
             ..Default::default()
         })
     }
@@ -126,13 +103,60 @@ impl Operations {
         let bucket = self.bucket(bucket)?;
         who.check_bucket(Access::Read, &bucket.name)
             .map_err(denied)?;
-        let (policy, name) = (who.policy, bucket.name.clone());
-        let visible = move |key: &str| policy.allows(Access::Read, name.as_str(), key);
+        let visible = Readable::of(who.policy, bucket.name.as_str());
         Ok(bucket.list(query, visible).await?)
     }
 }
 
-fn max(max_keys: Option<i32>) -> S3Result<usize> {
+/// The keys of a bucket that a policy lets read.
+pub(super) struct Readable {
+    policy: Arc<Policy>,
+    bucket: String,
+    prefixes: Vec<String>,
+}
+
+impl Readable {
+    pub(super) fn of(policy: Arc<Policy>, bucket: &str) -> Self {
+        Self {
+            prefixes: policy.key_prefixes(Access::Read, bucket),
+            bucket: bucket.to_owned(),
+            policy,
+        }
+    }
+}
+
+impl Visible for Readable {
+    fn shows(&self, key: &str) -> bool {
+        self.policy.allows(Access::Read, &self.bucket, key)
+    }
+
+    fn next(&self, key: &str) -> Option<String> {
+        let next = self
+            .prefixes
+            .partition_point(|prefix| prefix.as_str() <= key);
+        match next.checked_sub(1).map(|before| &self.prefixes[before]) {
+            Some(within) if key.starts_with(within.as_str()) => Some(key.to_owned()),
+            _ => self.prefixes.get(next).cloned(),
+        }
+    }
+}
+
+/// The algorithms of an object's checksums.
+pub(super) fn algorithms(row: &Row) -> Option<ChecksumAlgorithmList> {
+    let names = row.algorithms.as_deref()?.split(',');
+    let named = names.map(|name| ChecksumAlgorithm::from(name.to_owned()));
+    Some(named.collect())
+}
+
+/// What its checksums are of.
+pub(super) fn checksum_type(composite: bool) -> ChecksumType {
+    ChecksumType::from_static(match composite {
+        true => ChecksumType::COMPOSITE,
+        false => ChecksumType::FULL_OBJECT,
+    })
+}
+
+pub(super) fn max(max_keys: Option<i32>) -> S3Result<usize> {
     let max = max_keys.unwrap_or(MAX_KEYS).min(MAX_KEYS);
     usize::try_from(max).map_err(|_| s3_error!(InvalidArgument, "max-keys must not be negative"))
 }
@@ -145,7 +169,7 @@ fn from_token(token: &str) -> S3Result<String> {
         .ok_or_else(|| s3_error!(InvalidArgument, "the continuation token is not one of ours"))
 }
 
-fn encoder(encoding: Option<&EncodingType>) -> impl Fn(String) -> String + use<> {
+pub(super) fn encoder(encoding: Option<&EncodingType>) -> impl Fn(String) -> String + use<> {
     let url = encoding.is_some_and(|encoding| encoding.as_str() == EncodingType::URL);
     move |text| {
         if url { url_encoded(&text) } else { text }
@@ -157,7 +181,7 @@ pub(crate) fn url_encoded(text: &str) -> String {
     utf8_percent_encode(text, PLAIN).to_string()
 }
 
-fn prefixes(
+pub(super) fn prefixes(
     prefixes: Vec<String>,
     encode: &impl Fn(String) -> String,
 ) -> Option<Vec<CommonPrefix>> {
@@ -168,23 +192,27 @@ fn prefixes(
 }
 
 fn objects(
-    stamps: Vec<Stamp>,
+    rows: Vec<Row>,
     encode: &impl Fn(String) -> String,
+    with_owner: bool,
 ) -> S3Result<Option<Vec<Object>>> {
-    let object = |stamp: Stamp| -> S3Result<Object> {
+    let object = |row: Row| -> S3Result<Object> {
+        let algorithms = algorithms(&row);
         Ok(Object {
-            key: Some(encode(stamp.key)),
-            e_tag: Some(ETag::Strong(stamp.etag)),
-            last_modified: Some(Timestamp::from(time_of(stamp.mtime_ns))),
-            size: Some(signed(stamp.size)?),
+            key: Some(encode(row.key)),
+            e_tag: Some(ETag::Strong(row.etag)),
+            last_modified: Some(Timestamp::from(time_of(row.mtime_ns))),
+            size: Some(signed(row.size)?),
+            checksum_type: algorithms.is_some().then(|| checksum_type(row.composite)),
+            checksum_algorithm: algorithms,
             storage_class: Some(ObjectStorageClass::from_static(
                 ObjectStorageClass::STANDARD,
             )),
+            owner: with_owner.then(owner),
             ..Default::default()
         })
     };
-    stamps
-        .into_iter()
+    rows.into_iter()
         .map(object)
         .collect::<S3Result<Vec<_>>>()
         .map(Some)

@@ -1,14 +1,23 @@
 //! The S3 operations, as crate `s3s` calls them.
 //!
-//! Here: who asks, for which bucket. The work itself is in `objects`, `reading`, `listing` and
-//! `multipart`, and for buckets of other stores in `upstream`.
+//! Here: who asks, for which bucket. The work itself is in `objects`, `deleting`, `reading`, `listing`,
+//! `multipart` and others, and for buckets of other stores in `upstream`.
 
 mod across;
+mod amend;
+mod attributes;
 pub(crate) mod body;
+mod buckets;
+mod deleting;
 pub(crate) mod listing;
 mod multipart;
 pub(crate) mod objects;
+pub(crate) mod properties;
 mod reading;
+mod tagging;
+mod versions;
+
+pub(crate) use objects::{http_date, time_of};
 
 use std::sync::Arc;
 
@@ -18,7 +27,9 @@ use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::dto::*;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::validation::NameValidation;
-use s3s::{S3, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
+use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
+
+use amend::{Amend, Amended};
 
 use crate::buckets::Backend;
 use crate::gateway::Gateway;
@@ -39,11 +50,20 @@ pub(crate) fn build(gateway: Arc<Gateway>) -> S3Service {
     config.post_object_max_file_size = MAX_FORM_BYTES;
     // `a//b` and `/a` are keys like any other.
     config.normalize_forward_slash_path = false;
-    let grants = gateway.grants();
-    let mut builder = S3ServiceBuilder::new(Operations { gateway });
-    builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-    builder.set_auth(Keys { grants });
-    builder.set_validation(AnyName);
+    let config = Arc::new(StaticConfigProvider::new(Arc::new(config)));
+    let begin = |gateway: &Arc<Gateway>| {
+        let gateway = Arc::clone(gateway);
+        let mut builder = S3ServiceBuilder::new(Operations { gateway });
+        builder.set_config(config.clone());
+        builder.set_validation(AnyName);
+        builder
+    };
+    let inner = begin(&gateway).build();
+    let mut builder = begin(&gateway);
+    builder.set_route(Amend { inner });
+    builder.set_auth(Keys {
+        grants: gateway.grants(),
+    });
     builder.build()
 }
 
@@ -52,12 +72,24 @@ pub(super) struct Operations {
 }
 
 impl Operations {
-    /// Who sent the request. `s3s` has checked the signature.
+    /// Who sent the request, if the bucket that it names is open to the sender.
     fn principal<T>(&self, request: &S3Request<T>) -> S3Result<Principal> {
-        let credentials = request.credentials.as_ref();
-        let credentials =
-            credentials.ok_or_else(|| s3_error!(AccessDenied, "the request is not signed"))?;
-        let who = self.gateway.grants.principal(&credentials.access_key);
+        let who = self.sender(request)?;
+        let path = request.uri.path().trim_start_matches('/');
+        let bucket = path.split('/').next().unwrap_or_default();
+        self.may_enter(&who, bucket)?;
+        Ok(who)
+    }
+
+    /// Who sent the request. `s3s` has checked the signature.
+    fn sender<T>(&self, request: &S3Request<T>) -> S3Result<Principal> {
+        let amended = request.extensions.get::<Amended>();
+        let access_key = match (&request.credentials, amended) {
+            (Some(credentials), _) => &credentials.access_key,
+            (None, Some(amended)) => &amended.access_key,
+            (None, None) => return Err(s3_error!(AccessDenied, "the request is not signed")),
+        };
+        let who = self.gateway.grants.principal(access_key);
         let who = who.ok_or_else(|| {
             s3_error!(
                 AccessDenied,
@@ -65,7 +97,8 @@ impl Operations {
             )
         })?;
         // People's tools still presign with version 2; functions have no use for it.
-        if who.scope.is_some() && is_version_2(request) {
+        let version_2 = amended.is_some_and(|amended| amended.version_2) || is_version_2(request);
+        if who.scope.is_some() && version_2 {
             return Err(s3_error!(
                 AccessDenied,
                 "this key takes Signature Version 4 only"
@@ -137,11 +170,6 @@ macro_rules! upstream {
     };
 }
 
-/// For local buckets.
-fn not_yet<T>() -> S3Result<T> {
-    Err(s3_error!(NotImplemented))
-}
-
 #[async_trait::async_trait]
 impl S3 for Operations {
     async fn put_object(
@@ -172,7 +200,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<CopyObjectInput>,
     ) -> S3Result<S3Response<CopyObjectOutput>> {
-        if self.crosses(&req.input.bucket, &req.input.copy_source) {
+        if self.crosses(&req, &req.input.bucket) {
             return Box::pin(self.copy_across(req)).await.map(S3Response::new);
         }
         self.copy(req).await.map(S3Response::new)
@@ -214,25 +242,21 @@ impl S3 for Operations {
         &self,
         req: S3Request<ListBucketsInput>,
     ) -> S3Result<S3Response<ListBucketsOutput>> {
-        self.buckets(&req).map(S3Response::new)
+        self.buckets(req).map(S3Response::new)
     }
 
     async fn create_bucket(
         &self,
         req: S3Request<CreateBucketInput>,
     ) -> S3Result<S3Response<CreateBucketOutput>> {
-        // Tools such as rclone create the bucket that they copy to and take this for a yes.
-        self.seen_bucket(&req, &req.input.bucket)
-            .map_err(|error| match error.code() {
-                S3ErrorCode::NoSuchBucket => {
-                    s3_error!(AccessDenied, "buckets are made in the configuration")
-                }
-                _ => error,
-            })?;
-        Err(s3_error!(
-            BucketAlreadyOwnedByYou,
-            "the bucket is configured"
-        ))
+        self.make_bucket(req).await.map(S3Response::new)
+    }
+
+    async fn delete_bucket(
+        &self,
+        req: S3Request<DeleteBucketInput>,
+    ) -> S3Result<S3Response<DeleteBucketOutput>> {
+        self.unmake_bucket(req).await
     }
 
     async fn head_bucket(
@@ -265,11 +289,8 @@ impl S3 for Operations {
         &self,
         req: S3Request<GetBucketVersioningInput>,
     ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
-        let bucket = self.seen_bucket(&req, &req.input.bucket)?;
-        if let Backend::Upstream(bucket) = bucket {
-            return bucket.versioning().await.map(S3Response::new);
-        }
-        Ok(S3Response::new(GetBucketVersioningOutput::default()))
+        upstream!(self, req, versioning);
+        self.versioning(req).await.map(S3Response::new)
     }
 
     async fn put_bucket_versioning(
@@ -277,7 +298,7 @@ impl S3 for Operations {
         req: S3Request<PutBucketVersioningInput>,
     ) -> S3Result<S3Response<PutBucketVersioningOutput>> {
         upstream!(self, req, put_versioning);
-        not_yet()
+        self.set_versioning(req).await.map(S3Response::new)
     }
 
     async fn list_object_versions(
@@ -285,47 +306,7 @@ impl S3 for Operations {
         req: S3Request<ListObjectVersionsInput>,
     ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
         upstream!(self, req, list_versions);
-        not_yet()
-    }
-
-    async fn list_multipart_uploads(
-        &self,
-        req: S3Request<ListMultipartUploadsInput>,
-    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
-        upstream!(self, req, uploads);
-        not_yet()
-    }
-
-    async fn get_object_attributes(
-        &self,
-        req: S3Request<GetObjectAttributesInput>,
-    ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
-        upstream!(self, req, attributes);
-        not_yet()
-    }
-
-    async fn get_object_tagging(
-        &self,
-        req: S3Request<GetObjectTaggingInput>,
-    ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
-        upstream!(self, req, tags);
-        not_yet()
-    }
-
-    async fn put_object_tagging(
-        &self,
-        req: S3Request<PutObjectTaggingInput>,
-    ) -> S3Result<S3Response<PutObjectTaggingOutput>> {
-        upstream!(self, req, put_tags);
-        not_yet()
-    }
-
-    async fn delete_object_tagging(
-        &self,
-        req: S3Request<DeleteObjectTaggingInput>,
-    ) -> S3Result<S3Response<DeleteObjectTaggingOutput>> {
-        upstream!(self, req, delete_tags);
-        not_yet()
+        self.list_versions(req).await.map(S3Response::new)
     }
 
     async fn create_multipart_upload(
@@ -348,7 +329,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<UploadPartCopyInput>,
     ) -> S3Result<S3Response<UploadPartCopyOutput>> {
-        if self.crosses(&req.input.bucket, &req.input.copy_source) {
+        if self.crosses(&req, &req.input.bucket) {
             return Box::pin(self.copy_part_across(req))
                 .await
                 .map(S3Response::new);
@@ -372,12 +353,223 @@ impl S3 for Operations {
         self.abort_upload(req).await.map(S3Response::new)
     }
 
+    async fn list_multipart_uploads(
+        &self,
+        req: S3Request<ListMultipartUploadsInput>,
+    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+        upstream!(self, req, uploads);
+        self.uploads(req).await.map(S3Response::new)
+    }
+
+    async fn get_object_attributes(
+        &self,
+        req: S3Request<GetObjectAttributesInput>,
+    ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
+        upstream!(self, req, attributes);
+        self.attributes(req).await
+    }
+
+    async fn get_object_tagging(
+        &self,
+        req: S3Request<GetObjectTaggingInput>,
+    ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
+        upstream!(self, req, tags);
+        self.tags(req).await.map(S3Response::new)
+    }
+
+    async fn put_object_tagging(
+        &self,
+        req: S3Request<PutObjectTaggingInput>,
+    ) -> S3Result<S3Response<PutObjectTaggingOutput>> {
+        upstream!(self, req, put_tags);
+        self.put_tags(req).await.map(S3Response::new)
+    }
+
+    async fn delete_object_tagging(
+        &self,
+        req: S3Request<DeleteObjectTaggingInput>,
+    ) -> S3Result<S3Response<DeleteObjectTaggingOutput>> {
+        upstream!(self, req, delete_tags);
+        self.delete_tags(req).await
+    }
+
+    async fn get_object_acl(
+        &self,
+        req: S3Request<GetObjectAclInput>,
+    ) -> S3Result<S3Response<GetObjectAclOutput>> {
+        self.acl(req).await.map(S3Response::new)
+    }
+
+    async fn put_object_acl(
+        &self,
+        req: S3Request<PutObjectAclInput>,
+    ) -> S3Result<S3Response<PutObjectAclOutput>> {
+        self.put_acl(req).await.map(S3Response::new)
+    }
+
     async fn list_parts(
         &self,
         req: S3Request<ListPartsInput>,
     ) -> S3Result<S3Response<ListPartsOutput>> {
         upstream!(self, req, parts);
         self.parts(req).await.map(S3Response::new)
+    }
+
+    async fn get_bucket_policy(
+        &self,
+        req: S3Request<GetBucketPolicyInput>,
+    ) -> S3Result<S3Response<GetBucketPolicyOutput>> {
+        self.unset(&req, &req.input.bucket, "NoSuchBucketPolicy")
+    }
+
+    async fn get_bucket_policy_status(
+        &self,
+        req: S3Request<GetBucketPolicyStatusInput>,
+    ) -> S3Result<S3Response<GetBucketPolicyStatusOutput>> {
+        self.unset(&req, &req.input.bucket, "NoSuchBucketPolicy")
+    }
+
+    async fn get_bucket_cors(
+        &self,
+        req: S3Request<GetBucketCorsInput>,
+    ) -> S3Result<S3Response<GetBucketCorsOutput>> {
+        self.unset(&req, &req.input.bucket, "NoSuchCORSConfiguration")
+    }
+
+    async fn get_bucket_tagging(
+        &self,
+        req: S3Request<GetBucketTaggingInput>,
+    ) -> S3Result<S3Response<GetBucketTaggingOutput>> {
+        self.unset(&req, &req.input.bucket, "NoSuchTagSet")
+    }
+
+    async fn get_bucket_lifecycle_configuration(
+        &self,
+        req: S3Request<GetBucketLifecycleConfigurationInput>,
+    ) -> S3Result<S3Response<GetBucketLifecycleConfigurationOutput>> {
+        self.unset(&req, &req.input.bucket, "NoSuchLifecycleConfiguration")
+    }
+
+    async fn get_bucket_encryption(
+        &self,
+        req: S3Request<GetBucketEncryptionInput>,
+    ) -> S3Result<S3Response<GetBucketEncryptionOutput>> {
+        self.unset(
+            &req,
+            &req.input.bucket,
+            "ServerSideEncryptionConfigurationNotFoundError",
+        )
+    }
+
+    async fn get_public_access_block(
+        &self,
+        req: S3Request<GetPublicAccessBlockInput>,
+    ) -> S3Result<S3Response<GetPublicAccessBlockOutput>> {
+        self.unset(
+            &req,
+            &req.input.bucket,
+            "NoSuchPublicAccessBlockConfiguration",
+        )
+    }
+
+    async fn get_object_lock_configuration(
+        &self,
+        req: S3Request<GetObjectLockConfigurationInput>,
+    ) -> S3Result<S3Response<GetObjectLockConfigurationOutput>> {
+        self.unset(
+            &req,
+            &req.input.bucket,
+            "ObjectLockConfigurationNotFoundError",
+        )
+    }
+
+    async fn get_bucket_ownership_controls(
+        &self,
+        req: S3Request<GetBucketOwnershipControlsInput>,
+    ) -> S3Result<S3Response<GetBucketOwnershipControlsOutput>> {
+        self.unset(&req, &req.input.bucket, "OwnershipControlsNotFoundError")
+    }
+
+    async fn get_bucket_website(
+        &self,
+        req: S3Request<GetBucketWebsiteInput>,
+    ) -> S3Result<S3Response<GetBucketWebsiteOutput>> {
+        self.unset(&req, &req.input.bucket, "NoSuchWebsiteConfiguration")
+    }
+
+    async fn get_bucket_replication(
+        &self,
+        req: S3Request<GetBucketReplicationInput>,
+    ) -> S3Result<S3Response<GetBucketReplicationOutput>> {
+        self.unset(
+            &req,
+            &req.input.bucket,
+            "ReplicationConfigurationNotFoundError",
+        )
+    }
+
+    async fn get_bucket_notification_configuration(
+        &self,
+        req: S3Request<GetBucketNotificationConfigurationInput>,
+    ) -> S3Result<S3Response<GetBucketNotificationConfigurationOutput>> {
+        self.seen_bucket(&req, &req.input.bucket)?;
+        Ok(S3Response::new(Default::default()))
+    }
+
+    async fn get_bucket_logging(
+        &self,
+        req: S3Request<GetBucketLoggingInput>,
+    ) -> S3Result<S3Response<GetBucketLoggingOutput>> {
+        self.seen_bucket(&req, &req.input.bucket)?;
+        Ok(S3Response::new(Default::default()))
+    }
+
+    async fn get_bucket_accelerate_configuration(
+        &self,
+        req: S3Request<GetBucketAccelerateConfigurationInput>,
+    ) -> S3Result<S3Response<GetBucketAccelerateConfigurationOutput>> {
+        self.seen_bucket(&req, &req.input.bucket)?;
+        Ok(S3Response::new(Default::default()))
+    }
+
+    async fn get_bucket_request_payment(
+        &self,
+        req: S3Request<GetBucketRequestPaymentInput>,
+    ) -> S3Result<S3Response<GetBucketRequestPaymentOutput>> {
+        self.seen_bucket(&req, &req.input.bucket)?;
+        Ok(S3Response::new(GetBucketRequestPaymentOutput {
+            payer: Some(Payer::from_static(Payer::BUCKET_OWNER)),
+        }))
+    }
+
+    async fn get_bucket_acl(
+        &self,
+        req: S3Request<GetBucketAclInput>,
+    ) -> S3Result<S3Response<GetBucketAclOutput>> {
+        self.seen_bucket(&req, &req.input.bucket)?;
+        Ok(S3Response::new(GetBucketAclOutput {
+            grants: Some(buckets::grants()),
+            owner: Some(buckets::owner()),
+        }))
+    }
+
+    async fn put_bucket_acl(
+        &self,
+        req: S3Request<PutBucketAclInput>,
+    ) -> S3Result<S3Response<PutBucketAclOutput>> {
+        self.seen_bucket(&req, &req.input.bucket)?;
+        let input = req.input;
+        let granted = [
+            input.grant_full_control,
+            input.grant_read,
+            input.grant_read_acp,
+            input.grant_write,
+            input.grant_write_acp,
+        ];
+        let acl = input.acl.as_ref().map(BucketCannedACL::as_str);
+        buckets::check_acl(acl, granted.iter().any(Option::is_some))?;
+        buckets::check_policy(input.access_control_policy.as_ref())?;
+        Ok(S3Response::new(PutBucketAclOutput::default()))
     }
 }
 

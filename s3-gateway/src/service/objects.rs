@@ -1,17 +1,21 @@
-//! Single objects: put, copy, delete.
+//! Single objects: put and copy.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
 use daybook_domain::ObjectKey;
+use hyper::HeaderMap;
+use hyper::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
+use percent_encoding::percent_decode_str;
 use s3s::dto::*;
 use s3s::stream::ByteStream;
-use s3s::{Body, S3Error, S3Request, S3Response, S3Result, s3_error};
+use s3s::{Body, S3Error, S3ErrorCode, S3Request, S3Result, TrailingHeaders, s3_error};
 
+use super::Operations;
+use super::amend::{Amended, COPY_SOURCE};
 use super::body::{announced, checksum_type, kept};
+use super::properties::{headers_of, no_acl, tags_of_header};
 use super::reading::{Read, note_read, open};
-use super::{Operations, object_key};
 use crate::error::StoreError;
 use crate::grants::Principal;
 use crate::local::commit::Write;
@@ -21,9 +25,6 @@ use crate::local::stamp::Headers;
 use crate::local::store::{Bucket, Opened, blocking};
 use crate::policy::Access;
 
-/// The keys of one `DeleteObjects`.
-const MAX_DELETES: usize = 1000;
-
 impl Operations {
     pub(super) async fn put(
         &self,
@@ -31,14 +32,19 @@ impl Operations {
     ) -> S3Result<PutObjectOutput> {
         let who = self.principal(&req)?;
         let (bucket, key) = self.object(&who, Access::Write, &req.input.bucket, &req.input.key)?;
-        let announced = announced!(req);
+        no_acl!(req.input)?;
+        let announced = announced!(req)?;
+        let headers = headers_of!(req);
+        let trailers = trailing(&req);
         let input = req.input;
         let metadata = self.metadata(input.metadata)?;
+        let tags = tags_of_header(input.tagging.as_deref())?;
         let body = input
             .body
             .unwrap_or_else(|| StreamingBlob::from(Body::empty()));
         let expected = body.remaining_length().exact().map(|n| n as u64);
         let limit = self.gateway.limits.max_put_bytes;
+        let gone = |error: StoreError| self.unless_gone(&bucket, error.into());
         let received = receive(
             &bucket.temporaries,
             body,
@@ -46,32 +52,29 @@ impl Operations {
             expected,
             limit,
         )
-        .await?;
-        announced.verify(&received, req.trailing_headers.as_ref())?;
+        .await
+        .map_err(gone)?;
+        announced.verify(&received, trailers.as_ref())?;
         let stamp = bucket
             .commit(Write {
                 key,
                 etag: hex::encode(received.md5),
                 checksums: kept(&received.checksums),
                 received,
-                headers: Headers {
-                    content_type: input.content_type,
-                    content_encoding: input.content_encoding.and_then(without_aws_chunked),
-                    content_disposition: input.content_disposition,
-                    content_language: input.content_language,
-                    cache_control: input.cache_control,
-                    expires: input.expires.as_ref().map(http_date).transpose()?,
-                },
+                headers,
                 metadata,
+                tags,
                 conditions: WriteConditions {
                     if_match: input.if_match,
                     if_none_match: input.if_none_match,
                 },
                 event_name: "ObjectCreated:Put",
                 upload: None,
+                parts: None,
                 scope: who.scope,
             })
-            .await?;
+            .await
+            .map_err(gone)?;
         Ok(PutObjectOutput {
             checksum_type: checksum_type(&stamp.checksums),
             checksum_crc32: stamp.checksums.crc32,
@@ -80,21 +83,37 @@ impl Operations {
             checksum_sha1: stamp.checksums.sha1,
             checksum_sha256: stamp.checksums.sha256,
             e_tag: Some(ETag::Strong(stamp.etag)),
-            version_id: Some(stamp.version_id),
+            server_side_encryption: told_encryption(&stamp.headers),
+            version_id: Some(bucket.shown_id(&stamp.version_id, stamp.null_version)),
             ..Default::default()
         })
     }
 
-    pub(super) async fn copy(&self, req: S3Request<CopyObjectInput>) -> S3Result<CopyObjectOutput> {
+    pub(super) async fn copy(
+        &self,
+        mut req: S3Request<CopyObjectInput>,
+    ) -> S3Result<CopyObjectOutput> {
         let who = self.principal(&req)?;
+        no_acl!(req.input)?;
+        let destination = destination_conditions(&req.headers)?;
+        let said = headers_of!(req);
+        let (source, source_key, version) = self.copy_source(&who, &req)?;
         let input = req.input;
         let (bucket, key) = self.object(&who, Access::Write, &input.bucket, &input.key)?;
-        let (source, source_key, version) = self.copy_source(&who, &input.copy_source)?;
+        let replace_tags = input
+            .tagging_directive
+            .as_ref()
+            .is_some_and(|d| d.as_str() == TaggingDirective::REPLACE);
+        let changes = replace_tags
+            || input.storage_class.is_some()
+            || said.website_redirect.is_some()
+            || said.encryption.is_some();
         let replace = input
             .metadata_directive
             .as_ref()
             .is_some_and(|d| d.as_str() == MetadataDirective::REPLACE);
-        if source.name == bucket.name && source_key == key && version.is_none() && !replace {
+        let itself = source.name == bucket.name && source_key == key && version.is_none();
+        if itself && !replace && !changes {
             return Err(s3_error!(
                 InvalidRequest,
                 "this copy request is illegal because it is trying to copy an object to itself without changing its metadata"
@@ -116,18 +135,21 @@ impl Operations {
             ));
         }
         note_read(&source, &who, &from, Read::Whole)?;
-        let (headers, metadata) = if replace {
-            let headers = Headers {
-                content_type: input.content_type,
-                content_encoding: input.content_encoding,
-                content_disposition: input.content_disposition,
-                content_language: input.content_language,
-                cache_control: input.cache_control,
-                expires: input.expires.as_ref().map(http_date).transpose()?,
-            };
-            (headers, self.metadata(input.metadata)?)
+        let tags = if replace_tags {
+            tags_of_header(input.tagging.as_deref())?
         } else {
-            (from.headers.clone(), from.metadata.clone())
+            from.tags.clone()
+        };
+        let (headers, metadata) = if replace {
+            (said, self.metadata(input.metadata)?)
+        } else {
+            let headers = Headers {
+                storage_class: said.storage_class,
+                website_redirect: said.website_redirect,
+                encryption: said.encryption,
+                ..from.headers.clone()
+            };
+            (headers, from.metadata.clone())
         };
         let wanted = super::body::Announced {
             algorithm: input.checksum_algorithm,
@@ -153,15 +175,18 @@ impl Operations {
                 received,
                 headers,
                 metadata,
-                conditions: WriteConditions::default(),
+                tags,
+                conditions: destination,
                 event_name: "ObjectCreated:Copy",
                 upload: None,
+                parts: None,
                 scope: who.scope.clone(),
             })
             .await?;
         Ok(CopyObjectOutput {
-            copy_source_version_id: Some(from.version_id),
-            version_id: Some(stamp.version_id.clone()),
+            server_side_encryption: told_encryption(&stamp.headers),
+            copy_source_version_id: Some(source.shown_id(&from.version_id, from.null_version)),
+            version_id: Some(bucket.shown_id(&stamp.version_id, stamp.null_version)),
             copy_object_result: Some(CopyObjectResult {
                 checksum_type: checksum_type(&stamp.checksums),
                 checksum_crc32: stamp.checksums.crc32,
@@ -176,149 +201,91 @@ impl Operations {
         })
     }
 
-    pub(super) async fn delete(
-        &self,
-        req: S3Request<DeleteObjectInput>,
-    ) -> S3Result<S3Response<DeleteObjectOutput>> {
-        let who = self.principal(&req)?;
-        let input = req.input;
-        let (bucket, key) = self.object(&who, Access::Write, &input.bucket, &input.key)?;
-        if input.version_id.is_some() {
-            return Err(s3_error!(
-                NotImplemented,
-                "kept versions are removed by the bucket's retain alone"
-            ));
-        }
-        let conditions = WriteConditions {
-            if_match: input.if_match,
-            if_none_match: None,
-        };
-        bucket.remove(key, conditions, who.scope).await?;
-        Ok(S3Response::with_status(
-            DeleteObjectOutput::default(),
-            hyper::StatusCode::NO_CONTENT,
-        ))
-    }
-
-    pub(super) async fn delete_many(
-        &self,
-        req: S3Request<DeleteObjectsInput>,
-    ) -> S3Result<DeleteObjectsOutput> {
-        let who = self.principal(&req)?;
-        let bucket = self.bucket(&req.input.bucket)?;
-        let delete = req.input.delete;
-        if delete.objects.len() > MAX_DELETES {
-            return Err(s3_error!(MalformedXML, "more than 1000 keys"));
-        }
-        let quiet = delete.quiet.unwrap_or(false);
-        let mut deleted = Vec::new();
-        let mut errors = Vec::new();
-        for object in delete.objects {
-            let done = self.delete_one(&who, &bucket, &object).await;
-            match done {
-                Ok(()) if quiet => {}
-                Ok(()) => deleted.push(DeletedObject {
-                    key: Some(object.key),
-                    ..Default::default()
-                }),
-                Err(error) => errors.push(Error {
-                    code: Some(error.code().as_str().to_owned()),
-                    message: error.message().map(str::to_owned),
-                    key: Some(object.key),
-                    version_id: object.version_id,
-                }),
-            }
-        }
-        Ok(DeleteObjectsOutput {
-            deleted: (!deleted.is_empty()).then_some(deleted),
-            errors: (!errors.is_empty()).then_some(errors),
-            ..Default::default()
-        })
-    }
-
-    async fn delete_one(
-        &self,
-        who: &Principal,
-        bucket: &Arc<Bucket>,
-        object: &ObjectIdentifier,
-    ) -> S3Result<()> {
-        let key = object_key(&object.key)?;
-        who.check(Access::Write, &bucket.name, &key)
-            .map_err(super::denied)?;
-        if object.version_id.is_some() {
-            return Err(s3_error!(
-                NotImplemented,
-                "kept versions are removed by the bucket's retain alone"
-            ));
-        }
-        let if_match = object.e_tag.clone().map(ETagCondition::ETag);
-        let conditions = WriteConditions {
-            if_match,
-            if_none_match: None,
-        };
-        bucket.remove(key, conditions, who.scope.clone()).await?;
-        Ok(())
-    }
-
     /// The object that `x-amz-copy-source` names, if the sender may read it.
-    pub(super) fn copy_source(
+    pub(super) fn copy_source<T>(
         &self,
         who: &Principal,
-        source: &CopySource,
+        req: &S3Request<T>,
     ) -> S3Result<(Arc<Bucket>, ObjectKey, Option<String>)> {
-        let CopySource::Bucket {
-            bucket,
-            key,
-            version_id,
-        } = source
-        else {
-            return Err(s3_error!(
-                NotImplemented,
-                "a copy source is a bucket and a key"
-            ));
-        };
-        let (bucket, key) = self.object(who, Access::Read, bucket, key)?;
-        Ok((bucket, key, version_id.as_deref().map(str::to_owned)))
-    }
-
-    /// The user metadata, if it is not too large.
-    pub(super) fn metadata(
-        &self,
-        metadata: Option<Metadata>,
-    ) -> S3Result<BTreeMap<String, String>> {
-        let metadata: BTreeMap<String, String> = metadata.unwrap_or_default().into_iter().collect();
-        let size: usize = metadata
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum();
-        if size > self.gateway.limits.max_metadata_bytes {
-            return Err(s3_error!(
-                MetadataTooLarge,
-                "the user metadata is too large"
-            ));
-        }
-        Ok(metadata)
+        let (bucket, key, version) = named_source(req)?;
+        self.may_enter(who, &bucket)?;
+        let (bucket, key) = self.object(who, Access::Read, &bucket, &key)?;
+        Ok((bucket, key, version))
     }
 }
 
-/// `aws-chunked` says how the body travelled, not how the object is encoded.
-pub(crate) fn without_aws_chunked(encoding: String) -> Option<String> {
-    let rest: Vec<&str> = encoding
-        .split(',')
-        .map(str::trim)
-        .filter(|e| *e != "aws-chunked" && !e.is_empty())
-        .collect();
-    (!rest.is_empty()).then(|| rest.join(","))
+/// What `x-amz-copy-source` names, also where the request was amended.
+pub(super) fn named_source<T>(req: &S3Request<T>) -> S3Result<(String, String, Option<String>)> {
+    let amended = req.extensions.get::<Amended>();
+    let header = amended
+        .and_then(|amended| amended.copy_source.as_ref())
+        .or_else(|| req.headers.get(COPY_SOURCE));
+    header
+        .and_then(|header| source_of(header.to_str().ok()?))
+        .ok_or_else(|| {
+            s3_error!(
+                InvalidArgument,
+                "the copy source must be a bucket and a key, encoded as in a URL"
+            )
+        })
 }
 
-pub(super) fn http_date(timestamp: &Timestamp) -> S3Result<String> {
+/// The bucket, key and version of a copy source: `bucket/key` or `/bucket/key`, percent-encoded,
+/// and possibly `?versionId=` with a version.
+fn source_of(header: &str) -> Option<(String, String, Option<String>)> {
+    let decode = |text: &str| {
+        let decoded = percent_decode_str(text).decode_utf8().ok()?;
+        Some(decoded.into_owned())
+    };
+    let (path, version) = match header.rsplit_once("?versionId=") {
+        Some((path, version)) => (path, Some(decode(version)?)),
+        None => (header, None),
+    };
+    let path = decode(path)?;
+    let path = path.strip_prefix('/').unwrap_or(&path);
+    let (bucket, key) = path.split_once('/')?;
+    if bucket.is_empty() || key.is_empty() {
+        return None;
+    }
+    Some((bucket.to_owned(), key.to_owned(), version))
+}
+
+/// The conditions on what a copy replaces, which `s3s` does not know of.
+fn destination_conditions(headers: &HeaderMap) -> S3Result<WriteConditions> {
+    let condition = |name: HeaderName| {
+        let header = headers.get(&name).filter(|value| !value.is_empty());
+        let condition = header.map(|value| ETagCondition::parse_http_header(value.as_bytes()));
+        condition.transpose().map_err(|_| {
+            let message = format!("the header {name} is no ETag");
+            S3Error::with_message(S3ErrorCode::InvalidArgument, message)
+        })
+    };
+    Ok(WriteConditions {
+        if_match: condition(IF_MATCH)?,
+        if_none_match: condition(IF_NONE_MATCH)?,
+    })
+}
+
+/// What comes after the body, also where the request was amended.
+pub(crate) fn trailing<T>(req: &S3Request<T>) -> Option<TrailingHeaders> {
+    let amended = req.extensions.get::<Amended>();
+    let kept = amended.and_then(|amended| amended.trailing_headers.clone());
+    req.trailing_headers.clone().or(kept)
+}
+
+/// The encryption as answers name it.
+pub(super) fn told_encryption(headers: &Headers) -> Option<ServerSideEncryption> {
+    headers.encryption.clone().map(ServerSideEncryption::from)
+}
+
+pub(crate) fn http_date(timestamp: &Timestamp) -> S3Result<String> {
     let mut text = Vec::new();
     let formatted = timestamp.format(TimestampFormat::HttpDate, &mut text);
     formatted.map_err(S3Error::internal_error)?;
     String::from_utf8(text).map_err(S3Error::internal_error)
 }
 
-pub(super) fn time_of(mtime_ns: i64) -> std::time::SystemTime {
+pub(crate) fn time_of(mtime_ns: i64) -> std::time::SystemTime {
     let since = std::time::Duration::from_nanos(u64::try_from(mtime_ns).unwrap_or(0));
     std::time::UNIX_EPOCH + since
 }

@@ -14,11 +14,13 @@ use tokio_util::io::ReaderStream;
 
 use super::Operations;
 use super::body::checksum_type;
-use super::objects::{http_date, signed, time_of};
+use super::objects::{http_date, signed, time_of, told_encryption};
+use super::properties::no_foreign_keys;
 use crate::error::StoreError;
 use crate::grants::Principal;
 use crate::local::conditions::{ReadConditions, modified_at};
-use crate::local::stamp::Stamp;
+use crate::local::parts;
+use crate::local::stamp::{Checksums, Headers, Stamp};
 use crate::local::store::{Bucket, Opened, blocking};
 use crate::policy::Access;
 
@@ -31,68 +33,78 @@ pub(super) const READ_BYTES: usize = 256 << 10;
 /// What S3 answers for an object that was put without a type.
 const DEFAULT_TYPE: &str = "binary/octet-stream";
 
-impl Operations {
-    pub(super) async fn get(
-        &self,
-        req: S3Request<GetObjectInput>,
-    ) -> S3Result<S3Response<GetObjectOutput>> {
-        let who = self.principal(&req)?;
-        let input = req.input;
-        let (bucket, key) = self.object(&who, Access::Read, &input.bucket, &input.key)?;
-        let Opened { file, stamp } = open(&bucket, &who, &key, input.version_id.as_deref()).await?;
-        let conditions = ReadConditions {
-            if_match: input.if_match,
-            if_none_match: input.if_none_match,
-            if_modified_since: input.if_modified_since,
-            if_unmodified_since: input.if_unmodified_since,
-        };
-        conditions
-            .check(&stamp, || StoreError::NotModified)
-            .map_err(|e| conditional(e, &stamp))?;
-        let range = range(input.range, stamp.size)?;
-        note_read(&bucket, &who, &stamp, Read::of(range.as_ref()))?;
-        let (from, length) = match &range {
-            Some(range) => (range.start, range.end - range.start),
-            None => (0, stamp.size),
-        };
-        let body = read(file, from, length).await?;
-        let with_sums = range.is_none() && enabled(input.checksum_mode.as_ref());
-        let sums = if with_sums {
-            stamp.checksums.clone()
-        } else {
-            Default::default()
-        };
-        let mut response = S3Response::new(GetObjectOutput {
+/// The fields of an answer that GET and HEAD have in common.
+macro_rules! told {
+    ($Output:ident, $found:expr, $($more:ident: $value:expr),* $(,)?) => {{
+        let found = $found;
+        let sums = found.sums;
+        let headers = found.stamp.headers;
+        $Output {
             accept_ranges: Some("bytes".to_owned()),
-            body: Some(body),
-            cache_control: stamp.headers.cache_control,
             checksum_type: checksum_type(&sums),
             checksum_crc32: sums.crc32,
             checksum_crc32c: sums.crc32c,
             checksum_crc64nvme: sums.crc64nvme,
             checksum_sha1: sums.sha1,
             checksum_sha256: sums.sha256,
-            content_disposition: stamp.headers.content_disposition,
-            content_encoding: stamp.headers.content_encoding,
-            content_language: stamp.headers.content_language,
-            content_length: Some(signed(length)?),
-            content_range: range.as_ref().map(|r| content_range(r, stamp.size)),
-            content_type: Some(
-                stamp
-                    .headers
-                    .content_type
-                    .unwrap_or_else(|| DEFAULT_TYPE.to_owned()),
-            ),
-            e_tag: Some(ETag::Strong(stamp.etag)),
-            expires: stamp.headers.expires.as_deref().and_then(parse_http_date),
-            last_modified: Some(Timestamp::from(time_of(stamp.mtime_ns))),
-            metadata: (!stamp.metadata.is_empty()).then(|| stamp.metadata.into_iter().collect()),
-            version_id: Some(stamp.version_id),
+            server_side_encryption: told_encryption(&headers),
+            storage_class: stored_as(&headers).map(StorageClass::from),
+            cache_control: headers.cache_control,
+            content_disposition: headers.content_disposition,
+            content_encoding: headers.content_encoding,
+            content_language: headers.content_language,
+            content_length: Some(signed(found.length)?),
+            content_range: found.content_range,
+            content_type: Some(headers.content_type.unwrap_or_else(|| DEFAULT_TYPE.to_owned())),
+            e_tag: Some(ETag::Strong(found.stamp.etag)),
+            expires: headers.expires.as_deref().and_then(parse_http_date),
+            last_modified: Some(Timestamp::from(time_of(found.stamp.mtime_ns))),
+            metadata: (!found.stamp.metadata.is_empty())
+                .then(|| found.stamp.metadata.into_iter().collect()),
+            parts_count: found.parts_count,
+            version_id: Some(found.version_id),
+            website_redirect_location: headers.website_redirect,
+            $($more: $value,)*
             ..Default::default()
-        });
-        if range.is_some() {
-            response.status = Some(hyper::StatusCode::PARTIAL_CONTENT);
         }
+    }};
+}
+
+impl Operations {
+    pub(super) async fn get(
+        &self,
+        req: S3Request<GetObjectInput>,
+    ) -> S3Result<S3Response<GetObjectOutput>> {
+        let who = self.principal(&req)?;
+        no_foreign_keys(&req.headers)?;
+        let if_range = if_range(&req);
+        let input = req.input;
+        let (bucket, key) = self.object(&who, Access::Read, &input.bucket, &input.key)?;
+        let opened = open(&bucket, &who, &key, input.version_id.as_deref()).await?;
+        let conditions = ReadConditions {
+            if_match: input.if_match,
+            if_none_match: input.if_none_match,
+            if_modified_since: input.if_modified_since,
+            if_unmodified_since: input.if_unmodified_since,
+        };
+        let asked = Asked {
+            body: true,
+            conditions,
+            range: input.range,
+            if_range,
+            part: input.part_number,
+            with_sums: enabled(input.checksum_mode.as_ref()),
+        };
+        let (found, file) = find(&bucket, &who, opened, asked).await?;
+        let body = read(file, found.start, found.length).await?;
+        let (status, headers) = (found.status, extra_headers(&found.stamp));
+        let tags = i32::try_from(found.stamp.tags.len())
+            .ok()
+            .filter(|n| *n > 0);
+        let output = told!(GetObjectOutput, found, body: Some(body), tag_count: tags);
+        let mut response = S3Response::new(output);
+        response.status = status;
+        response.headers = headers;
         Ok(response)
     }
 
@@ -101,58 +113,187 @@ impl Operations {
         req: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
         let who = self.principal(&req)?;
+        no_foreign_keys(&req.headers)?;
+        let if_range = if_range(&req);
         let input = req.input;
         let (bucket, key) = self.object(&who, Access::Read, &input.bucket, &input.key)?;
-        let Opened { stamp, .. } = open(&bucket, &who, &key, input.version_id.as_deref()).await?;
+        let opened = open(&bucket, &who, &key, input.version_id.as_deref()).await?;
         let conditions = ReadConditions {
             if_match: input.if_match,
             if_none_match: input.if_none_match,
             if_modified_since: input.if_modified_since,
             if_unmodified_since: input.if_unmodified_since,
         };
-        conditions
-            .check(&stamp, || StoreError::NotModified)
-            .map_err(|e| conditional(e, &stamp))?;
-        let range = range(input.range, stamp.size)?;
-        note_read(&bucket, &who, &stamp, Read::Metadata)?;
-        let length = range.as_ref().map_or(stamp.size, |r| r.end - r.start);
-        let with_sums = range.is_none() && enabled(input.checksum_mode.as_ref());
-        let sums = if with_sums {
-            stamp.checksums.clone()
-        } else {
-            Default::default()
+        let asked = Asked {
+            body: false,
+            conditions,
+            range: input.range,
+            if_range,
+            part: input.part_number,
+            with_sums: enabled(input.checksum_mode.as_ref()),
         };
-        let mut response = S3Response::new(HeadObjectOutput {
-            accept_ranges: Some("bytes".to_owned()),
-            cache_control: stamp.headers.cache_control,
-            checksum_type: checksum_type(&sums),
-            checksum_crc32: sums.crc32,
-            checksum_crc32c: sums.crc32c,
-            checksum_crc64nvme: sums.crc64nvme,
-            checksum_sha1: sums.sha1,
-            checksum_sha256: sums.sha256,
-            content_disposition: stamp.headers.content_disposition,
-            content_encoding: stamp.headers.content_encoding,
-            content_language: stamp.headers.content_language,
-            content_length: Some(signed(length)?),
-            content_range: range.as_ref().map(|r| content_range(r, stamp.size)),
-            content_type: Some(
-                stamp
-                    .headers
-                    .content_type
-                    .unwrap_or_else(|| DEFAULT_TYPE.to_owned()),
-            ),
-            e_tag: Some(ETag::Strong(stamp.etag)),
-            expires: stamp.headers.expires.as_deref().and_then(parse_http_date),
-            last_modified: Some(Timestamp::from(time_of(stamp.mtime_ns))),
-            metadata: (!stamp.metadata.is_empty()).then(|| stamp.metadata.into_iter().collect()),
-            version_id: Some(stamp.version_id),
-            ..Default::default()
-        });
-        if range.is_some() {
-            response.status = Some(hyper::StatusCode::PARTIAL_CONTENT);
+        let (found, _) = find(&bucket, &who, opened, asked).await?;
+        let (status, mut headers) = (found.status, extra_headers(&found.stamp));
+        let tags = found.stamp.tags.len();
+        if tags > 0 {
+            headers.insert("x-amz-tagging-count", tags.into());
         }
+        let mut output = told!(HeadObjectOutput, found,);
+        output.cache_control = input.response_cache_control.or(output.cache_control);
+        output.content_disposition = input
+            .response_content_disposition
+            .or(output.content_disposition);
+        output.content_encoding = input.response_content_encoding.or(output.content_encoding);
+        output.content_language = input.response_content_language.or(output.content_language);
+        output.content_type = input.response_content_type.or(output.content_type);
+        output.expires = input.response_expires.or(output.expires);
+        let mut response = S3Response::new(output);
+        response.status = status;
+        response.headers = headers;
         Ok(response)
+    }
+}
+
+/// What a request wants of an object.
+struct Asked {
+    /// Whether its bytes are wanted, or only what is said of them.
+    body: bool,
+    conditions: ReadConditions,
+    range: Option<Range>,
+    /// What the object must be for the range to count.
+    if_range: Option<String>,
+    part: Option<i32>,
+    with_sums: bool,
+}
+
+/// What it gets.
+struct Told {
+    stamp: Stamp,
+    version_id: String,
+    sums: Checksums,
+    start: u64,
+    length: u64,
+    content_range: Option<String>,
+    parts_count: Option<i32>,
+    status: Option<hyper::StatusCode>,
+}
+
+/// Finds what to answer of an object, and notes that it was read.
+async fn find(
+    bucket: &Arc<Bucket>,
+    who: &Principal,
+    opened: Opened,
+    asked: Asked,
+) -> S3Result<(Told, std::fs::File)> {
+    let Opened { file, stamp } = opened;
+    asked
+        .conditions
+        .check(&stamp, || StoreError::NotModified)
+        .map_err(|e| conditional(e, &stamp))?;
+    let range = asked.range.filter(|_| {
+        let condition = asked.if_range.as_deref();
+        condition.is_none_or(|condition| still_is(condition, &stamp))
+    });
+    let (file, found) = match (asked.part, range) {
+        (Some(_), Some(_)) => {
+            return Err(s3_error!(
+                InvalidRequest,
+                "a range and a part number cannot be asked for at once"
+            ));
+        }
+        (Some(number), None) => part(bucket, file, &stamp, number).await?,
+        (None, asked) => (file, (range_of(asked, stamp.size)?, None)),
+    };
+    let (range, parts_count) = found;
+    let read = match asked.body {
+        true => Read::of(range.as_ref()),
+        false => Read::Metadata,
+    };
+    note_read(bucket, who, &stamp, read)?;
+    let with_sums = range.is_none() && asked.with_sums;
+    let sums = with_sums.then(|| stamp.checksums.clone());
+    let whole = 0..stamp.size;
+    let (start, end) = match &range {
+        Some(range) => (range.start, range.end),
+        None => (whole.start, whole.end),
+    };
+    let told = Told {
+        version_id: bucket.shown_id(&stamp.version_id, stamp.null_version),
+        sums: sums.unwrap_or_default(),
+        start,
+        length: end - start,
+        content_range: range
+            .as_ref()
+            .filter(|range| !range.is_empty())
+            .map(|range| content_range(range, stamp.size)),
+        parts_count,
+        status: range.map(|_| hyper::StatusCode::PARTIAL_CONTENT),
+        stamp,
+    };
+    Ok((told, file))
+}
+
+type Found = (Option<std::ops::Range<u64>>, Option<i32>);
+
+/// The range of a part, and how many there are. An object that was written whole is its own first
+/// part.
+async fn part(
+    bucket: &Arc<Bucket>,
+    file: std::fs::File,
+    stamp: &Stamp,
+    number: i32,
+) -> S3Result<(std::fs::File, Found)> {
+    let (root, of) = (bucket.root.clone(), stamp.clone());
+    let (file, parts) = blocking(move || {
+        let parts = parts::read(&root, &file, &of)?;
+        Ok((file, parts))
+    })
+    .await?;
+    let missing = || s3_error!(InvalidPart, "the object has no such part");
+    let number = u32::try_from(number).map_err(|_| missing())?;
+    let found = match parts {
+        Some(parts) => {
+            let part = parts.all().find(|part| part.number == number);
+            let part = part.ok_or_else(missing)?;
+            let count = i32::try_from(parts.len()).ok();
+            (Some(part.start..part.start + part.size), count)
+        }
+        None if number == 1 => (Some(0..stamp.size), None),
+        None => return Err(missing()),
+    };
+    Ok((file, found))
+}
+
+/// The class that answers name: none for the standard one.
+pub(super) fn stored_as(headers: &Headers) -> Option<String> {
+    headers.storage_class.clone()
+}
+
+/// An `Expires` that is no date goes out as it came.
+fn extra_headers(stamp: &Stamp) -> hyper::HeaderMap {
+    let mut headers = hyper::HeaderMap::new();
+    if let Some(expires) = &stamp.headers.expires
+        && parse_http_date(expires).is_none()
+        && let Ok(value) = expires.parse()
+    {
+        headers.insert(header::EXPIRES, value);
+    }
+    headers
+}
+
+fn if_range<T>(req: &S3Request<T>) -> Option<String> {
+    let value = req.headers.get(hyper::header::IF_RANGE)?;
+    Some(value.to_str().unwrap_or_default().to_owned())
+}
+
+/// Whether an `If-Range` names the object as it is (RFC 9110, section 13.1.5).
+fn still_is(condition: &str, stamp: &Stamp) -> bool {
+    match condition
+        .strip_prefix('"')
+        .and_then(|c| c.strip_suffix('"'))
+    {
+        Some(etag) => etag == stamp.etag,
+        None => parse_http_date(condition).is_some_and(|date| date == modified_at(stamp)),
     }
 }
 
@@ -239,7 +380,7 @@ async fn read(file: std::fs::File, from: u64, length: u64) -> Result<StreamingBl
     )))
 }
 
-fn range(range: Option<Range>, size: u64) -> S3Result<Option<std::ops::Range<u64>>> {
+fn range_of(range: Option<Range>, size: u64) -> S3Result<Option<std::ops::Range<u64>>> {
     let Some(range) = range else {
         return Ok(None);
     };

@@ -102,7 +102,7 @@ macro_rules! described {
             content_encoding: $input
                 .content_encoding
                 .take()
-                .and_then($crate::service::objects::without_aws_chunked),
+                .and_then($crate::service::properties::without_aws_chunked),
             content_language: $input.content_language.take(),
             content_type: $input.content_type.take(),
             expires: $input.expires.take(),

@@ -61,8 +61,8 @@ impl Upstream {
         who: Principal,
     ) -> S3Result<S3Response<UploadPartOutput>> {
         let key = self.allowed(&who, Access::Write, &req.input.key)?;
-        let announced = announced!(req);
-        let trailers = req.trailing_headers.take();
+        let announced = announced!(req)?;
+        let trailers = crate::service::objects::trailing(&req);
         let input = req.input;
         let mut incoming = Incoming::of_client(input.body, announced, trailers);
         let limit = self.limits.max_put_bytes;

@@ -93,14 +93,19 @@ impl Upstream {
         }))
     }
 
-    pub(crate) async fn versioning(&self) -> S3Result<GetBucketVersioningOutput> {
+    pub(crate) async fn versioning(
+        &self,
+        _req: S3Request<GetBucketVersioningInput>,
+        who: Principal,
+    ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
+        self.touched(&who)?;
         let request = self.client().await.get_bucket_versioning();
         let said = Box::pin(request.bucket(self.there()).send()).await;
         let said = said.map_err(|error| self.failed(error, S3ErrorCode::NoSuchBucket))?;
-        Ok(GetBucketVersioningOutput {
+        Ok(S3Response::new(GetBucketVersioningOutput {
             status: word!(said.status),
             mfa_delete: word!(said.mfa_delete),
-        })
+        }))
     }
 
     /// For those who may write the whole bucket; it concerns all of it.

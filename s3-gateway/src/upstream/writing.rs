@@ -32,8 +32,8 @@ impl Upstream {
         who: Principal,
     ) -> S3Result<S3Response<PutObjectOutput>> {
         let key = self.allowed(&who, Access::Write, &req.input.key)?;
-        let announced = announced!(req);
-        let trailers = req.trailing_headers.take();
+        let announced = announced!(req)?;
+        let trailers = crate::service::objects::trailing(&req);
         let mut input = req.input;
         let description = described!(input);
         description.check(self.limits.max_metadata_bytes)?;

@@ -48,7 +48,7 @@ impl Line {
         let (key, removed, version, order) = match command {
             ObjectCommand::RecordCreated(it) => (&it.key, false, &it.version, &it.order),
             ObjectCommand::RecordRemoved(it) => (&it.key, true, &it.version, &it.order),
-            ObjectCommand::RecordIgnored { .. } => panic!("{command:?}"),
+            _ => panic!("{command:?}"),
         };
         Line {
             key: key.to_string(),

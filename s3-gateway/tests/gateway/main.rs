@@ -8,11 +8,14 @@
     reason = "tests: requests are signed with the current time"
 )]
 
+mod by_hand;
 mod client;
 mod grants;
+mod index;
 mod keys;
 mod kills;
 mod listing;
+mod made;
 mod multipart;
 mod objects;
 mod recovery;
@@ -20,8 +23,10 @@ mod restored;
 mod sharing;
 mod stub;
 mod succession;
+mod tagging;
 mod upstream;
 mod upstream_copies;
 mod upstream_failing;
+mod versions;
 mod watch;
 mod world;

@@ -12,7 +12,7 @@ use daybook_s3_gateway::Limits;
 use super::world::World;
 
 /// A world that does not wait for files to settle: these have the times of fresh ones.
-async fn unhesitating() -> World {
+pub async fn unhesitating() -> World {
     let limits = Limits {
         settle_after: Duration::ZERO,
         ..Limits::default()
@@ -21,7 +21,7 @@ async fn unhesitating() -> World {
 }
 
 /// Copies with the time (`-p`), or with the attributes too (`-a`).
-fn copy(from: &Path, to: &Path, how: &str) {
+pub fn copy(from: &Path, to: &Path, how: &str) {
     let status = Command::new("cp").arg(how).args([from, to]).status();
     assert!(status.unwrap().success());
 }
@@ -38,7 +38,7 @@ fn outside(world: &World, name: &str, content: &str) -> std::path::PathBuf {
 
 /// What the ledger makes of all that it was told of a key: `+` for new work, `=` for a version
 /// that starts nothing, `-` for a removal.
-fn story(world: &World) -> String {
+pub fn story(world: &World) -> String {
     let context = Context {
         now: jiff::Timestamp::UNIX_EPOCH,
         seed: 7,

@@ -97,7 +97,7 @@ impl ObjectLedger for Stuck {
         match command {
             ObjectCommand::RecordCreated(it) => say(format_args!("created {}", it.key)),
             ObjectCommand::RecordRemoved(it) => say(format_args!("removed {}", it.key)),
-            ObjectCommand::RecordIgnored { .. } => say(format_args!("ignored")),
+            other => say(format_args!("{other:?}")),
         }
         std::future::pending().await
     }
@@ -191,7 +191,7 @@ async fn what_a_killed_process_left_is_made_good_by_another() {
             .map(|command| match command {
                 ObjectCommand::RecordCreated(it) => format!("+{}", it.key),
                 ObjectCommand::RecordRemoved(it) => format!("-{}", it.key),
-                ObjectCommand::RecordIgnored { .. } => "ignored".to_owned(),
+                other => format!("{other:?}"),
             })
             .collect();
         made_good.sort();

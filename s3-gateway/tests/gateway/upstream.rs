@@ -73,6 +73,7 @@ impl Front {
             region: "us-east-1".to_owned(),
             limits,
             shared: false,
+            created: None,
         };
         let ledger = Arc::new(MemoryLedger::default());
         let serving = serve(config, &ledger).await;

@@ -72,6 +72,7 @@ pub fn config(folder: &Path, limits: Limits, retain: Duration, shared: bool) -> 
         region: "us-east-1".to_owned(),
         limits,
         shared,
+        created: None,
     }
 }
 

@@ -34,8 +34,12 @@ fn stamped(padding: usize) -> (TempDir, File, Stamp) {
             file: Birth::of(&meta),
         },
         found: false,
+        null_version: true,
+        marker: false,
         headers: Headers::default(),
         metadata: BTreeMap::from([("padding".to_owned(), "x".repeat(padding))]),
+        tags: BTreeMap::new(),
+        upload: None,
         checksums: Checksums::default(),
         produced_by: None,
     };
