@@ -59,6 +59,10 @@ fn yes() -> bool {
     true
 }
 
+fn days_30() -> String {
+    "30d".to_owned()
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FunctionTable {
