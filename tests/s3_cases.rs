@@ -5,14 +5,16 @@ use crate::support::clients::cases;
 use crate::support::{Ledger, OPERATOR, UPPERCASE};
 
 /// The programs in `tests/clients`.
-const PROGRAMS: [&str; 7] = [
+const PROGRAMS: [&str; 9] = [
     "s3_auth.py",
     "s3_buckets.py",
     "s3_conditional.py",
     "s3_copy.py",
+    "s3_listing.py",
     "s3_multipart.py",
     "s3_objects.py",
     "s3_tagging.py",
+    "s3_versioning.py",
 ];
 
 const MORE: &str = r#"

@@ -88,12 +88,12 @@ impl Operations {
             if_unmodified_since: input.if_unmodified_since,
         };
         let asked = Asked {
-            body: true,
             conditions,
             range: input.range,
             if_range,
             part: input.part_number,
             with_sums: enabled(input.checksum_mode.as_ref()),
+            bytes: true,
         };
         let (found, file) = find(&bucket, &who, opened, asked).await?;
         let body = read(file, found.start, found.length).await?;
@@ -125,12 +125,12 @@ impl Operations {
             if_unmodified_since: input.if_unmodified_since,
         };
         let asked = Asked {
-            body: false,
             conditions,
             range: input.range,
             if_range,
             part: input.part_number,
             with_sums: enabled(input.checksum_mode.as_ref()),
+            bytes: false,
         };
         let (found, _) = find(&bucket, &who, opened, asked).await?;
         let (status, mut headers) = (found.status, extra_headers(&found.stamp));
@@ -156,14 +156,14 @@ impl Operations {
 
 /// What a request wants of an object.
 struct Asked {
-    /// Whether its bytes are wanted, or only what is said of them.
-    body: bool,
     conditions: ReadConditions,
     range: Option<Range>,
     /// What the object must be for the range to count.
     if_range: Option<String>,
     part: Option<i32>,
     with_sums: bool,
+    /// Whether the bytes are wanted too.
+    bytes: bool,
 }
 
 /// What it gets.
@@ -205,7 +205,7 @@ async fn find(
         (None, asked) => (file, (range_of(asked, stamp.size)?, None)),
     };
     let (range, parts_count) = found;
-    let read = match asked.body {
+    let read = match asked.bytes {
         true => Read::of(range.as_ref()),
         false => Read::Metadata,
     };
