@@ -19,3 +19,4 @@ mod outputs;
 mod s3_cases;
 mod shared_log;
 mod support;
+mod upstream;

@@ -33,7 +33,8 @@ use aws_sigv4::sign::v4;
 use daybook_domain::BucketName;
 use daybook_domain::stored_object::ObjectCommand;
 use daybook_s3_gateway::{
-    Gateway, GatewayConfig, LedgerError, Limits, LocalBucket, ObjectLedger, OperatorKey,
+    BucketConfig, Gateway, GatewayConfig, LedgerError, Limits, LocalBucket, ObjectLedger,
+    OperatorKey,
 };
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -79,7 +80,10 @@ async fn serve(folder: &Path) {
         write: vec!["*".to_owned()],
     };
     let config = GatewayConfig {
-        buckets: BTreeMap::from([(BucketName::parse("inbox").unwrap(), local)]),
+        buckets: BTreeMap::from([(
+            BucketName::parse("inbox").unwrap(),
+            BucketConfig::Local(local),
+        )]),
         keys: vec![key],
         region: "us-east-1".to_owned(),
         limits: Limits {

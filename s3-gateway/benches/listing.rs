@@ -36,7 +36,8 @@ use client::Client;
 use daybook_domain::BucketName;
 use daybook_domain::stored_object::ObjectCommand;
 use daybook_s3_gateway::{
-    Gateway, GatewayConfig, LedgerError, Limits, LocalBucket, ObjectLedger, OperatorKey,
+    BucketConfig, Gateway, GatewayConfig, LedgerError, Limits, LocalBucket, ObjectLedger,
+    OperatorKey,
 };
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -148,7 +149,10 @@ fn open(root: &Path) -> Arc<Gateway> {
         retain: Duration::from_secs(3600),
     };
     let config = GatewayConfig {
-        buckets: BTreeMap::from([(BucketName::parse("inbox").unwrap(), bucket)]),
+        buckets: BTreeMap::from([(
+            BucketName::parse("inbox").unwrap(),
+            BucketConfig::Local(bucket),
+        )]),
         keys: vec![key],
         region: "us-east-1".to_owned(),
         limits: Limits::default(),

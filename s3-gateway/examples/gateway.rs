@@ -14,8 +14,8 @@ use async_trait::async_trait;
 use daybook_domain::BucketName;
 use daybook_domain::stored_object::ObjectCommand;
 use daybook_s3_gateway::{
-    CreatedBuckets, Gateway, GatewayConfig, LedgerError, Limits, LocalBucket, ObjectLedger,
-    OperatorKey,
+    BucketConfig, CreatedBuckets, Gateway, GatewayConfig, LedgerError, Limits, LocalBucket,
+    ObjectLedger, OperatorKey,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -48,7 +48,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             root: folder.join(name),
             retain: Duration::from_secs(3600),
         };
-        buckets.insert(BucketName::parse(name)?, local);
+        buckets.insert(BucketName::parse(name)?, BucketConfig::Local(local));
     }
     let key = |name: &str| OperatorKey {
         name: name.to_owned(),

@@ -7,24 +7,29 @@ use std::time::SystemTime;
 use daybook_domain::BucketName;
 
 use crate::local::store::Bucket;
+use crate::upstream::Upstream;
 
 /// Where a bucket keeps its objects.
 #[derive(Clone)]
 pub(crate) enum Backend {
     /// In a folder of this machine.
     Local(Arc<Bucket>),
+    /// In a bucket of another store.
+    Upstream(Arc<Upstream>),
 }
 
 impl Backend {
     pub(crate) fn name(&self) -> &BucketName {
         match self {
             Backend::Local(bucket) => &bucket.name,
+            Backend::Upstream(bucket) => &bucket.name,
         }
     }
 
     pub(crate) fn created_at(&self) -> SystemTime {
         match self {
             Backend::Local(bucket) => bucket.created_at,
+            Backend::Upstream(bucket) => bucket.created_at,
         }
     }
 }
@@ -69,6 +74,7 @@ impl Buckets {
     pub(crate) fn local(&self) -> Vec<Arc<Bucket>> {
         let local = |backend: &Backend| match backend {
             Backend::Local(bucket) => Some(Arc::clone(bucket)),
+            Backend::Upstream(_) => None,
         };
         self.read().backends.values().filter_map(local).collect()
     }

@@ -11,7 +11,7 @@ use daybook_domain::BucketName;
 #[derive(Clone, Debug)]
 pub struct GatewayConfig {
     /// The buckets that exist. Writing to any other is `NoSuchBucket`.
-    pub buckets: BTreeMap<BucketName, LocalBucket>,
+    pub buckets: BTreeMap<BucketName, BucketConfig>,
     /// The keys of people and tools.
     pub keys: Vec<OperatorKey>,
     /// The region that `GetBucketLocation` and `HeadBucket` tell.
@@ -34,6 +34,15 @@ pub struct CreatedBuckets {
     pub retain: Duration,
 }
 
+/// Where a bucket keeps its objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BucketConfig {
+    /// In a folder of this machine.
+    Local(LocalBucket),
+    /// In a bucket of another S3 store.
+    Upstream(UpstreamBucket),
+}
+
 /// A bucket that is a local folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalBucket {
@@ -41,6 +50,50 @@ pub struct LocalBucket {
     pub root: PathBuf,
     /// How long overwritten and deleted versions are kept.
     pub retain: Duration,
+}
+
+/// A bucket of another S3 store, to which requests are passed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamBucket {
+    /// Its name there.
+    pub bucket: String,
+    /// The store.
+    pub store: UpstreamStore,
+    /// Whether the checksums that clients give are passed on. Some older stores know none.
+    pub checksums: bool,
+}
+
+/// A store and the way into it. What two buckets have in common if the store can copy from one to
+/// the other by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamStore {
+    /// Its region.
+    pub region: String,
+    /// Its URL; without one it is AWS.
+    pub endpoint: Option<String>,
+    /// Whether the bucket stands in the path, as most stores but AWS want it.
+    pub path_style: bool,
+    /// The profile of the AWS configuration files to use, instead of the default one.
+    pub profile: Option<String>,
+    /// The key; without one it is looked for where AWS's own tools do.
+    pub key: Option<UpstreamKey>,
+}
+
+/// A key of another store.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UpstreamKey {
+    /// The access key id.
+    pub access_key: String,
+    /// The secret. Never shown again.
+    pub secret_key: String,
+}
+
+impl fmt::Debug for UpstreamKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpstreamKey")
+            .field("access_key", &self.access_key)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A key for people and tools, bound by patterns just as a function is.
@@ -105,6 +158,43 @@ pub struct Limits {
     pub list_unseen: usize,
     /// Paths that the watcher has seen and not yet looked at; beyond it, it lists everything.
     pub watch_queue: usize,
+    /// What holds for buckets of other stores.
+    pub upstream: UpstreamLimits,
+}
+
+/// The bounds of what is asked of other stores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamLimits {
+    /// How long a connection to a store may take.
+    pub connect_timeout: Duration,
+    /// How long a store may keep silent: before it answers, in the middle of an answer, and while
+    /// it should take the next bytes of a body.
+    pub read_timeout: Duration,
+    /// How long a store may take for what it does by itself: a copy, or putting parts together.
+    pub finish_timeout: Duration,
+    /// How often a request is tried that can be sent again.
+    pub attempts: u32,
+    /// Bodies up to this size are read before they are sent, so that they can be sent again.
+    pub replay_bytes: u64,
+    /// The size of the parts in which a body of unknown length is sent; each is read first. A body
+    /// has 10,000 parts at most.
+    pub part_bytes: u64,
+    /// The largest object that a store copies in one request, in bytes.
+    pub max_copy_bytes: u64,
+}
+
+impl Default for UpstreamLimits {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            read_timeout: Duration::from_secs(30),
+            finish_timeout: Duration::from_secs(15 * 60),
+            attempts: 3,
+            replay_bytes: 1 << 20,
+            part_bytes: 8 << 20,
+            max_copy_bytes: 5 << 30,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -125,6 +215,7 @@ impl Default for Limits {
             max_staged: 100_000,
             list_unseen: 10_000,
             watch_queue: 4096,
+            upstream: UpstreamLimits::default(),
         }
     }
 }

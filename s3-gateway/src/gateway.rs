@@ -12,13 +12,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::buckets::{Backend, Buckets};
 use crate::clock;
-use crate::config::{CreatedBuckets, GatewayConfig, Limits};
+use crate::config::{BucketConfig, CreatedBuckets, GatewayConfig, Limits};
 use crate::grants::Grants;
 use crate::ledger::ObjectLedger;
 use crate::local::file_lock::FolderLock;
 use crate::local::scan::{self, ScanReport};
 use crate::local::store::{Bucket, Sharing, blocking};
 use crate::made::MadeBuckets;
+use crate::upstream::Upstream;
 use crate::{server, watch};
 
 /// The S3 endpoint and its buckets.
@@ -108,7 +109,18 @@ impl Gateway {
             }
         }
         let mut buckets: Vec<Arc<Bucket>> = Vec::new();
-        for (name, local) in config.buckets {
+        let mut upstream = Vec::new();
+        for (name, bucket) in config.buckets {
+            let local = match bucket {
+                BucketConfig::Local(local) => local,
+                BucketConfig::Upstream(bucket) => {
+                    let limits = config.limits.clone();
+                    let ledger = Arc::clone(&ledger);
+                    let bucket = Upstream::new(name, bucket, limits, ledger);
+                    upstream.push(Backend::Upstream(Arc::new(bucket)));
+                    continue;
+                }
+            };
             let folder = |source| folder_error(&name, &local.root, source);
             scan::prepare(&local.root).map_err(folder)?;
             let root = local.root.canonicalize().map_err(folder)?;
@@ -129,7 +141,7 @@ impl Gateway {
             None => None,
         };
         let gateway = Arc::new(Self {
-            buckets: Buckets::new(buckets.into_iter().map(Backend::Local)),
+            buckets: Buckets::new(buckets.into_iter().map(Backend::Local).chain(upstream)),
             grants: Arc::new(Grants::new(config.keys, config.limits.max_staged)),
             region: config.region,
             limits: config.limits,

@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use daybook_domain::execution::{ObjectAccess, TriggerObject};
+use daybook_domain::stored_object::ObjectVersion;
 use daybook_domain::{BucketName, Chain, ExecutionId, FunctionName, ObjectKey, ShadowId};
 
 use crate::clock;
@@ -290,6 +291,25 @@ impl Principal {
         Err(self.refuse(access, bucket, None))
     }
 
+    /// Refuses writes to a bucket of another store where they would have to be held back or
+    /// redirected: that is for folders alone.
+    pub(crate) fn check_openness(&self, bucket: &BucketName) -> Result<(), String> {
+        let Some(scope) = &self.scope else {
+            return Ok(());
+        };
+        let how = match (scope.shadow(), scope.stages()) {
+            (Some(_), _) => "in a shadow run",
+            (None, Some(_)) => "before its attempt has succeeded (publish = \"on-success\")",
+            (None, None) => return Ok(()),
+        };
+        let message = format!(
+            "{} may not write to {bucket} {how}: the bucket lies in another store",
+            self.who
+        );
+        scope.note(|seen| seen.refused(message.clone()));
+        Err(message)
+    }
+
     pub(crate) fn note_read(&self, access: ObjectAccess) {
         if let Some(scope) = &self.scope {
             scope.note(|seen| seen.read(access));
@@ -301,13 +321,16 @@ impl Principal {
         self.scope.as_ref()?.shadow()
     }
 
-    /// The version of this object that reads are pinned to.
+    /// The version id of this object that reads are pinned to.
     pub(crate) fn pin(&self, bucket: &BucketName, key: &ObjectKey) -> Option<&str> {
+        self.pinned(bucket, key)?.version_id.as_deref()
+    }
+
+    /// The version of this object that reads are pinned to.
+    pub(crate) fn pinned(&self, bucket: &BucketName, key: &ObjectKey) -> Option<&ObjectVersion> {
         let trigger = self.scope.as_ref()?.trigger()?;
-        if trigger.bucket != *bucket || trigger.key != *key {
-            return None;
-        }
-        trigger.version.version_id.as_deref()
+        let same = trigger.bucket == *bucket && trigger.key == *key;
+        same.then_some(&trigger.version)
     }
 
     fn refuse(&self, access: Access, bucket: &BucketName, key: Option<&ObjectKey>) -> String {

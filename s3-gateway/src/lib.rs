@@ -1,4 +1,5 @@
-//! The S3 endpoint: buckets that are local folders, served through crate `s3s`.
+//! The S3 endpoint: buckets that are local folders or lie in other stores, served through crate
+//! `s3s`.
 //!
 //! Requests come from people's tools and from function processes. Every write is durable and
 //! recorded through the [`ObjectLedger`] before it is answered; every read and write of a function
@@ -21,9 +22,13 @@ mod policy;
 mod publication;
 mod server;
 mod service;
+mod upstream;
 mod watch;
 
-pub use config::{CreatedBuckets, GatewayConfig, Limits, LocalBucket, OperatorKey};
+pub use config::{
+    BucketConfig, CreatedBuckets, GatewayConfig, Limits, LocalBucket, OperatorKey, UpstreamBucket,
+    UpstreamKey, UpstreamLimits, UpstreamStore,
+};
 pub use daybook_domain::execution::{ObjectAccess, TriggerObject};
 pub use gateway::{Gateway, OpenError, ScanError};
 pub use grants::{

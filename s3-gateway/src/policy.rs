@@ -30,6 +30,11 @@ impl Access {
 }
 
 impl Policy {
+    /// Whether the policy may allow a write to some object of the bucket.
+    pub fn may_write(&self, bucket: &BucketName) -> bool {
+        self.touches(Access::Write, bucket.as_str())
+    }
+
     /// Whether the policy allows the access to the object.
     pub(crate) fn allows(&self, access: Access, bucket: &str, key: &str) -> bool {
         let path = format!("{bucket}/{key}");
@@ -38,14 +43,29 @@ impl Policy {
 
     /// Whether the policy may allow the access to some object of the bucket.
     pub(crate) fn touches(&self, access: Access, bucket: &str) -> bool {
-        let path = format!("{bucket}/");
+        self.may_touch(access, bucket, "")
+    }
+
+    /// The same for objects whose keys begin so.
+    pub(crate) fn may_touch(&self, access: Access, bucket: &str, prefix: &str) -> bool {
+        let path = format!("{bucket}/{prefix}");
         self.patterns(access).iter().any(|pattern| {
             match pattern.split_once('*') {
-                // The text before the first star is either within the bucket or still open.
+                // The text before the first star is either within the prefix or still open.
                 Some((fixed, _)) => fixed.starts_with(&path) || path.starts_with(fixed),
                 None => pattern.starts_with(&path),
             }
         })
+    }
+
+    /// Whether the policy allows the access to all objects of the bucket.
+    pub(crate) fn covers(&self, access: Access, bucket: &str) -> bool {
+        let path = format!("{bucket}/");
+        let covers = |pattern: &String| {
+            let fixed = pattern.strip_suffix('*');
+            fixed.is_some_and(|fixed| !fixed.contains('*') && path.starts_with(fixed))
+        };
+        self.patterns(access).iter().any(covers)
     }
 
     /// What the keys of the bucket begin with to which the policy may allow the access, in order;

@@ -11,6 +11,7 @@ pub(crate) mod clients;
 pub(crate) mod seeds;
 mod server;
 pub(crate) mod socket;
+pub(crate) mod store;
 pub(crate) mod wire;
 
 use std::path::{Path, PathBuf};
@@ -199,6 +200,20 @@ impl Ledger {
     /// Serves it, and returns once it is ready.
     pub(crate) async fn start(&self) -> Server {
         Starting::spawn(self.serve_command()).ready().await
+    }
+
+    /// The same with these variables in the environment, and no key of the person who runs the tests.
+    pub(crate) async fn start_with(&self, variables: &[(&str, &std::ffi::OsStr)]) -> Server {
+        let mut command = self.serve_command();
+        for name in [
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+        ] {
+            command.env_remove(name);
+        }
+        command.envs(variables.iter().copied());
+        Starting::spawn(command).ready().await
     }
 
     /// Serves it as one process of several, with these roles and a data directory of its own.

@@ -9,11 +9,11 @@ use daybook_domain::asl::Machine;
 use daybook_domain::{BucketName, FunctionName, PipelineName};
 use daybook_event_store::open::LogUrl;
 use daybook_functions::{FunctionSpec, Runtime};
-use daybook_s3_gateway::{CreatedBuckets, Limits, LocalBucket, OperatorKey, Policy};
+use daybook_s3_gateway::{BucketConfig, CreatedBuckets, Limits, OperatorKey, Policy};
 
 use super::file::{ConfigFile, FunctionTable, KeyTable, LimitsTable, PipelineTable};
 use super::secret::Secret;
-use super::{BlobsAt, Config, ConfigError, DATA_DIR, folders};
+use super::{BlobsAt, Config, ConfigError, DATA_DIR, buckets, folders};
 
 /// Where buckets go in the data directory that operators make over S3.
 const CREATED_BUCKETS: &str = "buckets";
@@ -37,7 +37,7 @@ pub(super) fn check(
     data_dir: Option<&Path>,
 ) -> Result<Config, ConfigError> {
     let place = Place { path, folder };
-    let buckets = buckets(&place, file.buckets)?;
+    let buckets = buckets::check(&place, file.buckets)?;
     let pipelines = file
         .pipelines
         .into_iter()
@@ -46,13 +46,11 @@ pub(super) fn check(
     let mut functions = Vec::new();
     let (mut policies, mut on_success) = (BTreeMap::new(), BTreeSet::new());
     for (name, table) in &file.functions {
-        policies.insert(
-            name.clone(),
-            policy(&place, name, table, &pipelines, &buckets)?,
-        );
-        if publishes_on_success(&place, name, table)? {
+        let policy = policy(&place, name, table, &pipelines, &buckets)?;
+        if publishes_on_success(&place, name, table, &policy, &buckets)? {
             on_success.insert(name.clone());
         }
+        policies.insert(name.clone(), policy);
         functions.push(function(&place, name, table)?);
     }
     let mut keys: Vec<OperatorKey> = Vec::new();
@@ -181,36 +179,11 @@ fn blobs(place: &Place<'_>, url: &str) -> Result<PathBuf, ConfigError> {
     Ok(PathBuf::from(path))
 }
 
-fn buckets(
-    place: &Place<'_>,
-    tables: BTreeMap<BucketName, super::file::BucketTable>,
-) -> Result<BTreeMap<BucketName, LocalBucket>, ConfigError> {
-    let mut buckets: BTreeMap<BucketName, LocalBucket> = BTreeMap::new();
-    for (name, table) in tables {
-        let at = format!("buckets.{name}");
-        let root = place.folder.join(&table.path);
-        let other = buckets
-            .iter()
-            .find(|(_, other)| folders::share_files(&other.root, &root));
-        if let Some((other, _)) = other {
-            return place.wrong(
-                &format!("{at}.path"),
-                format!(
-                    "its folder and that of bucket {other} lie within each other; give each its own"
-                ),
-            );
-        }
-        let retain = place.parse_duration(&format!("{at}.retain"), &table.retain)?;
-        buckets.insert(name, LocalBucket { root, retain });
-    }
-    Ok(buckets)
-}
-
 fn pipeline(
     place: &Place<'_>,
     name: PipelineName,
     table: PipelineTable,
-    buckets: &BTreeMap<BucketName, LocalBucket>,
+    buckets: &BTreeMap<BucketName, BucketConfig>,
     functions: &BTreeMap<FunctionName, FunctionTable>,
 ) -> Result<PipelineConfig, ConfigError> {
     let at = format!("pipelines.{name}");
@@ -332,12 +305,29 @@ fn publishes_on_success(
     place: &Place<'_>,
     name: &FunctionName,
     table: &FunctionTable,
+    policy: &Policy,
+    buckets: &BTreeMap<BucketName, BucketConfig>,
 ) -> Result<bool, ConfigError> {
+    let at = format!("functions.{name}.publish");
     match table.publish.as_deref() {
         None | Some("immediately") => Ok(false),
-        Some("on-success") => Ok(true),
+        Some("on-success") => {
+            let elsewhere = buckets.iter().find(|(name, bucket)| {
+                matches!(bucket, BucketConfig::Upstream(_)) && policy.may_write(name)
+            });
+            match elsewhere {
+                None => Ok(true),
+                Some((bucket, _)) => place.wrong(
+                    &at,
+                    format!(
+                        "outputs can be held back in folders only, and its write patterns may reach \
+                         bucket {bucket} of another store; narrow them, or publish \"immediately\""
+                    ),
+                ),
+            }
+        }
         Some(other) => place.wrong(
-            &format!("functions.{name}.publish"),
+            &at,
             format!("{other:?} is neither \"immediately\" nor \"on-success\""),
         ),
     }
@@ -349,7 +339,7 @@ fn policy(
     name: &FunctionName,
     table: &FunctionTable,
     pipelines: &[PipelineConfig],
-    buckets: &BTreeMap<BucketName, LocalBucket>,
+    buckets: &BTreeMap<BucketName, BucketConfig>,
 ) -> Result<Policy, ConfigError> {
     let triggers = || {
         let wanted = pipelines.iter().filter(|pipeline| {
@@ -378,7 +368,7 @@ fn check_patterns(
     place: &Place<'_>,
     at: &str,
     patterns: &[String],
-    buckets: &BTreeMap<BucketName, LocalBucket>,
+    buckets: &BTreeMap<BucketName, BucketConfig>,
 ) -> Result<(), ConfigError> {
     for pattern in patterns {
         if pattern.is_empty() {
@@ -415,7 +405,7 @@ fn key(
     place: &Place<'_>,
     name: String,
     table: KeyTable,
-    buckets: &BTreeMap<BucketName, LocalBucket>,
+    buckets: &BTreeMap<BucketName, BucketConfig>,
     create_buckets: bool,
 ) -> Result<OperatorKey, ConfigError> {
     let at = format!("s3.keys.{name}");
@@ -461,6 +451,7 @@ fn limits(place: &Place<'_>, table: &LimitsTable) -> Result<Limits, ConfigError>
         &mut limits.rescan_every,
     )?;
     set("sweep_every", &table.sweep_every, &mut limits.sweep_every)?;
+    buckets::limits(place, table, &mut limits.upstream)?;
     limits.max_put_bytes = table
         .max_put_size
         .map_or(limits.max_put_bytes, |size| size.as_u64());
@@ -490,6 +481,11 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// The folder at which relative paths start.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder
+    }
+
     pub(super) fn wrong<T>(
         &self,
         place: &str,
@@ -508,7 +504,7 @@ impl Place<'_> {
     }
 
     /// Takes over a duration that must not be nothing.
-    fn set_positive(
+    pub(super) fn set_positive(
         &self,
         place: &str,
         text: Option<&str>,
@@ -527,7 +523,7 @@ impl Place<'_> {
         }
     }
 
-    fn parse_duration(&self, place: &str, text: &str) -> Result<Duration, ConfigError> {
+    pub(super) fn parse_duration(&self, place: &str, text: &str) -> Result<Duration, ConfigError> {
         match humantime::parse_duration(text) {
             Ok(duration) => Ok(duration),
             Err(error) => self.wrong(

@@ -35,9 +35,28 @@ pub(super) struct ConfigFile {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BucketTable {
-    pub path: PathBuf,
-    #[serde(default = "days_30")]
-    pub retain: String,
+    pub path: Option<PathBuf>,
+    pub retain: Option<String>,
+    pub upstream: Option<UpstreamTable>,
+}
+
+/// A bucket of another store.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UpstreamTable {
+    pub bucket: String,
+    pub region: Option<String>,
+    pub endpoint: Option<String>,
+    pub path_style: Option<bool>,
+    #[serde(default = "yes")]
+    pub checksums: bool,
+    pub profile: Option<String>,
+    pub access_key: Option<Secret>,
+    pub secret_key: Option<Secret>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn days_30() -> String {
@@ -138,6 +157,12 @@ pub(super) struct LimitsTable {
     pub settle_after: Option<String>,
     pub rescan_every: Option<String>,
     pub sweep_every: Option<String>,
+    pub upstream_connect_timeout: Option<String>,
+    pub upstream_read_timeout: Option<String>,
+    pub upstream_finish_timeout: Option<String>,
+    pub upstream_attempts: Option<u32>,
+    pub upstream_replay_size: Option<ByteSize>,
+    pub upstream_part_size: Option<ByteSize>,
 }
 
 /// Where runtime interface clients are, beside each function's own folder.

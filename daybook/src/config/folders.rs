@@ -4,6 +4,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use daybook_event_store::open::LogUrl;
+use daybook_s3_gateway::BucketConfig;
 
 use super::check::Place;
 use super::{BlobsAt, Config, ConfigError};
@@ -19,6 +20,9 @@ pub(super) fn check(place: &Place<'_>, config: &Config) -> Result<(), ConfigErro
         own.push(("the event log's folder", real(folder)));
     }
     for (name, bucket) in &config.buckets {
+        let BucketConfig::Local(bucket) = bucket else {
+            continue;
+        };
         let root = real(&bucket.root);
         for (what, folder) in &own {
             if within_each_other(&root, folder) {

@@ -5,6 +5,7 @@
 //! ```
 //! An error names the place in the file and what to do.
 
+mod buckets;
 mod check;
 mod file;
 mod folders;
@@ -20,7 +21,7 @@ use daybook_command_service::PipelineConfig;
 use daybook_domain::{BucketName, FunctionName};
 use daybook_event_store::open::LogUrl;
 use daybook_functions::FunctionSpec;
-use daybook_s3_gateway::{CreatedBuckets, Limits, LocalBucket, OperatorKey, Policy};
+use daybook_s3_gateway::{BucketConfig, CreatedBuckets, Limits, OperatorKey, Policy};
 use thiserror::Error;
 
 pub(crate) use show::show;
@@ -31,7 +32,7 @@ const DATA_DIR: &str = "daybook-data";
 /// A config that can run.
 #[derive(Debug)]
 pub(crate) struct Config {
-    pub buckets: BTreeMap<BucketName, LocalBucket>,
+    pub buckets: BTreeMap<BucketName, BucketConfig>,
     /// Where operators may make buckets over S3.
     pub created: Option<CreatedBuckets>,
     pub functions: Vec<FunctionSpec>,

@@ -1,5 +1,6 @@
 //! The config as it counts, with all defaults and without a secret.
 
+use daybook_s3_gateway::BucketConfig;
 use serde_json::{Value, json};
 
 use super::{BlobsAt, Config};
@@ -9,13 +10,7 @@ pub(crate) fn show(config: &Config) -> Value {
     let buckets: serde_json::Map<_, _> = config
         .buckets
         .iter()
-        .map(|(name, bucket)| {
-            let retain = humantime::format_duration(bucket.retain).to_string();
-            (
-                name.to_string(),
-                json!({ "path": bucket.root, "retain": retain }),
-            )
-        })
+        .map(|(name, config)| (name.to_string(), bucket(config)))
         .collect();
     let functions: serde_json::Map<_, _> = config
         .functions
@@ -64,6 +59,7 @@ pub(crate) fn show(config: &Config) -> Value {
         BlobsAt::Folder(folder) => folder.display().to_string(),
         BlobsAt::Log => config.store.to_string(),
     };
+    let upstream = &config.gateway_limits.upstream;
     json!({
         "buckets": buckets,
         "functions": functions,
@@ -86,6 +82,32 @@ pub(crate) fn show(config: &Config) -> Value {
             "max_put_size": bytesize::ByteSize(config.gateway_limits.max_put_bytes).to_string(),
             "max_connections": config.gateway_limits.max_connections,
             "max_staged": config.gateway_limits.max_staged,
+            "upstream_connect_timeout": humantime::format_duration(upstream.connect_timeout).to_string(),
+            "upstream_read_timeout": humantime::format_duration(upstream.read_timeout).to_string(),
+            "upstream_finish_timeout": humantime::format_duration(upstream.finish_timeout).to_string(),
+            "upstream_attempts": upstream.attempts,
+            "upstream_replay_size": bytesize::ByteSize(upstream.replay_bytes).to_string(),
+            "upstream_part_size": bytesize::ByteSize(upstream.part_bytes).to_string(),
         },
     })
+}
+
+fn bucket(config: &BucketConfig) -> Value {
+    match config {
+        BucketConfig::Local(local) => json!({
+            "path": local.root,
+            "retain": humantime::format_duration(local.retain).to_string(),
+        }),
+        BucketConfig::Upstream(upstream) => json!({
+            "upstream": {
+                "bucket": upstream.bucket,
+                "region": upstream.store.region,
+                "endpoint": upstream.store.endpoint,
+                "path_style": upstream.store.path_style,
+                "checksums": upstream.checksums,
+                "profile": upstream.store.profile,
+                "access_key": upstream.store.key.as_ref().map(|key| &key.access_key),
+            },
+        }),
+    }
 }

@@ -82,6 +82,9 @@ fn a_sound_config_has_its_defaults() {
     assert_eq!(config.worker_lease, Duration::from_secs(15));
     assert!(config.keys.is_empty());
     let inbox = &config.buckets[&BucketName::parse("inbox").unwrap()];
+    let BucketConfig::Local(inbox) = inbox else {
+        panic!("a folder");
+    };
     assert_eq!(inbox.retain, Duration::from_secs(30 * 24 * 3600));
     assert!(inbox.root.is_absolute());
     let [function] = &config.functions[..] else {
@@ -171,6 +174,105 @@ fn buckets_do_not_lie_within_each_other() {
     check_added("[buckets.zone]\npath = \".\"", "buckets.zone.path", problem);
 }
 
+/// [`SOUND`] with `results` in another store.
+fn upstream(table: &str) -> String {
+    SOUND.replace("path = \"results\"", &format!("upstream = {{ {table} }}"))
+}
+
+#[test]
+fn a_bucket_may_lie_in_another_store() {
+    let config = load(&upstream("bucket = \"company-raw\"")).unwrap();
+    let results = &config.buckets[&BucketName::parse("results").unwrap()];
+    let BucketConfig::Upstream(results) = results else {
+        panic!("another store");
+    };
+    assert_eq!(results.bucket, "company-raw");
+    assert!(results.checksums);
+    assert_eq!(results.store.region, "us-east-1");
+    assert_eq!(results.store.endpoint, None);
+    assert!(!results.store.path_style);
+    assert_eq!(results.store.key, None);
+
+    let text = upstream(
+        "bucket = \"b\", endpoint = \"http://127.0.0.1:9\", access_key = \"AK\", \
+         secret_key = { file = \"secret\" }, region = \"r\", checksums = false",
+    );
+    let limits = "[limits]\nupstream_read_timeout = \"2s\"\nupstream_part_size = \"16MiB\"";
+    let config = load(&format!("{text}{limits}")).unwrap();
+    let bounds = &config.gateway_limits.upstream;
+    assert_eq!(bounds.read_timeout, Duration::from_secs(2));
+    assert_eq!(bounds.part_bytes, 16 << 20);
+    let results = &config.buckets[&BucketName::parse("results").unwrap()];
+    let BucketConfig::Upstream(results) = results else {
+        panic!("another store");
+    };
+    assert!(results.store.path_style);
+    let key = results.store.key.as_ref().unwrap();
+    assert_eq!(key.secret_key, "from-a-file");
+    let (debug, shown) = (format!("{config:#?}"), show(&config).to_string());
+    for text in [debug, shown] {
+        assert!(text.contains("\"AK\""), "{text}");
+        assert!(!text.contains("from-a-file"), "{text}");
+    }
+}
+
+#[test]
+fn a_bucket_lies_in_one_place() {
+    let at = "buckets.results";
+    let either = "give either path";
+    check_replaced("path = \"results\"", "retain = \"1d\"", at, either);
+    let both = "path = \"results\"\nupstream = { bucket = \"b\" }";
+    check_replaced("path = \"results\"", both, at, either);
+    let retained = "upstream = { bucket = \"b\" }\nretain = \"1d\"";
+    check_replaced(
+        "path = \"results\"",
+        retained,
+        "buckets.results.retain",
+        "for buckets in folders",
+    );
+    let twice = format!(
+        "{}[buckets.again]\nupstream = {{ bucket = \"b\" }}",
+        upstream("bucket = \"b\"")
+    );
+    check(&twice, "buckets.results.upstream", "the same bucket");
+    for (table, place, problem) in [
+        ("bucket = \"\"", "upstream.bucket", "name the bucket"),
+        (
+            "region = \"r\"",
+            "buckets.results.upstream",
+            "missing field",
+        ),
+        ("bucket = \"b\", buckett = 1", "buckett", "unknown field"),
+        (
+            "bucket = \"b\", endpoint = \"127.0.0.1:9\"",
+            "upstream.endpoint",
+            "http://HOST:PORT",
+        ),
+        (
+            "bucket = \"b\", endpoint = \"https://a:b@c\"",
+            "upstream.endpoint",
+            "without a path or a password",
+        ),
+        (
+            "bucket = \"b\", access_key = \"AK\"",
+            "buckets.results.upstream",
+            "belong together",
+        ),
+        (
+            "bucket = \"b\", profile = \"p\", access_key = \"AK\", secret_key = \"s\"",
+            "upstream.profile",
+            "not both",
+        ),
+        (
+            "bucket = \"b\", access_key = \"AK\", secret_key = { file = \"nowhere\" }",
+            "upstream.secret_key",
+            "nowhere cannot be read",
+        ),
+    ] {
+        check(&upstream(table), place, problem);
+    }
+}
+
 #[test]
 fn durations_are_read_with_their_units() {
     check_replaced(
@@ -193,6 +295,9 @@ fn durations_are_read_with_their_units() {
         "settle_after",
         "rescan_every",
         "sweep_every",
+        "upstream_connect_timeout",
+        "upstream_read_timeout",
+        "upstream_finish_timeout",
     ] {
         let place = format!("limits.{key}");
         check_added(
@@ -519,6 +624,9 @@ fn nothing_is_no_limit() {
         "settle_after",
         "rescan_every",
         "sweep_every",
+        "upstream_connect_timeout",
+        "upstream_read_timeout",
+        "upstream_finish_timeout",
     ] {
         let place = format!("limits.{key}");
         check_added(
@@ -539,6 +647,20 @@ fn nothing_is_no_limit() {
             &place,
             "lets nothing through",
         );
+    }
+    for (line, place, problem) in [
+        (
+            "upstream_attempts = 0",
+            "limits.upstream_attempts",
+            "one attempt",
+        ),
+        (
+            "upstream_part_size = \"1MiB\"",
+            "limits.upstream_part_size",
+            "between 5 MiB and 5 GiB",
+        ),
+    ] {
+        check_added(&format!("[limits]\n{line}"), place, problem);
     }
     // Nothing is kept, and nobody is waited for: both can be meant.
     let text = SOUND.replace("path = \"inbox\"", "path = \"inbox\"\nretain = \"0s\"");

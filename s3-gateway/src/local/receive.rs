@@ -191,7 +191,7 @@ impl Sink {
 }
 
 /// What went wrong with a body. The crate's error types are private, so their text has to tell.
-fn body_error(text: &str) -> StoreError {
+pub(crate) fn body_error(text: &str) -> StoreError {
     let (code, message) = if text.contains("Sha256Mismatch") {
         (
             S3ErrorCode::Custom("XAmzContentSHA256Mismatch".into()),

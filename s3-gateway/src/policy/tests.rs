@@ -43,6 +43,48 @@ fn a_policy_touches_the_buckets_of_its_patterns() {
 }
 
 #[test]
+fn a_prefix_may_hold_what_a_pattern_allows() {
+    let policy = Policy {
+        read: vec!["inbox/a/b*".to_owned(), "inbox/c/d".to_owned()],
+        write: vec!["inbox/*".to_owned()],
+    };
+    for (prefix, may) in [
+        ("", true),
+        ("a/", true),
+        ("a/bb/", true),
+        ("a/c", false),
+        ("c/", true),
+        ("c/d/", false),
+        ("e/", false),
+    ] {
+        let touched = policy.may_touch(Access::Read, "inbox", prefix);
+        assert_eq!(touched, may, "{prefix}");
+    }
+}
+
+#[test]
+fn only_a_pattern_for_all_keys_covers_a_bucket() {
+    let covers = |pattern: &str| {
+        let policy = Policy {
+            read: Vec::new(),
+            write: vec![pattern.to_owned()],
+        };
+        policy.covers(Access::Write, "inbox")
+    };
+    for (pattern, wanted) in [
+        ("*", true),
+        ("inbox/*", true),
+        ("in*", true),
+        ("inbox/a*", false),
+        ("*/a*", false),
+        ("inbox/", false),
+        ("inbox2/*", false),
+    ] {
+        assert_eq!(covers(pattern), wanted, "{pattern}");
+    }
+}
+
+#[test]
 fn prefixes_of_what_may_be_read() {
     let check = |patterns: &[&str], expect: &[&str]| {
         let read = patterns.iter().map(|pattern| (*pattern).to_owned());

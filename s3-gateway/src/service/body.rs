@@ -23,13 +23,13 @@ const LENGTHS: [(&str, usize); 5] = [
 
 /// What a client announced about a body.
 #[derive(Debug, Default)]
-pub(super) struct Announced {
-    pub(super) md5: Option<String>,
-    pub(super) checksums: Checksums,
+pub(crate) struct Announced {
+    pub(crate) md5: Option<String>,
+    pub(crate) checksums: Checksums,
     /// The algorithm that the client names without a value in the headers.
-    pub(super) algorithm: Option<ChecksumAlgorithm>,
+    pub(crate) algorithm: Option<ChecksumAlgorithm>,
     /// The checksums that will come after the body, by header name.
-    pub(super) trailers: Vec<String>,
+    pub(crate) trailers: Vec<String>,
 }
 
 macro_rules! announced {
@@ -49,10 +49,10 @@ macro_rules! announced {
         )
     };
 }
-pub(super) use announced;
+pub(crate) use announced;
 
 impl Announced {
-    pub(super) fn new(
+    pub(crate) fn new(
         headers: &HeaderMap,
         md5: Option<String>,
         checksums: Checksums,
@@ -82,7 +82,7 @@ impl Announced {
     }
 
     /// A hasher for everything that was announced.
-    pub(super) fn hasher(&self) -> ChecksumHasher {
+    pub(crate) fn hasher(&self) -> ChecksumHasher {
         let wanted = |name: &str, value: &Option<String>, algorithm: &str| {
             value.is_some()
                 || self.trailers.iter().any(|trailer| trailer == name)
@@ -103,17 +103,30 @@ impl Announced {
     }
 
     /// Checks what arrived against what was announced before it and after it.
-    pub(super) fn verify(
+    pub(crate) fn verify(
         &self,
         received: &Received,
         trailers: Option<&TrailingHeaders>,
     ) -> S3Result<()> {
-        if let Some(md5) = &self.md5 {
-            let expected = STANDARD.decode(md5).ok().filter(|bytes| bytes.len() == 16);
+        self.check(received.md5, &received.checksums, trailers)
+    }
+
+    /// The same for what was computed of a body that lies nowhere.
+    pub(crate) fn check(
+        &self,
+        md5: [u8; 16],
+        sums: &Checksum,
+        trailers: Option<&TrailingHeaders>,
+    ) -> S3Result<()> {
+        if let Some(announced) = &self.md5 {
+            let expected = STANDARD
+                .decode(announced)
+                .ok()
+                .filter(|bytes| bytes.len() == 16);
             let expected = expected.ok_or_else(|| {
                 S3Error::with_message(S3ErrorCode::InvalidDigest, "the Content-MD5 is not an MD5")
             })?;
-            if expected != received.md5 {
+            if expected != md5 {
                 return Err(bad_digest("Content-MD5"));
             }
         }
@@ -123,7 +136,7 @@ impl Announced {
             value.flatten()
         };
         let sum = |computed: &Option<String>| computed.clone();
-        let (c, r) = (&self.checksums, &received.checksums);
+        let (c, r) = (&self.checksums, sums);
         for (name, before, computed) in [
             ("x-amz-checksum-crc32", &c.crc32, sum(&r.checksum_crc32)),
             ("x-amz-checksum-crc32c", &c.crc32c, sum(&r.checksum_crc32c)),
@@ -158,13 +171,13 @@ impl Announced {
     }
 }
 
-pub(super) fn bad_digest(name: &str) -> S3Error {
+pub(crate) fn bad_digest(name: &str) -> S3Error {
     let message = format!("the {name} you specified did not match what we received");
     S3Error::with_message(S3ErrorCode::BadDigest, message)
 }
 
 /// What was computed, in the form in which it is kept.
-pub(super) fn kept(sums: &Checksum) -> Checksums {
+pub(crate) fn kept(sums: &Checksum) -> Checksums {
     Checksums {
         crc32: sums.checksum_crc32.clone(),
         crc32c: sums.checksum_crc32c.clone(),
@@ -176,7 +189,7 @@ pub(super) fn kept(sums: &Checksum) -> Checksums {
 }
 
 /// The type that S3 names beside a checksum.
-pub(super) fn checksum_type(sums: &Checksums) -> Option<ChecksumType> {
+pub(crate) fn checksum_type(sums: &Checksums) -> Option<ChecksumType> {
     let name = if sums.composite {
         ChecksumType::COMPOSITE
     } else {

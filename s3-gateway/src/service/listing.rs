@@ -174,12 +174,13 @@ fn from_token(token: &str) -> S3Result<String> {
 pub(super) fn encoder(encoding: Option<&EncodingType>) -> impl Fn(String) -> String + use<> {
     let url = encoding.is_some_and(|encoding| encoding.as_str() == EncodingType::URL);
     move |text| {
-        if url {
-            utf8_percent_encode(&text, PLAIN).to_string()
-        } else {
-            text
-        }
+        if url { url_encoded(&text) } else { text }
     }
+}
+
+/// A key or a prefix as `encoding-type=url` has it.
+pub(crate) fn url_encoded(text: &str) -> String {
+    utf8_percent_encode(text, PLAIN).to_string()
 }
 
 pub(super) fn prefixes(

@@ -1,17 +1,18 @@
 //! The S3 operations, as crate `s3s` calls them.
 //!
-//! Here: who asks, for which bucket. The work itself is in `objects`, `deleting`, `reading`, `listing` and
-//! `multipart`.
+//! Here: who asks, for which bucket. The work itself is in `objects`, `deleting`, `reading`, `listing`,
+//! `multipart` and others, and for buckets of other stores in `upstream`.
 
+mod across;
 mod amend;
 mod attributes;
-mod body;
+pub(crate) mod body;
 mod buckets;
 mod deleting;
-mod listing;
+pub(crate) mod listing;
 mod multipart;
-mod objects;
-mod properties;
+pub(crate) mod objects;
+pub(crate) mod properties;
 mod reading;
 mod tagging;
 mod versions;
@@ -115,6 +116,10 @@ impl Operations {
     fn bucket(&self, name: &str) -> S3Result<Arc<Bucket>> {
         match self.backend(name)? {
             Backend::Local(bucket) => Ok(bucket),
+            Backend::Upstream(_) => Err(s3_error!(
+                NotImplemented,
+                "this is not passed on to other stores"
+            )),
         }
     }
 
@@ -145,7 +150,7 @@ fn is_version_2<T>(request: &S3Request<T>) -> bool {
     in_header || query.contains("AWSAccessKeyId=")
 }
 
-fn object_key(key: &str) -> S3Result<ObjectKey> {
+pub(crate) fn object_key(key: &str) -> S3Result<ObjectKey> {
     ObjectKey::parse(key).map_err(|_| {
         if key.is_empty() {
             s3_error!(InvalidArgument, "the key is empty")
@@ -168,8 +173,18 @@ fn redirected(who: &Principal, key: ObjectKey) -> S3Result<ObjectKey> {
     }
 }
 
-fn denied(message: String) -> s3s::S3Error {
+pub(crate) fn denied(message: String) -> s3s::S3Error {
     s3s::S3Error::with_message(s3s::S3ErrorCode::AccessDenied, message)
+}
+
+/// Answers a request from another store, where its bucket lies in one.
+macro_rules! upstream {
+    ($self:ident, $req:ident, $operation:ident) => {
+        if let Ok(Backend::Upstream(bucket)) = $self.backend(&$req.input.bucket) {
+            let who = $self.principal(&$req)?;
+            return Box::pin(bucket.$operation($req, who)).await;
+        }
+    };
 }
 
 #[async_trait::async_trait]
@@ -178,6 +193,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<PutObjectInput>,
     ) -> S3Result<S3Response<PutObjectOutput>> {
+        upstream!(self, req, put);
         self.put(req).await.map(S3Response::new)
     }
 
@@ -185,6 +201,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<GetObjectInput>,
     ) -> S3Result<S3Response<GetObjectOutput>> {
+        upstream!(self, req, get);
         self.get(req).await
     }
 
@@ -192,6 +209,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
+        upstream!(self, req, head);
         self.head(req).await
     }
 
@@ -199,6 +217,9 @@ impl S3 for Operations {
         &self,
         req: S3Request<CopyObjectInput>,
     ) -> S3Result<S3Response<CopyObjectOutput>> {
+        if self.crosses(&req, &req.input.bucket) {
+            return Box::pin(self.copy_across(req)).await.map(S3Response::new);
+        }
         self.copy(req).await.map(S3Response::new)
     }
 
@@ -206,6 +227,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<DeleteObjectInput>,
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        upstream!(self, req, delete);
         self.delete(req).await
     }
 
@@ -213,6 +235,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<DeleteObjectsInput>,
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        upstream!(self, req, delete_many);
         self.delete_many(req).await.map(S3Response::new)
     }
 
@@ -220,6 +243,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<ListObjectsInput>,
     ) -> S3Result<S3Response<ListObjectsOutput>> {
+        upstream!(self, req, list_v1);
         self.list_v1(req).await.map(S3Response::new)
     }
 
@@ -227,6 +251,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
+        upstream!(self, req, list_v2);
         self.list_v2(req).await.map(S3Response::new)
     }
 
@@ -255,7 +280,10 @@ impl S3 for Operations {
         &self,
         req: S3Request<HeadBucketInput>,
     ) -> S3Result<S3Response<HeadBucketOutput>> {
-        self.seen_bucket(&req, &req.input.bucket)?;
+        let bucket = self.seen_bucket(&req, &req.input.bucket)?;
+        if let Backend::Upstream(bucket) = bucket {
+            bucket.exists().await?;
+        }
         Ok(S3Response::new(HeadBucketOutput {
             bucket_region: Some(self.gateway.region.clone()),
             ..Default::default()
@@ -278,6 +306,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<GetBucketVersioningInput>,
     ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
+        upstream!(self, req, versioning);
         self.versioning(req).await.map(S3Response::new)
     }
 
@@ -285,6 +314,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<PutBucketVersioningInput>,
     ) -> S3Result<S3Response<PutBucketVersioningOutput>> {
+        upstream!(self, req, put_versioning);
         self.set_versioning(req).await.map(S3Response::new)
     }
 
@@ -292,6 +322,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<ListObjectVersionsInput>,
     ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
+        upstream!(self, req, list_versions);
         self.list_versions(req).await.map(S3Response::new)
     }
 
@@ -299,6 +330,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        upstream!(self, req, create_upload);
         self.create_upload(req).await.map(S3Response::new)
     }
 
@@ -306,6 +338,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<UploadPartInput>,
     ) -> S3Result<S3Response<UploadPartOutput>> {
+        upstream!(self, req, put_part);
         self.put_part(req).await.map(S3Response::new)
     }
 
@@ -313,6 +346,11 @@ impl S3 for Operations {
         &self,
         req: S3Request<UploadPartCopyInput>,
     ) -> S3Result<S3Response<UploadPartCopyOutput>> {
+        if self.crosses(&req, &req.input.bucket) {
+            return Box::pin(self.copy_part_across(req))
+                .await
+                .map(S3Response::new);
+        }
         self.copy_part(req).await.map(S3Response::new)
     }
 
@@ -320,6 +358,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        upstream!(self, req, complete_upload);
         self.complete_upload(req).await.map(S3Response::new)
     }
 
@@ -327,6 +366,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        upstream!(self, req, abort_upload);
         self.abort_upload(req).await.map(S3Response::new)
     }
 
@@ -334,6 +374,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<ListMultipartUploadsInput>,
     ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+        upstream!(self, req, uploads);
         self.uploads(req).await.map(S3Response::new)
     }
 
@@ -341,6 +382,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<GetObjectAttributesInput>,
     ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
+        upstream!(self, req, attributes);
         self.attributes(req).await
     }
 
@@ -348,6 +390,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<GetObjectTaggingInput>,
     ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
+        upstream!(self, req, tags);
         self.tags(req).await.map(S3Response::new)
     }
 
@@ -355,6 +398,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<PutObjectTaggingInput>,
     ) -> S3Result<S3Response<PutObjectTaggingOutput>> {
+        upstream!(self, req, put_tags);
         self.put_tags(req).await.map(S3Response::new)
     }
 
@@ -362,6 +406,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<DeleteObjectTaggingInput>,
     ) -> S3Result<S3Response<DeleteObjectTaggingOutput>> {
+        upstream!(self, req, delete_tags);
         self.delete_tags(req).await
     }
 
@@ -383,6 +428,7 @@ impl S3 for Operations {
         &self,
         req: S3Request<ListPartsInput>,
     ) -> S3Result<S3Response<ListPartsOutput>> {
+        upstream!(self, req, parts);
         self.parts(req).await.map(S3Response::new)
     }
 

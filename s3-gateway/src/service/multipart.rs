@@ -464,7 +464,7 @@ fn initiator() -> Initiator {
     }
 }
 
-fn part_number(number: i32) -> S3Result<u32> {
+pub(super) fn part_number(number: i32) -> S3Result<u32> {
     let number = u32::try_from(number)
         .ok()
         .filter(|n| (1..=MAX_PARTS).contains(n));
@@ -490,7 +490,7 @@ fn chosen(part: CompletedPart) -> S3Result<Chosen> {
 }
 
 /// `bytes=first-last`, both ends given (S3 API, `UploadPartCopy`).
-fn copy_range(text: &str, size: u64) -> S3Result<std::ops::Range<u64>> {
+pub(super) fn copy_range(text: &str, size: u64) -> S3Result<std::ops::Range<u64>> {
     let range = Range::parse(text).ok();
     match range {
         Some(Range::Int {
@@ -504,7 +504,10 @@ fn copy_range(text: &str, size: u64) -> S3Result<std::ops::Range<u64>> {
     }
 }
 
-fn add(hashers: &mut s3s::checksum::ChecksumHasher, more: s3s::checksum::ChecksumHasher) {
+pub(super) fn add(
+    hashers: &mut s3s::checksum::ChecksumHasher,
+    more: s3s::checksum::ChecksumHasher,
+) {
     hashers.crc32 = hashers.crc32.take().or(more.crc32);
     hashers.crc32c = hashers.crc32c.take().or(more.crc32c);
     hashers.crc64nvme = hashers.crc64nvme.take().or(more.crc64nvme);

@@ -209,22 +209,27 @@ impl Operations {
         who: &Principal,
         req: &S3Request<T>,
     ) -> S3Result<(Arc<Bucket>, ObjectKey, Option<String>)> {
-        let amended = req.extensions.get::<Amended>();
-        let header = amended
-            .and_then(|amended| amended.copy_source.as_ref())
-            .or_else(|| req.headers.get(COPY_SOURCE));
-        let (bucket, key, version) = header
-            .and_then(|header| source_of(header.to_str().ok()?))
-            .ok_or_else(|| {
-                s3_error!(
-                    InvalidArgument,
-                    "the copy source must be a bucket and a key, encoded as in a URL"
-                )
-            })?;
+        let (bucket, key, version) = named_source(req)?;
         self.may_enter(who, &bucket)?;
         let (bucket, key) = self.object(who, Access::Read, &bucket, &key)?;
         Ok((bucket, key, version))
     }
+}
+
+/// What `x-amz-copy-source` names, also where the request was amended.
+pub(super) fn named_source<T>(req: &S3Request<T>) -> S3Result<(String, String, Option<String>)> {
+    let amended = req.extensions.get::<Amended>();
+    let header = amended
+        .and_then(|amended| amended.copy_source.as_ref())
+        .or_else(|| req.headers.get(COPY_SOURCE));
+    header
+        .and_then(|header| source_of(header.to_str().ok()?))
+        .ok_or_else(|| {
+            s3_error!(
+                InvalidArgument,
+                "the copy source must be a bucket and a key, encoded as in a URL"
+            )
+        })
 }
 
 /// The bucket, key and version of a copy source: `bucket/key` or `/bucket/key`, percent-encoded,
@@ -264,7 +269,7 @@ fn destination_conditions(headers: &HeaderMap) -> S3Result<WriteConditions> {
 }
 
 /// What comes after the body, also where the request was amended.
-pub(super) fn trailing<T>(req: &S3Request<T>) -> Option<TrailingHeaders> {
+pub(crate) fn trailing<T>(req: &S3Request<T>) -> Option<TrailingHeaders> {
     let amended = req.extensions.get::<Amended>();
     let kept = amended.and_then(|amended| amended.trailing_headers.clone());
     req.trailing_headers.clone().or(kept)

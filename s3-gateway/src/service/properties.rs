@@ -204,7 +204,7 @@ pub(super) fn no_foreign_keys(headers: &HeaderMap) -> S3Result<()> {
 }
 
 /// `aws-chunked` says how the body travelled, not how the object is encoded.
-pub(super) fn without_aws_chunked(encoding: String) -> Option<String> {
+pub(crate) fn without_aws_chunked(encoding: String) -> Option<String> {
     let is_kept = |coding: &&str| *coding != "aws-chunked" && !coding.is_empty();
     let codings: Vec<&str> = encoding.split(',').map(str::trim).collect();
     let kept: Vec<&str> = codings.iter().copied().filter(is_kept).collect();

@@ -29,7 +29,7 @@ use crate::policy::Access;
 const SMALL_BYTES: u64 = 64 << 10;
 
 /// How much of a larger object is read at a time.
-const READ_BYTES: usize = 256 << 10;
+pub(super) const READ_BYTES: usize = 256 << 10;
 
 /// What S3 answers for an object that was put without a type.
 const DEFAULT_TYPE: &str = "binary/octet-stream";
@@ -443,6 +443,6 @@ fn enabled(mode: Option<&ChecksumMode>) -> bool {
     mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED)
 }
 
-fn parse_http_date(text: &str) -> Option<Timestamp> {
+pub(super) fn parse_http_date(text: &str) -> Option<Timestamp> {
     Timestamp::parse(TimestampFormat::HttpDate, text).ok()
 }

@@ -1,6 +1,7 @@
 //! A gateway with two buckets in a temporary folder, and the ledger that it records in.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,8 +11,8 @@ use async_trait::async_trait;
 use daybook_domain::BucketName;
 use daybook_domain::stored_object::{ObjectCommand, RecordCreated};
 use daybook_s3_gateway::{
-    AttemptId, Fate, Gateway, GatewayConfig, LedgerError, Limits, LocalBucket, ObjectLedger,
-    OperatorKey,
+    AttemptId, BucketConfig, Fate, Gateway, GatewayConfig, LedgerError, Limits, LocalBucket,
+    ObjectLedger, OperatorKey,
 };
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -32,6 +33,14 @@ pub struct World {
     retain: Duration,
 }
 
+/// A world whose gateway has ended.
+pub struct Stopped {
+    folder: TempDir,
+    ledger: Arc<MemoryLedger>,
+    limits: Limits,
+    retain: Duration,
+}
+
 /// One gateway that serves the buckets of a folder.
 pub struct Serving {
     pub gateway: Arc<Gateway>,
@@ -47,7 +56,7 @@ pub fn config(folder: &Path, limits: Limits, retain: Duration, shared: bool) -> 
         let root = folder.join("buckets").join(name);
         buckets.insert(
             BucketName::parse(name).unwrap(),
-            LocalBucket { root, retain },
+            BucketConfig::Local(LocalBucket { root, retain }),
         );
     }
     let key = OperatorKey {
@@ -69,8 +78,16 @@ pub fn config(folder: &Path, limits: Limits, retain: Duration, shared: bool) -> 
 
 /// Opens a gateway and serves it on a free port.
 pub async fn serve(config: GatewayConfig, ledger: &Arc<MemoryLedger>) -> Serving {
+    serve_at(config, ledger, SocketAddr::from(([127, 0, 0, 1], 0))).await
+}
+
+async fn serve_at(
+    config: GatewayConfig,
+    ledger: &Arc<MemoryLedger>,
+    address: SocketAddr,
+) -> Serving {
     let gateway = Gateway::open(config, Arc::clone(ledger) as Arc<dyn ObjectLedger>).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind(address).await.unwrap();
     let client = Client {
         address: listener.local_addr().unwrap(),
         access_key: "tests".to_owned(),
@@ -103,18 +120,15 @@ impl World {
         limits: Limits,
         retain: Duration,
     ) -> World {
-        let config = config(folder.path(), limits.clone(), retain, false);
-        let serving = serve(config, &ledger).await;
-        World {
+        let stopped = Stopped {
             folder,
             ledger,
-            gateway: serving.gateway,
-            client: serving.client,
-            shutdown: serving.shutdown,
-            served: serving.served,
             limits,
             retain,
-        }
+        };
+        stopped
+            .start_at(SocketAddr::from(([127, 0, 0, 1], 0)))
+            .await
     }
 
     /// Opens the same folders anew, with whatever was planted in them meanwhile.
@@ -124,6 +138,18 @@ impl World {
         // It has the folders to itself until it is gone.
         drop(self.gateway);
         World::start(self.folder, self.ledger, self.limits, self.retain).await
+    }
+
+    /// Ends it; the folders stay.
+    pub async fn stop(self) -> Stopped {
+        self.shutdown.cancel();
+        self.served.await.unwrap();
+        Stopped {
+            folder: self.folder,
+            ledger: self.ledger,
+            limits: self.limits,
+            retain: self.retain,
+        }
     }
 
     pub fn path(&self, bucket: &str, relative: &str) -> PathBuf {
@@ -147,6 +173,30 @@ impl World {
         let entries = std::fs::read_dir(self.path(bucket, ".daybook").join(folder)).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.collect()
+    }
+}
+
+impl Stopped {
+    /// Serves the folders again.
+    pub async fn start_at(self, address: SocketAddr) -> World {
+        let Stopped {
+            folder,
+            ledger,
+            limits,
+            retain,
+        } = self;
+        let config = config(folder.path(), limits.clone(), retain, false);
+        let serving = serve_at(config, &ledger, address).await;
+        World {
+            folder,
+            ledger,
+            gateway: serving.gateway,
+            client: serving.client,
+            shutdown: serving.shutdown,
+            served: serving.served,
+            limits,
+            retain,
+        }
     }
 }
 
