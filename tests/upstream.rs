@@ -32,7 +32,7 @@ async fn a_function_reads_from_one_bucket_of_a_store_and_writes_to_another() {
     let server = ledger.start().await;
     server
         .client()
-        .put("inbox", "a b.txt", "grüße\n")
+        .put("inbox", "a b.txt", "grüße\n".into())
         .await
         .unwrap();
     let object = server.settled("inbox", "a b.txt").await;
@@ -84,12 +84,15 @@ async fn a_read_is_pinned_where_the_store_keeps_versions() {
     let ledger = upstream(&store.endpoint, ["company-raw", "company-cooked"], "");
     let server = ledger.start().await;
     let client = server.client();
-    client.put("inbox", "k.txt", &b"\xff"[..]).await.unwrap();
+    client
+        .put("inbox", "k.txt", bytes::Bytes::from_static(b"\xff"))
+        .await
+        .unwrap();
     let object = server.settled("inbox", "k.txt").await;
     let failed = &object["executions"]["nodes"][0];
     assert_eq!(failed["error"], "NotText");
     let (version, failed) = (object["versionId"].clone(), failed["id"].clone());
-    client.put("inbox", "k.txt", "text").await.unwrap();
+    client.put("inbox", "k.txt", "text".into()).await.unwrap();
     eventually("the newer version was run", || async {
         let (_, body) = store.get("company-cooked/k.txt").await;
         (body == "TEXT").then_some(())
@@ -259,7 +262,7 @@ async fn another_daybook_is_a_store_like_any_other() {
             ("AWS_EC2_METADATA_DISABLED", "true".as_ref()),
         ])
         .await;
-    server.client().put("inbox", "k", "x").await.unwrap();
+    server.client().put("inbox", "k", "x".into()).await.unwrap();
     assert_eq!(store.client().get("inbox", "k").await.unwrap(), "x");
 }
 
