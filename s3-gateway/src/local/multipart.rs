@@ -224,7 +224,7 @@ impl Bucket {
             } else {
                 Default::default()
             };
-            let mut sink = Sink::new(&temporaries, hasher);
+            let mut sink = Sink::for_parts(&temporaries, hasher);
             for part in &parts {
                 sink.copy(open_part(&dir, part)?)?;
             }

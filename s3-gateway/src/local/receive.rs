@@ -22,6 +22,9 @@ use crate::error::StoreError;
 /// are in memory at most: one being written, one being filled.
 const BATCH_BYTES: usize = 1 << 20;
 
+/// From how many bytes on the MD5 of a batch is worth a thread of its own.
+const APART_BYTES: usize = 256 << 10;
+
 /// A body that was taken in.
 #[derive(Debug)]
 pub(crate) struct Received {
@@ -118,7 +121,8 @@ impl Writer {
 pub(crate) struct Sink {
     temporaries: Arc<Temporaries>,
     file: Option<(File, Temporary)>,
-    md5: Md5,
+    /// None where the ETag does not come from the bytes.
+    md5: Option<Md5>,
     hasher: ChecksumHasher,
     size: u64,
 }
@@ -128,22 +132,66 @@ impl Sink {
         Self {
             temporaries: Arc::clone(temporaries),
             file: None,
-            md5: Md5::new(),
+            md5: Some(Md5::new()),
             hasher,
             size: 0,
         }
     }
 
+    /// One for parts that are put together: their own MD5s make the ETag.
+    pub(crate) fn for_parts(temporaries: &Arc<Temporaries>, hasher: ChecksumHasher) -> Self {
+        Self {
+            md5: None,
+            ..Self::new(temporaries, hasher)
+        }
+    }
+
     fn write(&mut self, batch: &[Bytes]) -> io::Result<()> {
+        let length: usize = batch.iter().map(Bytes::len).sum();
+        if length >= APART_BYTES && self.md5.is_some() {
+            return self.write_apart(batch, length);
+        }
         for chunk in batch {
             self.write_chunk(chunk)?;
         }
         Ok(())
     }
 
+    /// Writes with the MD5 on a thread of its own: it is the slowest part of it, and must take the
+    /// bytes in their order.
+    fn write_apart(&mut self, batch: &[Bytes], length: usize) -> io::Result<()> {
+        self.file()?;
+        let Self {
+            file, md5, hasher, ..
+        } = self;
+        std::thread::scope(|scope| {
+            let hash = move || {
+                for chunk in batch {
+                    if let Some(md5) = md5 {
+                        md5.update(chunk);
+                    }
+                }
+            };
+            let hashing = std::thread::Builder::new().spawn_scoped(scope, hash)?;
+            let written = batch.iter().try_for_each(|chunk| {
+                hasher.update(chunk);
+                match file {
+                    Some((file, _)) => file.write_all(chunk),
+                    None => Err(io::Error::other("no temporary file")),
+                }
+            });
+            let hashed = hashing.join();
+            written.and(hashed.map_err(|_| io::Error::other("the MD5 could not be computed")))
+        })?;
+        self.size += length as u64;
+        Ok(())
+    }
+
     pub(crate) fn write_chunk(&mut self, chunk: &[u8]) -> io::Result<()> {
         self.file()?.write_all(chunk)?;
-        self.md5.update(chunk);
+        if let Some(md5) = &mut self.md5 {
+            md5.update(chunk);
+        }
         self.hasher.update(chunk);
         self.size += chunk.len() as u64;
         Ok(())
@@ -173,7 +221,10 @@ impl Sink {
             file,
             temporary,
             size: self.size,
-            md5: self.md5.finalize().into(),
+            md5: self
+                .md5
+                .map(|md5| md5.finalize().into())
+                .unwrap_or_default(),
             checksums: self.hasher.finalize(),
         })
     }
