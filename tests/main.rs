@@ -15,6 +15,7 @@ mod handlers;
 mod hostile;
 mod layering;
 mod lineage;
+mod outputs;
 mod s3_cases;
 mod shared_log;
 mod support;

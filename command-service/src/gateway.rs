@@ -4,14 +4,15 @@
 //! Writes come in through [`ObjectLedger`] and become events; the host gets credentials for its
 //! processes from the gateway's grants.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use daybook_domain::execution::{self, Execution, Phase};
 use daybook_domain::stored_object::{Channel, ObjectCommand, StoredObject, stream_of};
 use daybook_domain::{CommandId, ExecutionId, FunctionName};
 use daybook_functions::{InvocationScope, StorageAccess, StorageActivity, StorageCredentials};
-use daybook_s3_gateway::{Grants, LedgerError, ObjectLedger, Policy};
+use daybook_s3_gateway::{AttemptId, Fate, Grants, LedgerError, ObjectLedger, Policy, Publish};
 use uuid::Uuid;
 
 use crate::clock;
@@ -59,6 +60,27 @@ impl ObjectLedger for RecordedObjects {
             Err(error @ CommandError::Refused(_)) => Err(LedgerError::Refused(Box::new(error))),
             Err(error) => Err(LedgerError::Unavailable(Box::new(error))),
         }
+    }
+
+    async fn fate(&self, attempt: AttemptId) -> Result<Fate, LedgerError> {
+        let stream = execution::stream_of(attempt.execution);
+        let execution = self.ledger.load::<Execution>(&stream).await;
+        let execution = execution.map_err(|error| LedgerError::Unavailable(Box::new(error)))?;
+        Ok(fate_of(execution.as_ref(), attempt))
+    }
+}
+
+/// An attempt that is not the current one is over. If it had succeeded, it was published before
+/// that was recorded.
+pub(crate) fn fate_of(execution: Option<&Execution>, attempt: AttemptId) -> Fate {
+    let task = execution.and_then(Execution::task);
+    match task.filter(|task| (task.task, task.attempt) == (attempt.task, attempt.attempt)) {
+        None => Fate::Discard,
+        Some(task) => match task.phase {
+            Phase::Over => Fate::Discard,
+            Phase::Committed { .. } => Fate::Publish,
+            Phase::Scheduled | Phase::WaitingForRetry { .. } | Phase::Running { .. } => Fate::Open,
+        },
     }
 }
 
@@ -131,21 +153,25 @@ pub struct GatewayStorage {
     endpoint: String,
     region: String,
     policies: BTreeMap<FunctionName, Policy>,
+    on_success: BTreeSet<FunctionName>,
 }
 
 impl GatewayStorage {
     /// `endpoint` is the gateway's address by IP; a function without a policy may touch nothing.
+    /// What those in `on_success` write is published when their attempt succeeds.
     pub fn new(
         grants: Arc<Grants>,
         endpoint: String,
         region: String,
         policies: BTreeMap<FunctionName, Policy>,
+        on_success: BTreeSet<FunctionName>,
     ) -> Self {
         Self {
             grants,
             endpoint,
             region,
             policies,
+            on_success,
         }
     }
 }
@@ -163,11 +189,18 @@ impl StorageAccess for GatewayStorage {
     }
 
     fn begin(&self, access_key: &str, scope: InvocationScope) {
+        let publish = match self.on_success.contains(&scope.function) {
+            true => Publish::OnSuccess,
+            false => Publish::Immediately,
+        };
         let scope = daybook_s3_gateway::InvocationScope {
+            publish,
             execution: scope.execution,
+            task: scope.task,
             attempt: scope.attempt,
             function: scope.function,
             trigger: scope.trigger,
+            shadow: scope.shadow,
             chain: scope.chain,
         };
         self.grants.begin(access_key, scope);
@@ -178,6 +211,7 @@ impl StorageAccess for GatewayStorage {
         StorageActivity {
             read: activity.read,
             written: activity.written,
+            staged: activity.staged,
             refused: activity.refused,
             truncated: activity.truncated,
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use daybook_domain::worker::{Worker, WorkerCommand, WorkerError, stream_of};
 use daybook_domain::{CommandId, FunctionName, WorkerId};
 use daybook_functions::FunctionHost;
+use daybook_s3_gateway::Gateway;
 use thiserror::Error;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +38,7 @@ pub(crate) enum LifeError {
 /// What stays the same from one life to the next.
 pub(crate) struct Lives {
     pub ledger: Ledger,
+    pub gateway: Arc<Gateway>,
     pub host: Arc<FunctionHost>,
     pub claims: Arc<Claims>,
     pub fence: Fence,
@@ -109,6 +111,7 @@ impl Lives {
             let lease = self.begin(&worklist, worker, &shutdown).await?;
             let conductor = Conductor::new(ConductorConfig {
                 ledger: self.ledger.clone(),
+                gateway: self.gateway.clone(),
                 host: self.host.clone(),
                 worker,
                 lease,

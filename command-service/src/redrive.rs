@@ -5,7 +5,7 @@ use daybook_domain::execution::{
     StartExecution, id_of, stream_of,
 };
 use daybook_domain::pipeline::{self, Pipeline};
-use daybook_domain::{CommandId, Event, ExecutionId};
+use daybook_domain::{CommandId, Event, ExecutionId, ShadowId};
 use daybook_event_store::{Direction, Position, StreamName};
 use thiserror::Error;
 use uuid::Uuid;
@@ -32,15 +32,18 @@ pub(crate) enum RedriveError {
 /// A new execution.
 pub(crate) struct Redriven {
     pub execution: ExecutionId,
+    /// The shadow under which it writes, if it does.
+    pub shadow: Option<ShadowId>,
     pub position: Option<Position>,
 }
 
-/// Starts a new execution for the same object version and input. The same command id starts the
-/// same one.
+/// Starts a new execution for the same object version and input, which writes as the first one did,
+/// or under a shadow of its own. The same command id starts the same one.
 pub(crate) async fn redrive(
     ledger: &Ledger,
     of: ExecutionId,
     cause: Cause,
+    as_shadow: bool,
     command: CommandId,
     actor: &str,
 ) -> Result<Redriven, RedriveError> {
@@ -61,6 +64,7 @@ pub(crate) async fn redrive(
         .and_then(|pipeline| pipeline.current)
         .ok_or_else(|| RedriveError::Retired(old.pipeline.to_string()))?;
     let execution = id_of(&old.pipeline, &old.object, &cause);
+    let shadow = as_shadow.then(|| ShadowId::from(execution));
     let start = StartExecution {
         execution,
         pipeline: old.pipeline,
@@ -70,6 +74,7 @@ pub(crate) async fn redrive(
         cause,
         input: old.input,
         actor: actor.to_owned(),
+        shadow,
         chain: old.chain,
         // Whoever asks for it means it: one more round of a loop, then.
         loop_depth: None,
@@ -88,6 +93,7 @@ pub(crate) async fn redrive(
         .map_err(|error: CommandError<ExecutionError>| unavailable(error))?;
     Ok(Redriven {
         execution,
+        shadow: executed.state.shadow().cloned(),
         position: executed.position,
     })
 }

@@ -39,7 +39,7 @@ pub struct Preview {
 }
 
 /// Chooses by folding the log up to its head. Of several runs for one object version, the newest
-/// one speaks.
+/// one speaks; shadows do not count.
 pub(crate) async fn choose(
     ledger: &Ledger,
     selection: &Selection,
@@ -103,6 +103,7 @@ impl Runs {
                     ExecutionEvent::from_json(&event.event_type, event.schema_version, body)?;
                 if let ExecutionEvent::ExecutionStarted(started) = decoded
                     && started.pipeline == selection.pipeline
+                    && started.shadow.is_none()
                 {
                     let object = &started.object;
                     let identity = object.version.identity();
@@ -181,7 +182,7 @@ async fn go_on(
             of: *of,
             replay: id,
         };
-        match redrive::redrive(ledger, *of, cause, CommandId(id.0), &replay.actor).await {
+        match redrive::redrive(ledger, *of, cause, false, CommandId(id.0), &replay.actor).await {
             Ok(_) => {}
             Err(error @ RedriveError::Ledger(_)) => return Err(error.into()),
             Err(error) => tracing::warn!(replay = %id, %error, "left out of the replay"),

@@ -1,6 +1,6 @@
 //! The command service as a whole: what it is started with, and how it comes to its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +39,9 @@ pub struct CommandServiceConfig {
     pub functions: Vec<FunctionSpec>,
     /// What each function may touch through the gateway.
     pub policies: BTreeMap<FunctionName, Policy>,
+    /// The functions whose outputs become visible when their attempt succeeds; those of the others
+    /// do with each write.
+    pub on_success: BTreeSet<FunctionName>,
     /// The function host.
     pub host: HostOptions,
     /// The pipelines.
@@ -116,6 +119,7 @@ impl CommandService {
             config.gateway_endpoint,
             region.clone(),
             config.policies,
+            config.on_success,
         ));
         let host = FunctionHost::new(storage, config.host);
         let mut worklist = catch_up(&ledger, &config.worklist_path).await?;
@@ -132,6 +136,7 @@ impl CommandService {
         let last_words = config.worklist_path.with_file_name("worker");
         let lives = Lives {
             ledger: ledger.clone(),
+            gateway: gateway.clone(),
             host: host.clone(),
             claims: claims.clone(),
             fence: Arc::new(move |until| grants.valid_until(Some(until))),

@@ -86,8 +86,10 @@ fn invocation() -> Invocation {
     Invocation {
         request_id: Uuid::new_v4(),
         execution: ExecutionId(Uuid::nil()),
+        task: 1,
         attempt: 1,
         trigger: None,
+        shadow: None,
         chain: Chain::default(),
         payload: Bytes::from_static(b"{\"hello\":\"daybook\"}"),
         timeout: None,

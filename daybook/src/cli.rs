@@ -68,6 +68,9 @@ pub(crate) enum Command {
         /// Why, for the audit trail.
         #[arg(long)]
         reason: Option<String>,
+        /// Let it write below shadow/ID/ in its buckets, so that nothing that others see changes.
+        #[arg(long)]
+        shadow: bool,
     },
     /// Run many executions again.
     #[command(subcommand)]

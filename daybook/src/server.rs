@@ -243,6 +243,7 @@ fn command_config(
         gateway_endpoint: format!("http://{s3}"),
         functions: config.functions,
         policies: config.policies,
+        on_success: config.on_success,
         host,
         pipelines: config.pipelines,
         worklist_path: config.data_dir.join("worklist.json"),

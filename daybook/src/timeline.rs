@@ -18,6 +18,7 @@ const TOLD: usize = 100;
 const OBJECT: &str = "query($bucket: String!, $key: String!, $told: Int!) {
   object(bucket: $bucket, key: $key) {
     bucket key versionId etag size status
+    producedBy { executionId attempt attemptStatus }
     events(last: $told) { edges { node { position type recordedAt actor data } } }
     executions(last: 20) { edges { node { id events(last: $told) { edges { node { position type recordedAt actor data } } } } } }
   }
@@ -25,7 +26,7 @@ const OBJECT: &str = "query($bucket: String!, $key: String!, $told: Int!) {
 
 const EXECUTION: &str = "query($id: ID!, $told: Int!) {
   execution(id: $id) {
-    id status generation pipelineRevision pipelineName object { bucket key }
+    id status generation shadow pipelineRevision pipelineName object { bucket key }
     attempts { attempt logs }
     readObjects { bucket key versionId ranges { first last } }
     writtenObjects { bucket key versionId }
@@ -82,6 +83,17 @@ pub(crate) fn tell_object(object: &Value) -> String {
         events.extend(nodes(&execution["events"]));
     }
     told.push_str(&lines(events));
+    let by = &object["producedBy"];
+    if let Some(status @ ("FAILED" | "TIMED_OUT" | "INTERRUPTED" | "ABORTED")) =
+        by["attemptStatus"].as_str()
+    {
+        let _ = write!(
+            told,
+            "\nwritten by attempt {} of execution {}, which ended {status}",
+            text(&by["attempt"]),
+            text(&by["executionId"])
+        );
+    }
     told.push_str(&lineage::tell_object(object));
     told
 }
@@ -98,6 +110,9 @@ pub(crate) fn tell_execution(execution: &Value) -> String {
         text(&execution["object"]["bucket"]),
         plain(&text(&execution["object"]["key"])),
     );
+    if let Some(prefix) = execution["shadow"].as_str() {
+        let _ = write!(told, "\nas a shadow: what it writes goes below {prefix}");
+    }
     told.push_str(&lines(nodes(&execution["events"])));
     told.push_str(&lineage::tell_execution(execution));
     for attempt in execution["attempts"].as_array().into_iter().flatten() {
@@ -170,6 +185,14 @@ fn describe(event: &Value) -> (&'static str, String) {
                 text(&data["code"]["revision"]),
                 text(&data["code"]["sha256"]),
                 short(&text(&data["worker"]))
+            ),
+        ),
+        "TaskCommitted" => (
+            "committed",
+            format!(
+                "attempt {} succeeded; its outputs are being published{}",
+                text(&data["attempt"]),
+                report(&data["report"])
             ),
         ),
         "TaskSucceeded" => (
@@ -246,8 +269,12 @@ fn started(data: &Value) -> String {
         ),
         _ => "because the object arrived".to_owned(),
     };
+    let shadow = match data["shadow"].as_str() {
+        Some(_) => ", as a shadow",
+        None => "",
+    };
     format!(
-        "execution {} of pipeline {} revision {} {why}",
+        "execution {} of pipeline {} revision {} {why}{shadow}",
         text(&data["execution"]),
         text(&data["pipeline"]),
         text(&data["pipeline_revision"])
@@ -262,6 +289,10 @@ fn report(report: &Value) -> String {
     }
     for (verb, list) in [("read", &report["read"]), ("wrote", &report["written"])] {
         for object in list.as_array().into_iter().flatten() {
+            let verb = match object["staged"] == true {
+                true => "staged",
+                false => verb,
+            };
             let _ = write!(
                 told,
                 ", {verb} s3://{}/{}{}",

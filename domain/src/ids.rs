@@ -101,6 +101,35 @@ name!(
     |name| is_plain(name, 80)
 );
 
+name!(
+    /// One shadow: what is written under it lies apart, see [`ShadowId::prefix`].
+    ShadowId,
+    "shadow id",
+    "must have 1 to 64 letters, digits, hyphens or underscores",
+    |name| is_plain(name, 64)
+);
+
+/// Below it lie the shadows of a bucket.
+pub const SHADOWS: &str = "shadow/";
+
+impl ShadowId {
+    /// What the keys begin with that are written under this shadow.
+    pub fn prefix(&self) -> String {
+        format!("{SHADOWS}{self}/")
+    }
+
+    /// Where a write to a key goes.
+    pub fn redirect(&self, key: &ObjectKey) -> Result<ObjectKey, InvalidName> {
+        ObjectKey::parse(format!("{}{key}", self.prefix()))
+    }
+}
+
+impl From<ExecutionId> for ShadowId {
+    fn from(execution: ExecutionId) -> Self {
+        Self(execution.to_string().into())
+    }
+}
+
 fn is_plain(name: &str, most: usize) -> bool {
     (1..=most).contains(&name.len())
         && name

@@ -23,7 +23,7 @@ pub use aggregate::{Aggregate, Context, DecodeError, Event, Load};
 pub use chain::Chain;
 pub use ids::{
     BucketName, CommandId, ExecutionId, ExportId, FunctionName, InvalidName, ObjectKey,
-    PipelineName, ReplayId, WorkerId,
+    PipelineName, ReplayId, SHADOWS, ShadowId, WorkerId,
 };
 pub use ledger_event::LedgerEvent;
 pub use upcast::Upcaster;

@@ -35,6 +35,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, slot: Slot, invocation: Invocation
             lineage_known: true,
             ..AttemptReport::default()
         },
+        staged: false,
         logs: String::new(),
     };
     if shared.closing.is_cancelled() {
@@ -189,6 +190,7 @@ async fn hand_over(
     outcome.logs.push_str(&process.logs.take());
     outcome.report.read = activity.read;
     outcome.report.written = activity.written;
+    outcome.staged = activity.staged;
     outcome.report.refused = activity.refused;
     // Lists that were cut off say what was touched, but not that nothing else was.
     outcome.report.lineage_known &= !activity.truncated;
@@ -276,9 +278,11 @@ impl Scope {
     fn begin(shared: &Shared, process: &Process, slot: &Slot, invocation: &Invocation) -> Self {
         let scope = InvocationScope {
             execution: invocation.execution,
+            task: invocation.task,
             attempt: invocation.attempt,
             function: slot.pool().spec.name.clone(),
             trigger: invocation.trigger.clone(),
+            shadow: invocation.shadow.clone(),
             chain: invocation.chain.clone(),
         };
         let access_key = process.access_key().to_owned();

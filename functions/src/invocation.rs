@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use daybook_domain::execution::{AttemptReport, TriggerObject};
-use daybook_domain::{Chain, ExecutionId};
+use daybook_domain::{Chain, ExecutionId, ShadowId};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -17,10 +17,14 @@ pub struct Invocation {
     pub request_id: Uuid,
     /// The execution that it belongs to.
     pub execution: ExecutionId,
-    /// The attempt of its task.
+    /// The task within the execution, from 1.
+    pub task: u32,
+    /// The attempt of the task, from 1.
     pub attempt: u32,
     /// The object version that triggered the execution.
     pub trigger: Option<TriggerObject>,
+    /// The shadow under which it writes, if it does.
+    pub shadow: Option<ShadowId>,
     /// What leads to the objects that it writes.
     pub chain: Chain,
     /// The event, as JSON.
@@ -51,6 +55,8 @@ pub struct Outcome {
     pub result: OutcomeResult,
     /// What it touched and what it cost.
     pub report: AttemptReport,
+    /// Whether it wrote aside, so that somebody has to publish that or to discard it.
+    pub staged: bool,
     /// What the process wrote to standard output and error meanwhile, within
     /// [`LOG_LIMIT_BYTES`](crate::LOG_LIMIT_BYTES). A process's start belongs to the invocation
     /// that waited for it.

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use daybook_domain::execution::{ObjectAccess, TriggerObject};
-use daybook_domain::{Chain, ExecutionId, FunctionName};
+use daybook_domain::{Chain, ExecutionId, FunctionName, ShadowId};
 
 /// Credentials and scopes for function processes.
 ///
@@ -52,12 +52,16 @@ impl fmt::Debug for StorageCredentials {
 pub struct InvocationScope {
     /// The execution.
     pub execution: ExecutionId,
-    /// The attempt of its task.
+    /// The task within the execution, from 1.
+    pub task: u32,
+    /// The attempt of the task, from 1.
     pub attempt: u32,
     /// The function.
     pub function: FunctionName,
     /// The object version that triggered it, to which reads are pinned.
     pub trigger: Option<TriggerObject>,
+    /// The shadow under which it writes, if it does.
+    pub shadow: Option<ShadowId>,
     /// What leads to the objects that it writes.
     pub chain: Chain,
 }
@@ -69,6 +73,8 @@ pub struct StorageActivity {
     pub read: Vec<ObjectAccess>,
     /// The objects that it wrote.
     pub written: Vec<ObjectAccess>,
+    /// Whether it wrote aside, so that somebody has to publish that or to discard it.
+    pub staged: bool,
     /// What was refused, with the reason.
     pub refused: Vec<String>,
     /// Whether there was more than the lists hold.

@@ -120,8 +120,10 @@ pub(crate) fn invocation(code: &str) -> Invocation {
     Invocation {
         request_id: crate::clock::new_id(),
         execution: ExecutionId(crate::clock::new_id()),
+        task: 1,
         attempt: 1,
         trigger: None,
+        shadow: None,
         chain: Chain::default(),
         payload: Bytes::from(json!({ "do": code }).to_string()),
         timeout: None,
@@ -200,6 +202,7 @@ impl FakeStorage {
             version_id: None,
             etag: None,
             size: Some(3),
+            staged: false,
             ranges: None,
         }
     }

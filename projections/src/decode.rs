@@ -43,7 +43,8 @@ pub(crate) struct Prepared {
 const PAYLOADS: [&str; 3] = ["input", "output", "definition"];
 /// Texts that the rows point to, by event type: a reference is taken out before decoding and kept
 /// beside the event. The same name can be a structure elsewhere, as `cause` in `ExecutionStarted`.
-const TEXTS: [(&str, &[&str]); 6] = [
+const TEXTS: [(&str, &[&str]); 7] = [
+    ("TaskCommitted", &["logs"]),
     ("TaskSucceeded", &["logs"]),
     ("TaskFailed", &["cause", "logs"]),
     ("TaskTimedOut", &["cause", "logs"]),

@@ -72,7 +72,7 @@ CREATE TABLE executions (
   version_id TEXT, etag TEXT, size INTEGER,
   object_version INTEGER, generation INTEGER NOT NULL,
   status TEXT NOT NULL,
-  cause TEXT NOT NULL, redrive_of TEXT, replay TEXT, reason TEXT, actor TEXT NOT NULL,
+  cause TEXT NOT NULL, redrive_of TEXT, replay TEXT, reason TEXT, actor TEXT NOT NULL, shadow TEXT,
   started_at INTEGER NOT NULL, stopped_at INTEGER, stopped_position INTEGER,
   error TEXT, error_cause TEXT, fingerprint TEXT
 );
@@ -118,7 +118,7 @@ CREATE TABLE lineage (
   execution INTEGER NOT NULL, task INTEGER NOT NULL, attempt INTEGER NOT NULL,
   kind TEXT NOT NULL, ordinal INTEGER NOT NULL,
   bucket TEXT NOT NULL, key TEXT NOT NULL, version_id TEXT, etag TEXT, size INTEGER,
-  ranges TEXT,
+  staged INTEGER NOT NULL, ranges TEXT,
   PRIMARY KEY (execution, task, attempt, kind, ordinal)
 ) WITHOUT ROWID;
 CREATE INDEX lineage_by_object ON lineage (bucket, key, kind);

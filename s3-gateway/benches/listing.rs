@@ -103,7 +103,7 @@ async fn main() {
         ("from the beginning", vec![]),
         ("from the middle", vec![("start-after", middle.as_str())]),
         ("the last", vec![("start-after", end.as_str())]),
-        ("of a prefix", vec![("prefix", "big/00001/")]),
+        ("of a prefix", vec![("prefix", "big/00002/")]),
         ("rolled up at /", vec![("delimiter", "/")]),
         (
             "half of the bucket as one prefix",
@@ -127,7 +127,8 @@ async fn main() {
             let begun = Instant::now();
             let page = client.list("inbox", &query).await.expect(200);
             times.push(begun.elapsed());
-            assert!(!page.elements("Key").is_empty() || !page.elements("Prefix").is_empty());
+            let names = page.elements("Key").len() + page.elements("CommonPrefixes").len();
+            assert!(names > 0, "nothing listed {what}");
         }
         times.sort_unstable();
         let time = times[ROUNDS / 2];

@@ -151,6 +151,8 @@ pub struct Limits {
     /// How long a request waits for a key that other requests, or another process, hold in a
     /// shared folder. A process that is stopped in the middle of a write holds its key.
     pub lock_wait: Duration,
+    /// Objects that one attempt may stage, where its outputs are published on success.
+    pub max_staged: usize,
     /// Keys that the sender may not see and that one page of a listing looks at; then it ends, and
     /// says that there is more.
     pub list_unseen: usize,
@@ -210,6 +212,7 @@ impl Default for Limits {
             sweep_every: Duration::from_secs(3600),
             lead_every: Duration::from_secs(2),
             lock_wait: Duration::from_secs(10),
+            max_staged: 100_000,
             list_unseen: 10_000,
             watch_queue: 4096,
             upstream: UpstreamLimits::default(),

@@ -79,7 +79,7 @@ pub(crate) fn check(parts: &mut Parts) -> S3Result<()> {
 }
 
 /// Gives an answer its ids, as clients and support tools read them.
-pub(crate) fn finish(mut response: HttpResponse, path: &str) -> HttpResponse {
+pub(crate) fn finish(mut response: HttpResponse, path: &str, region: &str) -> HttpResponse {
     let id = clock::random_id();
     let request_id = hex::encode_upper(&id.as_bytes()[..8]);
     let host_id = STANDARD.encode(id.as_bytes());
@@ -93,6 +93,7 @@ pub(crate) fn finish(mut response: HttpResponse, path: &str) -> HttpResponse {
             }
             None => document,
         };
+        let document = with_region(&document, region).map_or(document, Into::into);
         let told = with_ids(&document, path, &request_id, &host_id);
         if let Some(told) = told {
             response
@@ -163,6 +164,12 @@ fn check_version_4(rest: &str, headers: &HeaderMap) -> S3Result<()> {
         return Err(malformed(
             "the Credential must be KEY/DATE/REGION/SERVICE/aws4_request",
         ));
+    }
+    // Some clients begin with a region of their own and go on with the one that is told.
+    let region = credential.rsplit('/').nth(2).unwrap_or_default();
+    let usual = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if region.is_empty() || !region.chars().all(usual) {
+        return Err(malformed("the region of the Credential is wrong"));
     }
     let signed = field("SignedHeaders").ok_or_else(|| malformed("SignedHeaders is missing"))?;
     field("Signature").ok_or_else(|| malformed("Signature is missing"))?;
@@ -274,6 +281,14 @@ fn broken_condition(document: &[u8]) -> Option<String> {
     let replacement = "<Code>AccessDenied</Code>";
     text.contains(&broken)
         .then(|| text.replacen(code, replacement, 1))
+}
+
+/// The error document for a malformed signature, which tells the region to sign for.
+fn with_region(document: &[u8], region: &str) -> Option<String> {
+    let text = std::str::from_utf8(document).ok()?;
+    let before = text.strip_suffix("</Error>")?;
+    text.contains("<Code>AuthorizationHeaderMalformed</Code>")
+        .then(|| format!("{before}<Region>{region}</Region></Error>"))
 }
 
 /// An error document with what S3 tells beside code and message.

@@ -142,7 +142,7 @@ impl Gateway {
         };
         let gateway = Arc::new(Self {
             buckets: Buckets::new(buckets.into_iter().map(Backend::Local).chain(upstream)),
-            grants: Arc::new(Grants::new(config.keys)),
+            grants: Arc::new(Grants::new(config.keys, config.limits.max_staged)),
             region: config.region,
             limits: config.limits,
             made,
@@ -200,6 +200,7 @@ impl Gateway {
         let mut report = ScanReport::default();
         for bucket in self.buckets.local() {
             report.add(self.rescan_bucket(&bucket).await?);
+            self.discard_decided(&bucket).await;
         }
         Ok(report)
     }

@@ -7,6 +7,10 @@
 //!
 //! A second fence goes by time, see [`Grants::valid_until`]: at the same checks, the keys of all
 //! functions are refused once the deadline is over, also in a process that was stopped meanwhile.
+//!
+//! What an invocation writes with [`Publish::OnSuccess`] is staged, see `local/staged.rs`: its
+//! scope knows which keys, and shows them to it alone. What it writes under a shadow goes to other
+//! keys, see `local/shadow.rs`.
 
 mod lease;
 mod ranges;
@@ -19,10 +23,11 @@ use std::time::Instant;
 
 use daybook_domain::execution::{ObjectAccess, TriggerObject};
 use daybook_domain::stored_object::ObjectVersion;
-use daybook_domain::{BucketName, Chain, ExecutionId, FunctionName, ObjectKey};
+use daybook_domain::{BucketName, Chain, ExecutionId, FunctionName, ObjectKey, ShadowId};
 
 use crate::clock;
 use crate::config::OperatorKey;
+use crate::ledger::AttemptId;
 use crate::policy::{Access, Policy};
 use lease::Lease;
 pub(crate) use scope::Scope;
@@ -40,6 +45,7 @@ pub struct Grants {
     operators: HashMap<String, Operator>,
     functions: Mutex<HashMap<String, Grant>>,
     lease: Arc<Lease>,
+    max_staged: usize,
 }
 
 /// What a function process signs its requests with.
@@ -58,6 +64,8 @@ pub struct Credentials {
 pub struct InvocationScope {
     /// The execution.
     pub execution: ExecutionId,
+    /// The task within the execution, from 1.
+    pub task: u32,
     /// The attempt, from 1.
     pub attempt: u32,
     /// The function.
@@ -66,6 +74,32 @@ pub struct InvocationScope {
     pub trigger: Option<TriggerObject>,
     /// What leads to the objects that it writes.
     pub chain: Chain,
+    /// When what it writes becomes visible. Under a shadow that is with each write.
+    pub publish: Publish,
+    /// The shadow under which it writes, if it does: each key that it writes gets the shadow's
+    /// prefix, and where it reads it sees what was written so.
+    pub shadow: Option<ShadowId>,
+}
+
+impl InvocationScope {
+    fn attempt_id(&self) -> AttemptId {
+        AttemptId {
+            execution: self.execution,
+            task: self.task,
+            attempt: self.attempt,
+        }
+    }
+}
+
+/// When what an invocation writes becomes visible.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Publish {
+    /// With each write.
+    #[default]
+    Immediately,
+    /// When [`Gateway::publish`](crate::Gateway::publish) is called for the attempt; until then it
+    /// alone sees what it wrote.
+    OnSuccess,
 }
 
 /// What an invocation did through the gateway.
@@ -73,8 +107,10 @@ pub struct InvocationScope {
 pub struct Activity {
     /// The object versions that it read, each once, in the order of first reading.
     pub read: Vec<ObjectAccess>,
-    /// The object versions that it wrote.
+    /// The object versions that it wrote; of what it staged, what is to be published.
     pub written: Vec<ObjectAccess>,
+    /// Whether there is something to publish: objects, or removals.
+    pub staged: bool,
     /// What it was refused, with the policy line that was missing.
     pub refused: Vec<String>,
     /// Whether a list was cut at [`MAX_ACCESSES`] or [`MAX_REFUSALS`].
@@ -90,7 +126,7 @@ impl fmt::Debug for Credentials {
 }
 
 impl Grants {
-    pub(crate) fn new(operators: Vec<OperatorKey>) -> Self {
+    pub(crate) fn new(operators: Vec<OperatorKey>, max_staged: usize) -> Self {
         let operators = operators.into_iter().map(|key| {
             let operator = Operator {
                 who: format!("key {}", key.name).into(),
@@ -106,6 +142,7 @@ impl Grants {
             operators: operators.collect(),
             functions: Mutex::default(),
             lease: Arc::default(),
+            max_staged,
         }
     }
 
@@ -137,7 +174,8 @@ impl Grants {
     /// Opens the key for one invocation. A scope that is still open is closed first. Does nothing
     /// for a key that was revoked.
     pub fn begin(&self, access_key: &str, scope: InvocationScope) {
-        let opened = Arc::new(Scope::new(scope, Arc::clone(&self.lease)));
+        let opened = Scope::new(scope, Arc::clone(&self.lease), self.max_staged);
+        let opened = Arc::new(opened);
         let replaced = match self.functions().get_mut(access_key) {
             Some(grant) => grant.scope.replace(opened),
             None => None,
@@ -253,10 +291,34 @@ impl Principal {
         Err(self.refuse(access, bucket, None))
     }
 
+    /// Refuses writes to a bucket of another store where they would have to be held back or
+    /// redirected: that is for folders alone.
+    pub(crate) fn check_openness(&self, bucket: &BucketName) -> Result<(), String> {
+        let Some(scope) = &self.scope else {
+            return Ok(());
+        };
+        let how = match (scope.shadow(), scope.stages()) {
+            (Some(_), _) => "in a shadow run",
+            (None, Some(_)) => "before its attempt has succeeded (publish = \"on-success\")",
+            (None, None) => return Ok(()),
+        };
+        let message = format!(
+            "{} may not write to {bucket} {how}: the bucket lies in another store",
+            self.who
+        );
+        scope.note(|seen| seen.refused(message.clone()));
+        Err(message)
+    }
+
     pub(crate) fn note_read(&self, access: ObjectAccess) {
         if let Some(scope) = &self.scope {
             scope.note(|seen| seen.read(access));
         }
+    }
+
+    /// The shadow under which it writes, if it does.
+    pub(crate) fn shadow(&self) -> Option<&ShadowId> {
+        self.scope.as_ref()?.shadow()
     }
 
     /// The version id of this object that reads are pinned to.

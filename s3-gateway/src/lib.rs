@@ -19,6 +19,7 @@ mod ledger;
 mod local;
 mod made;
 mod policy;
+mod publication;
 mod server;
 mod service;
 mod upstream;
@@ -30,7 +31,10 @@ pub use config::{
 };
 pub use daybook_domain::execution::{ObjectAccess, TriggerObject};
 pub use gateway::{Gateway, OpenError, ScanError};
-pub use grants::{Activity, Credentials, Grants, InvocationScope, MAX_ACCESSES, MAX_REFUSALS};
-pub use ledger::{LedgerError, ObjectLedger};
+pub use grants::{
+    Activity, Credentials, Grants, InvocationScope, MAX_ACCESSES, MAX_REFUSALS, Publish,
+};
+pub use ledger::{AttemptId, Fate, LedgerError, NoAttempt, ObjectLedger};
 pub use local::scan::ScanReport;
 pub use policy::Policy;
+pub use publication::PublishError;

@@ -30,6 +30,11 @@ impl Access {
 }
 
 impl Policy {
+    /// Whether the policy may allow a write to some object of the bucket.
+    pub fn may_write(&self, bucket: &BucketName) -> bool {
+        self.touches(Access::Write, bucket.as_str())
+    }
+
     /// Whether the policy allows the access to the object.
     pub(crate) fn allows(&self, access: Access, bucket: &str, key: &str) -> bool {
         let path = format!("{bucket}/{key}");

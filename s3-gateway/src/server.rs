@@ -27,6 +27,7 @@ pub(crate) async fn serve(
         .header_read_timeout(gateway.limits.header_timeout)
         .max_buf_size(gateway.limits.max_header_bytes)
         .keep_alive(true);
+    let region: Arc<str> = gateway.region.as_str().into();
     let service = service::build(gateway);
     let graceful = GracefulShutdown::new();
     loop {
@@ -48,10 +49,10 @@ pub(crate) async fn serve(
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
-        let service = service.clone();
+        let (service, region) = (service.clone(), Arc::clone(&region));
         let connection = http.serve_connection(
             TokioIo::new(stream),
-            service_fn(move |request| answer(service.clone(), request)),
+            service_fn(move |request| answer(service.clone(), Arc::clone(&region), request)),
         );
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
@@ -80,6 +81,7 @@ async fn accept(
 
 async fn answer(
     service: S3Service,
+    region: Arc<str>,
     request: hyper::Request<Incoming>,
 ) -> Result<s3s::HttpResponse, Box<dyn std::error::Error + Send + Sync>> {
     let begun = std::time::Instant::now();
@@ -94,7 +96,7 @@ async fn answer(
         }
         Err(error) => front::refused(error)?,
     };
-    let response = front::finish(response, &path);
+    let response = front::finish(response, &path, &region);
     tracing::debug!(
         target: "daybook_s3_gateway::access",
         %method,

@@ -198,6 +198,7 @@ impl Watch<'_> {
         bucket.removals_open.store(true, Ordering::Release);
         self.gateway.recover(bucket).await;
         self.list(bucket).await;
+        self.gateway.discard_decided(bucket).await;
     }
 
     async fn look_for_dead(&mut self, bucket: &Arc<Bucket>) {
@@ -207,6 +208,7 @@ impl Watch<'_> {
                 tracing::info!(bucket = %bucket.name, "another process that served the folder has died");
                 self.gateway.recover(bucket).await;
                 self.list(bucket).await;
+                self.gateway.discard_decided(bucket).await;
             }
             Ok(false) => {}
             Err(error) => {
@@ -335,6 +337,7 @@ impl Watch<'_> {
         for bucket in self.gateway.buckets.local() {
             if self.leads(&bucket) {
                 self.gateway.sweep(&bucket).await;
+                self.gateway.discard_decided(&bucket).await;
             }
         }
     }

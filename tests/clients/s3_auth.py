@@ -42,9 +42,9 @@ def a_key_that_is_not_known(world):
 
 @case
 def a_secret_that_is_wrong(world):
-    wrong = client(aws_secret_access_key="wrong", aws_access_key_id="other")
+    wrong = client(aws_secret_access_key="wrong", aws_access_key_id="AKOTHER")
     refused(403, "SignatureDoesNotMatch", wrong.list_buckets)
-    wrong = client(V2, aws_secret_access_key="wrong", aws_access_key_id="other")
+    wrong = client(V2, aws_secret_access_key="wrong", aws_access_key_id="AKOTHER")
     refused(403, "SignatureDoesNotMatch", wrong.list_buckets)
 
 

@@ -77,6 +77,7 @@ fn start(input: serde_json::Value) -> (String, ExecutionCommand) {
         cause: execution::Cause::Trigger,
         input,
         actor: "pipeline:upper".to_owned(),
+        shadow: None,
         chain: Chain::default(),
         loop_depth: None,
         claim: None,

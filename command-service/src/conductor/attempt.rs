@@ -1,5 +1,5 @@
 //! One execution's next steps, beside the conductor: start it, claim its task, run the function,
-//! record the outcome.
+//! record the outcome, and see to what it staged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,10 +16,12 @@ use daybook_domain::worker::{self, Worker, WorkerCommand};
 use daybook_domain::{CommandId, ExecutionId, FunctionName, WorkerId};
 use daybook_event_store::Position;
 use daybook_functions::{FunctionHost, Invocation, Outcome, OutcomeResult, Slot};
+use daybook_s3_gateway::{AttemptId, Gateway};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::publishing::Publication;
 use super::{Done, Lease};
 use crate::clock;
 use crate::commands::{CommandError, Executed, Ledger, Origin};
@@ -33,6 +35,7 @@ const RECORD_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duratio
 /// What all steps share.
 pub(super) struct Tools {
     pub ledger: Ledger,
+    pub gateway: Arc<Gateway>,
     pub host: Arc<FunctionHost>,
     pub worker: WorkerId,
     pub lease: Lease,
@@ -153,6 +156,7 @@ impl Start {
                 &tools.region,
             ),
             actor: format!("pipeline:{}", owed.pipeline),
+            shadow: None,
             chain: owed.chain.clone(),
             loop_depth: Some(tools.loop_depth),
             claim: code.map(|code| Claim { worker, code }),
@@ -195,7 +199,9 @@ impl Attempt {
     /// was lost, or its task broke. It is due again at once.
     pub(super) async fn disown(self, tools: Tools, attempt: u32) {
         let why = "its worker did not learn that it had claimed it";
-        let position = self.record(&tools, attempt, interrupted(why)).await;
+        let recorded = self.record(&tools, attempt, interrupted(why)).await;
+        tools.discard(self.attempt_id(attempt)).await;
+        let position = recorded.and_then(|recorded| recorded.position);
         tools.done(self.id, position, false).await;
     }
 
@@ -208,12 +214,81 @@ impl Attempt {
             let invocation = self.invocation(&claimed.state);
             let attempt = invocation.attempt;
             tools.stories.begin(self.id, &self.correlation);
+            self.bury(&tools, &claimed).await;
             let outcome = self.invoke(&tools, slot, invocation).await;
+            position = self.settle(&tools, attempt, outcome).await.max(position);
             tools.stories.end(self.id);
-            position = self.record(&tools, attempt, outcome).await.max(position);
             tools.ledger.settled(&stream_of(self.id));
         }
         tools.done(self.id, position, counted).await;
+    }
+
+    /// Discards what an attempt staged that this one takes over from.
+    async fn bury(&self, tools: &Tools, claimed: &Executed<Execution>) {
+        for event in &claimed.events {
+            if let ExecutionEvent::TaskInterrupted(event) = event {
+                tools.discard(self.attempt_id(event.attempt)).await;
+            }
+        }
+    }
+
+    /// Records the outcome and sees to what the attempt staged: it is published if the attempt
+    /// succeeded and that is on record, and discarded in any other case.
+    async fn settle(&self, tools: &Tools, attempt: u32, outcome: Outcome) -> Option<Position> {
+        if !outcome.staged {
+            let recorded = self.record(tools, attempt, outcome).await;
+            return recorded.and_then(|recorded| recorded.position);
+        }
+        let outcome = self.sealed(tools, attempt, outcome).await;
+        let recorded = self.record(tools, attempt, outcome).await;
+        let decided = recorded.as_ref().is_some_and(|recorded| {
+            let task = recorded.state.task();
+            task.is_some_and(|task| {
+                task.attempt == attempt && matches!(task.phase, Phase::Committed { .. })
+            })
+        });
+        let position = recorded.and_then(|recorded| recorded.position);
+        if !decided {
+            tools.discard(self.attempt_id(attempt)).await;
+            return position;
+        }
+        let publication = Publication {
+            attempt: self.attempt_id(attempt),
+            correlation: self.correlation.clone(),
+            cancel: self.cancel.clone(),
+        };
+        publication.perform(tools).await.max(position)
+    }
+
+    /// The outcome, once what was staged would survive anything: only then may its success be
+    /// recorded.
+    async fn sealed(&self, tools: &Tools, attempt: u32, outcome: Outcome) -> Outcome {
+        if !matches!(outcome.result, OutcomeResult::Succeeded(_)) {
+            return outcome;
+        }
+        match tools.gateway.seal(self.attempt_id(attempt)).await {
+            Ok(()) => outcome,
+            Err(error) => {
+                tracing::error!(
+                    execution = %self.id,
+                    error = &error as &dyn std::error::Error,
+                    "what an attempt staged is not safe; it begins anew"
+                );
+                let why = "what it staged could not be made durable".to_owned();
+                Outcome {
+                    result: OutcomeResult::Interrupted { why },
+                    ..outcome
+                }
+            }
+        }
+    }
+
+    fn attempt_id(&self, attempt: u32) -> AttemptId {
+        AttemptId {
+            execution: self.id,
+            task: self.task,
+            attempt,
+        }
     }
 
     /// Runs the function, and kills it when the lease lapses meanwhile: from then on others may
@@ -278,8 +353,10 @@ impl Attempt {
         Invocation {
             request_id: clock::random_id(),
             execution: self.id,
+            task: self.task,
             attempt: task.map_or(1, |task| task.attempt),
             trigger: execution.object().cloned(),
+            shadow: execution.shadow().cloned(),
             chain: execution.chain().cloned().unwrap_or_default(),
             payload: Bytes::from(input),
             timeout: task
@@ -292,12 +369,17 @@ impl Attempt {
 
     /// Offers the outcome to the log until it is recorded or refused: the function has run, and
     /// what came of it must not be lost for want of patience.
-    async fn record(&self, tools: &Tools, attempt: u32, outcome: Outcome) -> Option<Position> {
+    async fn record(
+        &self,
+        tools: &Tools,
+        attempt: u32,
+        outcome: Outcome,
+    ) -> Option<Executed<Execution>> {
         let command = ExecutionCommand::RecordOutcome {
             task: self.task,
             attempt,
             worker: tools.worker,
-            outcome: outcome_of(outcome.result),
+            outcome: outcome_of(outcome.result, outcome.staged),
             report: outcome.report,
             logs: outcome.logs,
         };
@@ -314,7 +396,7 @@ impl Attempt {
                 .execute::<Execution>(&stream, command.clone(), &origin)
                 .await
             {
-                Ok(executed) => return executed.position,
+                Ok(executed) => return Some(executed),
                 Err(CommandError::Refused(error)) => {
                     tracing::info!(execution = %self.id, attempt, %error, "outcome dropped");
                     return None;
@@ -372,16 +454,20 @@ pub(super) async fn time_out(tools: Tools, id: ExecutionId, correlation: String)
         .ledger
         .execute::<Execution>(&stream_of(id), ExecutionCommand::TimeOut, &origin)
         .await;
-    if let Err(error) = result {
-        tracing::error!(execution = %id, %error, "time-out not yet recorded");
-        let _ = tools.done.send(Done::NotTimedOut(id));
+    match result {
+        Ok(_) => return,
+        Err(CommandError::Refused(ExecutionError::Publishing)) => {
+            tracing::debug!(execution = %id, "its outputs are published before it times out");
+        }
+        Err(error) => tracing::error!(execution = %id, %error, "time-out not yet recorded"),
     }
+    let _ = tools.done.send(Done::NotTimedOut(id));
 }
 
 impl Tools {
     /// Tells the conductor. Where nothing was recorded, the worklist was behind the log: it has to
     /// fold what is there before it proposes this execution again.
-    async fn done(&self, id: ExecutionId, position: Option<Position>, counted: bool) {
+    pub(super) async fn done(&self, id: ExecutionId, position: Option<Position>, counted: bool) {
         let position = match position {
             Some(position) => position,
             None => match self.ledger.log().head().await {
@@ -422,12 +508,14 @@ fn interrupted(why: &str) -> Outcome {
             why: why.to_owned(),
         },
         report: AttemptReport::default(),
+        staged: false,
         logs: String::new(),
     }
 }
 
-fn outcome_of(result: OutcomeResult) -> TaskOutcome {
+fn outcome_of(result: OutcomeResult, staged: bool) -> TaskOutcome {
     match result {
+        OutcomeResult::Succeeded(output) if staged => TaskOutcome::Committed { output },
         OutcomeResult::Succeeded(output) => TaskOutcome::Succeeded { output },
         OutcomeResult::Failed { error, cause } => TaskOutcome::Failed { error, cause },
         OutcomeResult::TimedOut { cause } => TaskOutcome::TimedOut { cause },

@@ -6,6 +6,7 @@
 //!   timers, freed slots, finished attempts ──────────┤
 //!                                                    v
 //!                        start ─> claim ─> FunctionHost::invoke ─> record the outcome
+//!                                                                     └─> publish what it staged
 //! ```
 //!
 //! All state lives in one task; the attempts run beside it and tell when they are over. An
@@ -20,6 +21,7 @@ mod follow;
 mod lease;
 mod peers;
 mod proposing;
+mod publishing;
 mod queues;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -30,6 +32,7 @@ use std::time::Instant;
 use daybook_domain::{ExecutionId, ReplayId, WorkerId};
 use daybook_event_store::{Position, ReadError, RecordedEvent};
 use daybook_functions::FunctionHost;
+use daybook_s3_gateway::Gateway;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -58,6 +61,7 @@ const TIME_OUT_PAUSE: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
 /// What the conductor needs.
 pub(crate) struct ConductorConfig {
     pub ledger: Ledger,
+    pub gateway: Arc<Gateway>,
     pub host: Arc<FunctionHost>,
     pub worker: WorkerId,
     pub lease: Lease,

@@ -5,10 +5,12 @@ use std::time::Instant;
 use daybook_domain::{ExecutionId, FunctionName, ReplayId, WorkerId};
 use daybook_event_store::Position;
 use daybook_functions::Slot;
+use daybook_s3_gateway::AttemptId;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{self, Attempt, Start};
 use super::peers::owner;
+use super::publishing::Publication;
 use super::{Conductor, Done, MAX_STARTS, TIME_OUT_PAUSE};
 use crate::clock;
 use crate::replay;
@@ -59,6 +61,7 @@ impl Conductor {
             OpenPhase::Claimed(_) if self.worklist.abandoned_by(open).is_some() => self.offer(id),
             OpenPhase::Claimed(worker) if worker == self.config.worker => self.disown(id),
             OpenPhase::Claimed(worker) => self.assign(id, Some(worker)),
+            OpenPhase::Publishing(worker) => self.publish(id, worker),
             OpenPhase::Entering => self.assign(id, None),
         }
     }
@@ -85,6 +88,33 @@ impl Conductor {
         self.in_flight.insert(id, attempt.cancel.clone());
         let work = attempt.disown(self.tools(), ordinal);
         self.run_beside(id, false, work);
+    }
+
+    /// Has published what was decided to be, if that is for this worker: it was busy with it in this
+    /// life, or the one that was is gone.
+    fn publish(&mut self, id: ExecutionId, worker: WorkerId) {
+        let Some(open) = self.worklist.tasks.get(&id) else {
+            return;
+        };
+        let publication = Publication {
+            attempt: AttemptId {
+                execution: id,
+                task: open.task,
+                attempt: open.attempt,
+            },
+            correlation: open.correlation.clone(),
+            cancel: CancellationToken::new(),
+        };
+        let owner = match self.worklist.workers.contains_key(&worker) {
+            true => Some(worker),
+            false => self.owner_among_all(id.0),
+        };
+        self.assign(id, owner);
+        if owner == Some(self.config.worker) {
+            self.in_flight.insert(id, publication.cancel.clone());
+            let work = publication.run(self.tools());
+            self.run_beside(id, false, work);
+        }
     }
 
     /// Puts a task that is due into the queue of its function, if it is for this worker.
@@ -200,7 +230,7 @@ impl Conductor {
             OpenPhase::At(due) if due > clock::now() => return self.queues.push_timer(due, id),
             OpenPhase::At(_) => true,
             OpenPhase::Claimed(_) => supersede.is_some(),
-            OpenPhase::Entering => false,
+            OpenPhase::Publishing(_) | OpenPhase::Entering => false,
         };
         // It may have gone to another worker while it waited here.
         let mine = self.owner_of_task(id, &open.function) == Some(self.config.worker);
@@ -308,6 +338,7 @@ impl Conductor {
     fn tools(&self) -> attempt::Tools {
         attempt::Tools {
             ledger: self.config.ledger.clone(),
+            gateway: self.config.gateway.clone(),
             host: self.config.host.clone(),
             worker: self.config.worker,
             lease: self.config.lease.clone(),

@@ -48,6 +48,9 @@ pub(crate) fn router(ledger: Ledger) -> Router {
 #[serde(deny_unknown_fields)]
 struct RedriveRequest {
     reason: Option<String>,
+    /// Whether its outputs go to a place of their own, so that nothing that others see changes.
+    #[serde(default)]
+    shadow: bool,
 }
 
 #[derive(Serialize)]
@@ -55,6 +58,9 @@ struct RedriveRequest {
 struct RedriveAnswer {
     execution: ExecutionId,
     redrive_of: ExecutionId,
+    /// For a shadow: what the keys of its outputs begin with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<u64>,
 }
@@ -73,10 +79,11 @@ async fn redrive_execution(
         command,
         reason: request.reason,
     };
-    let redriven = redrive::redrive(&ledger, of, cause, command, &actor).await?;
+    let redriven = redrive::redrive(&ledger, of, cause, request.shadow, command, &actor).await?;
     let answer = RedriveAnswer {
         execution: redriven.execution,
         redrive_of: of,
+        shadow: redriven.shadow.map(|shadow| shadow.prefix()),
         position: redriven.position.map(|position| position.0),
     };
     Ok((StatusCode::CREATED, Json(answer)))

@@ -116,7 +116,11 @@ impl Worklist {
     }
 
     fn created(&mut self, created: ObjectCreated, event: &RecordedEvent) -> Vec<Change> {
-        if created.repeated {
+        let shadow = created
+            .produced_by
+            .as_ref()
+            .and_then(|by| by.shadow.as_ref());
+        if created.repeated || shadow.is_some() {
             return Vec::new();
         }
         let object = TriggerObject {
@@ -173,6 +177,13 @@ impl Worklist {
                 self.in_phase(id, OpenPhase::At(retry.due));
                 if let Some(open) = self.tasks.get_mut(&id) {
                     open.attempt = retry.attempt;
+                }
+            }
+            ExecutionEvent::TaskCommitted(_) => {
+                if let Some(open) = self.tasks.get_mut(&id)
+                    && let OpenPhase::Claimed(worker) = open.phase
+                {
+                    open.phase = OpenPhase::Publishing(worker);
                 }
             }
             ExecutionEvent::TaskSucceeded(_)

@@ -102,6 +102,8 @@ pub(crate) enum OpenPhase {
     At(Timestamp),
     /// Claimed.
     Claimed(WorkerId),
+    /// It succeeded, and what it staged is to be published; by whom first.
+    Publishing(WorkerId),
 }
 
 impl Worklist {

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use daybook_domain::execution::{
-    CodeRevision, ExecutionEvent, ExecutionStarted, ExecutionSucceeded, RetryScheduled, TaskFailed,
-    TaskScheduled, TaskStarted, TaskStateEntered,
+    CodeRevision, ExecutionEvent, ExecutionStarted, ExecutionSucceeded, RetryScheduled,
+    TaskCommitted, TaskFailed, TaskScheduled, TaskStarted, TaskStateEntered,
 };
 use daybook_domain::pipeline::{
     PipelineEvent, PipelinePaused, PipelineResumed, PipelineRevised, Trigger,
 };
-use daybook_domain::stored_object::{Channel, ObjectCreated, ObjectEvent, ObjectVersion};
+use daybook_domain::stored_object::{
+    Channel, ObjectCreated, ObjectEvent, ObjectVersion, ProducedBy,
+};
 use daybook_domain::worker::{WorkerEvent, WorkerJoined, WorkerLeft};
 use daybook_domain::{Chain, Event, asl};
 use daybook_event_store::blobs::BlobStore;
@@ -79,6 +81,22 @@ impl Fold {
     }
 
     async fn object(&mut self, key: &str, repeated: bool) {
+        self.created(key, repeated, None).await;
+    }
+
+    /// What a shadow run wrote.
+    async fn shadow_object(&mut self, key: &str) {
+        let by = ProducedBy {
+            execution: ExecutionId(Uuid::from_u128(1)),
+            function: "upper".parse().unwrap(),
+            attempt: 1,
+            shadow: Some("1".parse().unwrap()),
+            chain: Chain::default(),
+        };
+        self.created(key, false, Some(by)).await;
+    }
+
+    async fn created(&mut self, key: &str, repeated: bool, produced_by: Option<ProducedBy>) {
         let event = ObjectCreated {
             bucket: "inbox".parse().unwrap(),
             key: key.parse().unwrap(),
@@ -89,7 +107,7 @@ impl Fold {
             channel: Channel::Gateway,
             event_name: "ObjectCreated:Put".to_owned(),
             order: None,
-            produced_by: None,
+            produced_by,
             repeated,
             state: Default::default(),
         };
@@ -114,6 +132,7 @@ impl Fold {
             actor: "pipeline:upper".to_owned(),
             started_at: Timestamp::UNIX_EPOCH,
             timeout_seconds: Some(60),
+            shadow: None,
             chain: Chain::default(),
         };
         self.execution(id, started).await;
@@ -175,6 +194,7 @@ async fn an_object_that_a_pipeline_wants_is_owed_an_execution() {
     fold.pipeline().await;
     fold.object("a.csv", false).await;
     fold.object("again.txt", true).await;
+    fold.shadow_object("shadow/1/a.txt").await;
     assert!(fold.worklist.owed.is_empty(), "{:?}", fold.worklist.owed);
     fold.object("a.txt", false).await;
     let (id, owed) = fold.worklist.owed.first_key_value().unwrap();
@@ -214,6 +234,35 @@ async fn a_claim_can_be_superseded_once_its_worker_left() {
         fold.worklist.abandoned_by(&fold.worklist.tasks[&id]),
         Some(worker)
     );
+}
+
+#[tokio::test]
+async fn what_is_decided_is_to_be_published_and_not_to_be_run_again() {
+    let mut fold = Fold::new();
+    let id = fold.started().await;
+    let worker = WorkerId(Uuid::from_u128(7));
+    fold.claimed(id, worker).await;
+    let committed = TaskCommitted {
+        task: 1,
+        attempt: 1,
+        output: json!("done"),
+        report: Default::default(),
+        logs: String::new(),
+    };
+    fold.execution(id, committed).await;
+    let phase = fold.worklist.tasks[&id].phase;
+    assert_eq!(phase, OpenPhase::Publishing(worker));
+    let left = WorkerLeft {
+        worker,
+        why: "gone".to_owned(),
+    };
+    fold.event::<WorkerEvent>(&format!("worker-{worker}"), left)
+        .await;
+    assert_eq!(fold.changes, [Change::Reassigned]);
+    assert_eq!(fold.worklist.abandoned_by(&fold.worklist.tasks[&id]), None);
+    let output = json!("done");
+    fold.execution(id, ExecutionSucceeded { output }).await;
+    assert!(fold.worklist.tasks.is_empty());
 }
 
 #[tokio::test]

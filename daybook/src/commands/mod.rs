@@ -42,11 +42,20 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Show { target } => show::run(&client, format, &target).await?,
         Command::Events(args) => events::run(&client, format, args).await?,
         Command::Config(command) => return config::run(format, command).await,
-        Command::Redrive { execution, reason } => {
+        Command::Redrive {
+            execution,
+            reason,
+            shadow,
+        } => {
             let path = format!("/v1/executions/{execution}/redrive");
-            let answer = client.post(&path, json!({ "reason": reason })).await?;
+            let request = json!({ "reason": reason, "shadow": shadow });
+            let answer = client.post(&path, request).await?;
             output::document(format, &answer, || {
-                format!("started execution {}", output::text(&answer["execution"]))
+                let started = format!("started execution {}", output::text(&answer["execution"]));
+                match answer["shadow"].as_str() {
+                    Some(prefix) => format!("{started} as a shadow; it writes below {prefix}"),
+                    None => started,
+                }
             });
         }
         Command::Replay(command) => replay::run(&client, format, command).await?,

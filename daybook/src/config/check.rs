@@ -44,12 +44,13 @@ pub(super) fn check(
         .map(|(name, table)| pipeline(&place, name, table, &buckets, &file.functions))
         .collect::<Result<Vec<_>, _>>()?;
     let mut functions = Vec::new();
-    let mut policies = BTreeMap::new();
+    let (mut policies, mut on_success) = (BTreeMap::new(), BTreeSet::new());
     for (name, table) in &file.functions {
-        policies.insert(
-            name.clone(),
-            policy(&place, name, table, &pipelines, &buckets)?,
-        );
+        let policy = policy(&place, name, table, &pipelines, &buckets)?;
+        if publishes_on_success(&place, name, table, &policy, &buckets)? {
+            on_success.insert(name.clone());
+        }
+        policies.insert(name.clone(), policy);
         functions.push(function(&place, name, table)?);
     }
     let mut keys: Vec<OperatorKey> = Vec::new();
@@ -95,6 +96,7 @@ pub(super) fn check(
         created,
         functions,
         policies,
+        on_success,
         pipelines,
         keys,
         region: file.s3.region.unwrap_or_else(|| "us-east-1".to_owned()),
@@ -273,15 +275,6 @@ fn function(
             );
         }
     };
-    match table.publish.as_deref() {
-        None | Some("immediately") => {}
-        Some(other) => {
-            return place.wrong(
-                &format!("{at}.publish"),
-                format!("{other:?} is not available in this version; outputs become visible \"immediately\""),
-            );
-        }
-    }
     if table.concurrency == Some(0) {
         return place.wrong(
             &format!("{at}.concurrency"),
@@ -305,6 +298,39 @@ fn function(
         };
     }
     Ok(spec)
+}
+
+/// Whether what the function writes becomes visible only when its attempt succeeds.
+fn publishes_on_success(
+    place: &Place<'_>,
+    name: &FunctionName,
+    table: &FunctionTable,
+    policy: &Policy,
+    buckets: &BTreeMap<BucketName, BucketConfig>,
+) -> Result<bool, ConfigError> {
+    let at = format!("functions.{name}.publish");
+    match table.publish.as_deref() {
+        None | Some("immediately") => Ok(false),
+        Some("on-success") => {
+            let elsewhere = buckets.iter().find(|(name, bucket)| {
+                matches!(bucket, BucketConfig::Upstream(_)) && policy.may_write(name)
+            });
+            match elsewhere {
+                None => Ok(true),
+                Some((bucket, _)) => place.wrong(
+                    &at,
+                    format!(
+                        "outputs can be held back in folders only, and its write patterns may reach \
+                         bucket {bucket} of another store; narrow them, or publish \"immediately\""
+                    ),
+                ),
+            }
+        }
+        Some(other) => place.wrong(
+            &at,
+            format!("{other:?} is neither \"immediately\" nor \"on-success\""),
+        ),
+    }
 }
 
 /// What the config gives the function; by default it reads the buckets that trigger it.
@@ -430,11 +456,13 @@ fn limits(place: &Place<'_>, table: &LimitsTable) -> Result<Limits, ConfigError>
         .max_put_size
         .map_or(limits.max_put_bytes, |size| size.as_u64());
     limits.max_connections = table.max_connections.unwrap_or(limits.max_connections);
+    limits.max_staged = table.max_staged.unwrap_or(limits.max_staged);
     limits.list_unseen = table.list_unseen.unwrap_or(limits.list_unseen);
     for (key, nothing) in [
         ("max_put_size", limits.max_put_bytes == 0),
         ("max_connections", limits.max_connections == 0),
         ("list_unseen", limits.list_unseen == 0),
+        ("max_staged", limits.max_staged == 0),
     ] {
         if nothing {
             return place.wrong(

@@ -151,6 +151,7 @@ pub(super) struct LimitsTable {
     pub loop_depth: Option<u32>,
     pub max_put_size: Option<ByteSize>,
     pub max_connections: Option<usize>,
+    pub max_staged: Option<usize>,
     pub list_unseen: Option<usize>,
     pub upload_retain: Option<String>,
     pub settle_after: Option<String>,

@@ -13,7 +13,7 @@ mod secret;
 mod show;
 mod syntax;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub(crate) struct Config {
     pub created: Option<CreatedBuckets>,
     pub functions: Vec<FunctionSpec>,
     pub policies: BTreeMap<FunctionName, Policy>,
+    /// The functions whose outputs become visible when their attempt succeeds.
+    pub on_success: BTreeSet<FunctionName>,
     pub pipelines: Vec<PipelineConfig>,
     pub keys: Vec<OperatorKey>,
     pub region: String,

@@ -17,6 +17,10 @@ pub(crate) fn show(config: &Config) -> Value {
         .iter()
         .map(|spec| {
             let policy = config.policies.get(&spec.name);
+            let publish = match config.on_success.contains(&spec.name) {
+                true => "on-success",
+                false => "immediately",
+            };
             let table = json!({
                 "runtime": spec.runtime.as_str(),
                 "code": spec.code,
@@ -29,6 +33,7 @@ pub(crate) fn show(config: &Config) -> Value {
                 "environment": spec.environment.keys().collect::<Vec<_>>(),
                 "read": policy.map(|policy| &policy.read),
                 "write": policy.map(|policy| &policy.write),
+                "publish": publish,
             });
             (spec.name.to_string(), table)
         })
@@ -76,6 +81,7 @@ pub(crate) fn show(config: &Config) -> Value {
             "loop_depth": config.loop_depth,
             "max_put_size": bytesize::ByteSize(config.gateway_limits.max_put_bytes).to_string(),
             "max_connections": config.gateway_limits.max_connections,
+            "max_staged": config.gateway_limits.max_staged,
             "upstream_connect_timeout": humantime::format_duration(upstream.connect_timeout).to_string(),
             "upstream_read_timeout": humantime::format_duration(upstream.read_timeout).to_string(),
             "upstream_finish_timeout": humantime::format_duration(upstream.finish_timeout).to_string(),

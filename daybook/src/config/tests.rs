@@ -96,6 +96,19 @@ fn a_sound_config_has_its_defaults() {
     let policy = &config.policies[&function.name];
     assert_eq!(policy.read, ["inbox/*"]);
     assert_eq!(policy.write, Vec::<String>::new());
+    assert!(config.on_success.is_empty());
+}
+
+#[test]
+fn outputs_may_wait_for_success() {
+    let published = |when: &str| {
+        let line = format!("runtime = \"builtin\"\npublish = \"{when}\"");
+        let config = load(&SOUND.replace("runtime = \"builtin\"", &line)).unwrap();
+        let shown = show(&config)["functions"]["uppercase"]["publish"].clone();
+        (config.on_success.len(), shown)
+    };
+    assert_eq!(published("on-success"), (1, "on-success".into()));
+    assert_eq!(published("immediately"), (0, "immediately".into()));
 }
 
 #[test]
@@ -391,9 +404,9 @@ fn a_function_has_all_it_needs() {
         "at least one",
     );
     check(
-        &with("publish = \"on-success\""),
+        &with("publish = \"later\""),
         "functions.other.publish",
-        "not available",
+        "neither",
     );
     check(&with("read = [\"\"]"), "functions.other.read", "bucket/*");
     check(
@@ -626,6 +639,7 @@ fn nothing_is_no_limit() {
         ("max_connections", "0"),
         ("list_unseen", "0"),
         ("max_put_size", "\"0B\""),
+        ("max_staged", "0"),
     ] {
         let place = format!("limits.{key}");
         check_added(

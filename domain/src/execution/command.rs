@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{AttemptReport, Cause, CodeRevision, TriggerObject};
-use crate::{Chain, ExecutionId, PipelineName, WorkerId};
+use crate::{Chain, ExecutionId, PipelineName, ShadowId, WorkerId};
 
 /// The commands of an execution.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +37,13 @@ pub enum ExecutionCommand {
         /// What it wrote to standard output and error.
         logs: String,
     },
+    /// What the attempt staged is published: everybody sees it. Whoever did it may say so.
+    RecordPublished {
+        /// The task.
+        task: u32,
+        /// The attempt.
+        attempt: u32,
+    },
     /// The time-out of the whole execution is due.
     TimeOut,
     /// Somebody wants it stopped.
@@ -67,6 +74,8 @@ pub struct StartExecution {
     pub input: Value,
     /// Who or what asked.
     pub actor: String,
+    /// The shadow under which its attempts write, if they shall.
+    pub shadow: Option<ShadowId>,
     /// What led to the object.
     pub chain: Chain,
     /// How often the pipeline may be in that chain. If it is there as often as this, the execution
@@ -90,6 +99,11 @@ pub struct Claim {
 pub enum TaskOutcome {
     /// The function answered.
     Succeeded {
+        /// The answer.
+        output: Value,
+    },
+    /// The function answered, and staged outputs that are to be published.
+    Committed {
         /// The answer.
         output: Value,
     },

@@ -7,14 +7,14 @@ use super::{
     AttemptKey, AttemptReport, CodeRevision, Execution, ExecutionAborted, ExecutionCommand,
     ExecutionError, ExecutionEvent, ExecutionFailed, ExecutionStarted, ExecutionSucceeded,
     ExecutionTimedOut, LOOP_DETECTED, MAX_EVENTS, MAX_INTERRUPTIONS, MAX_STATE_BYTES, Phase,
-    RetryScheduled, StartExecution, Task, TaskFailed, TaskInterrupted, TaskOutcome, TaskScheduled,
-    TaskStarted, TaskStateEntered, TaskStateExited, TaskSucceeded, TaskTimedOut,
+    RetryScheduled, StartExecution, Task, TaskCommitted, TaskFailed, TaskInterrupted, TaskOutcome,
+    TaskScheduled, TaskStarted, TaskStateEntered, TaskStateExited, TaskSucceeded, TaskTimedOut,
 };
 use crate::asl::{Machine, State};
 use crate::{Chain, Context, PipelineName, WorkerId};
 
 /// The most events that another attempt may add before the execution can end.
-const EVENTS_OF_AN_ATTEMPT: u32 = 6;
+const EVENTS_OF_AN_ATTEMPT: u32 = 7;
 
 type Decision = Result<Vec<ExecutionEvent>, ExecutionError>;
 
@@ -54,6 +54,7 @@ pub(super) fn decide(
             }
             record(execution, key, outcome, report, logs, context)
         }
+        ExecutionCommand::RecordPublished { task, attempt } => publish(execution, task, attempt),
         // Ending what has ended is what was asked for.
         ExecutionCommand::TimeOut | ExecutionCommand::Abort { .. } if status.is_terminal() => {
             Ok(Vec::new())
@@ -66,6 +67,9 @@ pub(super) fn decide(
             supersede,
         } => claim(execution, task, worker, code, supersede, context),
         ExecutionCommand::TimeOut => time_out(execution, context),
+        ExecutionCommand::Abort { .. } if is_committed(execution) => {
+            Err(ExecutionError::Publishing)
+        }
         ExecutionCommand::Abort { actor, reason } => {
             Ok(vec![ExecutionAborted { actor, reason }.into()])
         }
@@ -96,6 +100,7 @@ fn begin(start: StartExecution, context: &Context) -> Decision {
         started_at: context.now,
         timeout_seconds: machine.timeout_seconds,
         chain: start.chain,
+        shadow: start.shadow,
     };
     if let Some(failed) = looped {
         return Ok(vec![started.into(), failed.into()]);
@@ -185,6 +190,7 @@ fn claim(
             Ok(events)
         }
         Phase::Running { worker: owner } => Err(ExecutionError::Claimed(owner)),
+        Phase::Committed { .. } => Err(ExecutionError::Publishing),
         Phase::WaitingForRetry { .. } | Phase::Over => Err(ExecutionError::NotDue),
     }
 }
@@ -197,14 +203,21 @@ fn record(
     logs: String,
     context: &Context,
 ) -> Decision {
+    let worker = key.worker;
     let task = current(execution, key.task)
-        .filter(|task| {
-            task.attempt == key.attempt && task.phase == Phase::Running { worker: key.worker }
-        })
+        .filter(|task| task.attempt == key.attempt)
         .ok_or(ExecutionError::Superseded)?;
+    match task.phase {
+        Phase::Running { worker: owner } if owner == worker => {}
+        // The outcome that was decided, told once more.
+        Phase::Committed { worker: owner } if owner == worker => return Ok(Vec::new()),
+        _ => return Err(ExecutionError::Superseded),
+    }
     let (ordinal, attempt) = (key.task, key.attempt);
     match outcome {
-        TaskOutcome::Succeeded { output } if size_of(&output) > MAX_STATE_BYTES => {
+        TaskOutcome::Succeeded { output } | TaskOutcome::Committed { output }
+            if size_of(&output) > MAX_STATE_BYTES =>
+        {
             let error = "States.DataLimitExceeded".to_owned();
             // The wording is that of AWS Step Functions.
             let cause = format!(
@@ -214,21 +227,25 @@ fn record(
             );
             fail(execution, task, error, cause, report, logs, context)
         }
-        TaskOutcome::Succeeded { output } => Ok(vec![
+        TaskOutcome::Succeeded { output } => Ok(succeed(
+            task,
             TaskSucceeded {
                 task: ordinal,
                 attempt,
-                output: output.clone(),
+                output,
+                report,
+                logs,
+            },
+        )),
+        TaskOutcome::Committed { output } => Ok(vec![
+            TaskCommitted {
+                task: ordinal,
+                attempt,
+                output,
                 report,
                 logs,
             }
             .into(),
-            TaskStateExited {
-                state: task.state.clone(),
-                output: output.clone(),
-            }
-            .into(),
-            ExecutionSucceeded { output }.into(),
         ]),
         TaskOutcome::Failed { error, cause } => {
             fail(execution, task, error, cause, report, logs, context)
@@ -246,6 +263,39 @@ fn record(
         }
         TaskOutcome::Interrupted { why } => Ok(interrupt(execution, task, key.worker, why, report)),
     }
+}
+
+/// What was decided with `TaskCommitted` is done: the task goes on as if it had just succeeded.
+fn publish(execution: &Execution, ordinal: u32, attempt: u32) -> Decision {
+    let task = current(execution, ordinal).filter(|task| task.attempt == attempt);
+    if let Some((task, committed)) = task.and_then(|task| Some((task, task.committed.clone()?))) {
+        let succeeded = TaskSucceeded {
+            task: ordinal,
+            attempt,
+            output: committed.output,
+            report: committed.report.published(),
+            logs: committed.logs,
+        };
+        return Ok(succeed(task, succeeded));
+    }
+    // Another one that published said so before.
+    match execution.last_outcome {
+        Some(last) if (last.task, last.attempt) == (ordinal, attempt) => Ok(Vec::new()),
+        _ => Err(ExecutionError::Superseded),
+    }
+}
+
+fn succeed(task: &Task, succeeded: TaskSucceeded) -> Vec<ExecutionEvent> {
+    let output = succeeded.output.clone();
+    vec![
+        succeeded.into(),
+        TaskStateExited {
+            state: task.state.clone(),
+            output: output.clone(),
+        }
+        .into(),
+        ExecutionSucceeded { output }.into(),
+    ]
 }
 
 fn fail(
@@ -344,7 +394,15 @@ fn may_go_on(execution: &Execution) -> bool {
     execution.interruptions + 1 < MAX_INTERRUPTIONS
 }
 
+fn is_committed(execution: &Execution) -> bool {
+    let phase = execution.task.as_ref().map(|task| task.phase);
+    matches!(phase, Some(Phase::Committed { .. }))
+}
+
 fn time_out(execution: &Execution, context: &Context) -> Decision {
+    if is_committed(execution) {
+        return Err(ExecutionError::Publishing);
+    }
     let deadline = execution
         .started
         .as_ref()

@@ -24,6 +24,10 @@ pub enum ExecutionError {
     /// superseded. Drop the outcome.
     #[error("the attempt was superseded, and its outcome comes too late")]
     Superseded,
+    /// The attempt succeeded, and its outputs are being published; nothing stops that any more. Ask
+    /// again once they are.
+    #[error("the attempt succeeded, and its outputs are being published")]
+    Publishing,
     /// The state machine cannot run. Correct the pipeline's definition.
     #[error("the definition of the state machine cannot run")]
     Definition(#[source] AslError),

@@ -8,7 +8,8 @@ use serde_json::Value;
 use crate::aggregate::events;
 use crate::stored_object::ObjectVersion;
 use crate::{
-    BucketName, Chain, ExecutionId, FunctionName, ObjectKey, PipelineName, ReplayId, WorkerId,
+    BucketName, Chain, ExecutionId, FunctionName, ObjectKey, PipelineName, ReplayId, ShadowId,
+    WorkerId,
 };
 
 events! {
@@ -22,6 +23,8 @@ events! {
         TaskScheduled,
         /// A worker claimed the attempt.
         TaskStarted,
+        /// The function answered, and what it staged is to be published: that is decided.
+        TaskCommitted,
         /// The function answered.
         TaskSucceeded,
         /// The function failed.
@@ -69,6 +72,9 @@ pub struct ExecutionStarted {
     /// The state machine's own `TimeoutSeconds`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u64>,
+    /// The shadow under which its attempts write, if they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowId>,
     /// What led to the object.
     #[serde(default, skip_serializing_if = "Chain::is_empty")]
     pub chain: Chain,
@@ -167,6 +173,24 @@ pub struct CodeRevision {
     pub revision: u32,
     /// SHA-256 of the package, in hexadecimal.
     pub sha256: String,
+}
+
+/// The function answered, and what it staged is to be published. Nothing undoes this; what follows
+/// is `TaskSucceeded`, once everybody can see its outputs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskCommitted {
+    /// The task.
+    pub task: u32,
+    /// The attempt.
+    pub attempt: u32,
+    /// The answer.
+    pub output: Value,
+    /// What it did and cost. What it wrote is staged.
+    #[serde(default)]
+    pub report: AttemptReport,
+    /// What it wrote to standard output and error.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub logs: String,
 }
 
 /// The function answered.
@@ -339,6 +363,19 @@ pub struct ObjectAccess {
     /// whole; empty where only its metadata was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ranges: Option<Vec<ByteRange>>,
+    /// Whether it was written aside, for nobody else to see. In the outcome of an attempt that did
+    /// not succeed: it was never published.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub staged: bool,
+}
+
+impl AttemptReport {
+    /// The report once what was staged is published.
+    #[must_use]
+    pub fn published(mut self) -> Self {
+        self.written.iter_mut().for_each(|it| it.staged = false);
+        self
+    }
 }
 
 /// A range of bytes, both ends included, as in HTTP (RFC 9110, section 14.1.2).

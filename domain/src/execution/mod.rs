@@ -7,8 +7,13 @@
 //!                                     v                           │                        │
 //!                                 TaskStarted ── RecordOutcome ─> TaskFailed, RetryScheduled
 //!                                     │                           TaskFailed, ExecutionFailed
-//!                                     └─> TaskSucceeded, TaskStateExited, ExecutionSucceeded
+//!                                     ├─> TaskSucceeded, TaskStateExited, ExecutionSucceeded
+//!                                     └─> TaskCommitted ── RecordPublished ─> the same three
 //! ```
+//!
+//! `TaskCommitted` is the outcome of an attempt whose outputs were staged: from then on it has
+//! succeeded, and neither a time-out nor an abort nor another worker changes that. Whoever asks for
+//! one of these hears [`ExecutionError::Publishing`] until the outputs are published, and asks again.
 //!
 //! A claim and an outcome name their worker and attempt, so that of several command services one
 //! runs an attempt and a late outcome changes nothing.
@@ -32,12 +37,14 @@ pub use error::ExecutionError;
 pub use event::{
     AttemptReport, ByteRange, Cause, CodeRevision, ExecutionAborted, ExecutionEvent,
     ExecutionFailed, ExecutionStarted, ExecutionSucceeded, ExecutionTimedOut, ObjectAccess,
-    RetryScheduled, TaskFailed, TaskInterrupted, TaskScheduled, TaskStarted, TaskStateEntered,
-    TaskStateExited, TaskSucceeded, TaskTimedOut, TriggerObject,
+    RetryScheduled, TaskCommitted, TaskFailed, TaskInterrupted, TaskScheduled, TaskStarted,
+    TaskStateEntered, TaskStateExited, TaskSucceeded, TaskTimedOut, TriggerObject,
 };
 
 use crate::stored_object::NAMESPACE;
-use crate::{Aggregate, Chain, Context, ExecutionId, FunctionName, PipelineName, WorkerId};
+use crate::{
+    Aggregate, Chain, Context, ExecutionId, FunctionName, PipelineName, ShadowId, WorkerId,
+};
 
 /// The most bytes of JSON that pass from state to state (Step Functions developer guide, "Quotas":
 /// 256 KiB).
@@ -102,6 +109,7 @@ struct Started {
     /// Of what its functions write.
     chain: Chain,
     deadline: Option<(Timestamp, u64)>,
+    shadow: Option<ShadowId>,
 }
 
 /// Where an execution stands.
@@ -159,6 +167,8 @@ pub struct Task {
     /// Where the attempt stands.
     pub phase: Phase,
     retries: BTreeMap<usize, u64>,
+    /// What was decided, from `TaskCommitted` to `TaskSucceeded`.
+    committed: Option<TaskCommitted>,
 }
 
 /// Where an attempt stands.
@@ -174,6 +184,11 @@ pub enum Phase {
     /// Claimed.
     Running {
         /// By whom.
+        worker: WorkerId,
+    },
+    /// It succeeded, and its outputs are being published.
+    Committed {
+        /// By whom first.
         worker: WorkerId,
     },
     /// Its outcome is recorded.
@@ -196,6 +211,11 @@ impl Execution {
     /// The object version that it runs for.
     pub fn object(&self) -> Option<&TriggerObject> {
         self.started.as_ref().map(|started| &started.object)
+    }
+
+    /// The shadow under which its attempts write, if they do.
+    pub fn shadow(&self) -> Option<&ShadowId> {
+        self.started.as_ref()?.shadow.as_ref()
     }
 
     /// What leads to the objects that its functions write.
@@ -233,6 +253,7 @@ impl Aggregate for Execution {
                     object: event.object.clone(),
                     chain: event.chain.clone().and_then(&event.pipeline),
                     deadline,
+                    shadow: event.shadow.clone(),
                 });
                 self.status = Some(Status::Pending);
             }
@@ -246,6 +267,7 @@ impl Aggregate for Execution {
                     input: event.input.clone(),
                     phase: Phase::Over,
                     retries: BTreeMap::new(),
+                    committed: None,
                 });
             }
             ExecutionEvent::TaskScheduled(event) => self.with_task(|task| {
@@ -261,6 +283,12 @@ impl Aggregate for Execution {
                     }
                 });
             }
+            ExecutionEvent::TaskCommitted(event) => self.with_task(|task| {
+                if let Phase::Running { worker } = task.phase {
+                    task.phase = Phase::Committed { worker };
+                }
+                task.committed = Some(event.clone());
+            }),
             ExecutionEvent::TaskSucceeded(_)
             | ExecutionEvent::TaskFailed(_)
             | ExecutionEvent::TaskTimedOut(_) => self.end_attempt(),
@@ -293,7 +321,7 @@ impl Execution {
 
     fn end_attempt(&mut self) {
         if let Some(task) = &mut self.task {
-            if let Phase::Running { worker } = task.phase {
+            if let Phase::Running { worker } | Phase::Committed { worker } = task.phase {
                 self.last_outcome = Some(AttemptKey {
                     task: task.task,
                     attempt: task.attempt,
@@ -301,6 +329,7 @@ impl Execution {
                 });
             }
             task.phase = Phase::Over;
+            task.committed = None;
         }
     }
 

@@ -55,6 +55,7 @@ fn start(definition: Value) -> ExecutionCommand {
         cause: Cause::Trigger,
         input: json!({ "Records": [] }),
         actor: "pipeline:upper".to_owned(),
+        shadow: None,
         chain: Chain::default(),
         loop_depth: None,
         claim: None,
@@ -96,6 +97,23 @@ fn failed(error: &str) -> TaskOutcome {
 fn succeeded() -> TaskOutcome {
     TaskOutcome::Succeeded {
         output: json!("done"),
+    }
+}
+
+fn committed() -> TaskOutcome {
+    TaskOutcome::Committed {
+        output: json!("done"),
+    }
+}
+
+fn published(attempt: u32) -> ExecutionCommand {
+    ExecutionCommand::RecordPublished { task: 1, attempt }
+}
+
+fn abort() -> ExecutionCommand {
+    ExecutionCommand::Abort {
+        actor: "cli:ada".to_owned(),
+        reason: None,
     }
 }
 
@@ -334,23 +352,141 @@ fn the_whole_execution_may_time_out() {
 
 #[test]
 fn what_is_over_stays_over() {
-    let abort = ExecutionCommand::Abort {
-        actor: "cli:ada".to_owned(),
-        reason: None,
-    };
     let aborted = given(vec![
         (0, start(machine(json!({})))),
         (1, claim(worker(1), None)),
-        (2, abort.clone()),
+        (2, abort()),
     ]);
     assert_eq!(aborted.status(), Some(Status::Aborted));
-    assert!(aborted.decide(abort, &at(3)).unwrap().is_empty());
+    assert!(aborted.decide(abort(), &at(3)).unwrap().is_empty());
     let late = aborted
         .decide(outcome(1, worker(1), succeeded()), &at(3))
         .unwrap_err();
     assert_eq!(late, ExecutionError::Superseded);
     let claimed = aborted.decide(claim(worker(2), None), &at(3)).unwrap_err();
     assert_eq!(claimed, ExecutionError::Over);
+}
+
+#[test]
+fn staged_outputs_are_decided_first_and_succeed_once_published() {
+    let running = given(vec![
+        (0, start(machine(json!({})))),
+        (1, claim(worker(1), None)),
+    ]);
+    let access = ObjectAccess {
+        bucket: "results".parse().unwrap(),
+        key: "a.txt".parse().unwrap(),
+        version_id: Some("v9".to_owned()),
+        etag: None,
+        size: None,
+        ranges: None,
+        staged: true,
+    };
+    let command = ExecutionCommand::RecordOutcome {
+        task: 1,
+        attempt: 1,
+        worker: worker(1),
+        outcome: committed(),
+        report: AttemptReport {
+            written: vec![access],
+            ..AttemptReport::default()
+        },
+        logs: "said".to_owned(),
+    };
+    let events = running.decide(command, &at(2)).unwrap();
+    assert_eq!(types(&events), ["TaskCommitted"]);
+    let decided = events.iter().fold(running, |state, it| state.evolve(it));
+    assert_eq!(decided.status(), Some(Status::Running));
+
+    // Another worker than the one that ran it may publish.
+    let events = decided.decide(published(1), &at(3)).unwrap();
+    assert_eq!(
+        types(&events),
+        ["TaskSucceeded", "TaskStateExited", "ExecutionSucceeded"]
+    );
+    let ExecutionEvent::TaskSucceeded(succeeded) = &events[0] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(
+        (&*succeeded.logs, &succeeded.output),
+        ("said", &json!("done"))
+    );
+    assert!(!succeeded.report.written[0].staged);
+    let over = events.iter().fold(decided, |state, it| state.evolve(it));
+    assert_eq!(over.status(), Some(Status::Succeeded));
+    assert!(over.decide(published(1), &at(4)).unwrap().is_empty());
+    let again = over.decide(outcome(1, worker(1), committed()), &at(4));
+    assert!(again.unwrap().is_empty());
+}
+
+#[test]
+fn what_is_decided_is_not_undone_while_it_is_published() {
+    let mut definition = machine(json!({}));
+    definition["TimeoutSeconds"] = json!(10);
+    let mut commands = vec![
+        (0, start(definition)),
+        (1, claim(worker(1), None)),
+        (2, outcome(1, worker(1), committed())),
+    ];
+    let decided = given(commands.clone());
+    for refused in [
+        abort(),
+        ExecutionCommand::TimeOut,
+        claim(worker(1), None),
+        claim(worker(2), Some(worker(1))),
+    ] {
+        let error = decided.decide(refused, &at(20)).unwrap_err();
+        assert_eq!(error, ExecutionError::Publishing);
+    }
+    let failing = decided.decide(outcome(1, worker(1), failed("Boom")), &at(20));
+    assert!(failing.unwrap().is_empty(), "it was told of before");
+    commands.push((20, published(1)));
+    let over = given(commands);
+    assert_eq!(over.status(), Some(Status::Succeeded));
+    assert!(
+        over.decide(ExecutionCommand::TimeOut, &at(21))
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[test]
+fn only_what_was_decided_is_published() {
+    let running = given(vec![
+        (0, start(machine(json!({})))),
+        (1, claim(worker(1), None)),
+    ]);
+    let superseded = Err(ExecutionError::Superseded);
+    assert_eq!(running.decide(published(1), &at(2)), superseded);
+    let taken_over = given(vec![
+        (0, start(machine(json!({})))),
+        (1, claim(worker(1), None)),
+        (2, claim(worker(2), Some(worker(1)))),
+    ]);
+    let late = outcome(1, worker(1), committed());
+    assert_eq!(taken_over.decide(late, &at(3)), superseded);
+    assert_eq!(taken_over.decide(published(1), &at(3)), superseded);
+    let output = json!("x".repeat(MAX_STATE_BYTES));
+    let too_large = outcome(1, worker(1), TaskOutcome::Committed { output });
+    let events = running.decide(too_large, &at(2)).unwrap();
+    assert_eq!(types(&events), ["TaskFailed", "ExecutionFailed"]);
+}
+
+#[test]
+fn a_shadow_is_known_from_the_start() {
+    let ExecutionCommand::Start(mut begin) = start(machine(json!({}))) else {
+        panic!()
+    };
+    let shadow = ShadowId::from(begin.execution);
+    assert_eq!(shadow.prefix(), format!("shadow/{}/", begin.execution));
+    begin.shadow = Some(shadow.clone());
+    let execution = given(vec![(0, ExecutionCommand::Start(begin))]);
+    assert_eq!(execution.shadow(), Some(&shadow));
+    let key = "a/b.txt".parse().unwrap();
+    let redirected = shadow.redirect(&key).unwrap();
+    assert_eq!(redirected.as_str(), format!("{}a/b.txt", shadow.prefix()));
+    let too_long = "k".repeat(1024).parse().unwrap();
+    assert!(shadow.redirect(&too_long).is_err());
 }
 
 #[test]
@@ -373,15 +509,25 @@ fn ids_follow_from_pipeline_object_and_cause() {
     );
 }
 
+const TERMINAL: [&str; 4] = [
+    "ExecutionSucceeded",
+    "ExecutionFailed",
+    "ExecutionTimedOut",
+    "ExecutionAborted",
+];
+
 proptest! {
     /// A command handled twice decides nothing new, or is refused; and there is never more than
-    /// one terminal event, whatever two workers do.
+    /// one terminal event, whatever two workers do. What was decided to be published succeeds,
+    /// whatever else was asked meanwhile.
     #[test]
-    fn a_retry_decides_nothing_new(steps in prop::collection::vec((0..7_u8, 1..3_u128), 1..25)) {
+    fn a_retry_decides_nothing_new(steps in prop::collection::vec((0..11_u8, 1..3_u128), 1..25)) {
         let retry = json!({ "Retry": [{ "ErrorEquals": ["States.ALL"], "MaxAttempts": 2 }] });
-        let begin = start(machine(retry));
+        let mut definition = machine(retry);
+        definition["TimeoutSeconds"] = json!(2_000);
+        let begin = start(definition);
         let mut execution = given(vec![(0, begin.clone())]);
-        let mut terminal = 0;
+        let (mut terminal, mut decided) = (0, false);
         for (second, (step, by)) in steps.into_iter().enumerate() {
             let attempt = execution.task().map_or(1, |task| task.attempt);
             let other = worker(3 - by);
@@ -395,20 +541,29 @@ proptest! {
                     let why = "stopped".to_owned();
                     outcome(attempt, worker(by), TaskOutcome::Interrupted { why })
                 }
-                _ => outcome(attempt, worker(by), TaskOutcome::TimedOut { cause: String::new() }),
+                6 => outcome(attempt, worker(by), TaskOutcome::TimedOut { cause: String::new() }),
+                7 => outcome(attempt, worker(by), committed()),
+                8 => published(attempt),
+                9 => ExecutionCommand::TimeOut,
+                _ => abort(),
             };
             let context = at(i64::try_from(second).unwrap() * 100);
             let Ok(events) = execution.decide(command.clone(), &context) else { continue };
             terminal += types(&events)
                 .iter()
-                .filter(|name| ["ExecutionSucceeded", "ExecutionFailed"].contains(name))
+                .filter(|name| TERMINAL.contains(name))
                 .count();
+            decided |= types(&events).contains(&"TaskCommitted");
             execution = events.iter().fold(execution, |state, event| state.evolve(event));
             if let Ok(again) = execution.decide(command, &context) {
                 prop_assert!(again.is_empty(), "{again:?}");
             }
         }
         prop_assert!(terminal <= 1);
+        if decided {
+            let status = execution.status().unwrap();
+            prop_assert!(matches!(status, Status::Running | Status::Succeeded), "{status:?}");
+        }
         prop_assert_eq!(terminal == 1, execution.status().unwrap().is_terminal());
     }
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::ObjectState;
 use crate::aggregate::events;
-use crate::{BucketName, Chain, ExecutionId, FunctionName, ObjectKey};
+use crate::{BucketName, Chain, ExecutionId, FunctionName, ObjectKey, ShadowId};
 
 events! {
     /// The events of the stream `object-{bucket}/{key}`.
@@ -143,6 +143,9 @@ pub struct ProducedBy {
     pub function: FunctionName,
     /// The attempt, from 1.
     pub attempt: u32,
+    /// The shadow under which it wrote. Then nothing starts for the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowId>,
     /// What led to it, this execution's pipeline included.
     #[serde(default, skip_serializing_if = "Chain::is_empty")]
     pub chain: Chain,

@@ -208,6 +208,7 @@ fn a_repeated_attempt_with_the_same_content_is_marked() {
         execution: ExecutionId(Uuid::from_u128(execution)),
         function: "upper".parse().unwrap(),
         attempt,
+        shadow: None,
         chain: crate::Chain::default(),
     };
     let write = |stamp, etag: &str, by: ProducedBy| {

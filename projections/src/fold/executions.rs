@@ -90,6 +90,8 @@ impl Fold<'_> {
                     .happened(recorded, &known.pipeline, "attempts", 1);
                 self.set_status(&known, Status::Running)
             }
+            // Its outcome comes when what it staged is published; until then it runs.
+            ExecutionEvent::TaskCommitted(_) => Ok(()),
             ExecutionEvent::TaskSucceeded(event) => self.outcome(
                 recorded,
                 &known,
@@ -216,9 +218,9 @@ impl Fold<'_> {
         self.run(
             "INSERT INTO executions (position, id, pipeline, pipeline_revision, bucket, key,
                identity, version_id, etag, size, object_version, generation, status, cause,
-               redrive_of, replay, reason, actor, started_at)
+               redrive_of, replay, reason, actor, started_at, shadow)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-               ?18, ?19)",
+               ?18, ?19, ?20)",
             params![
                 pos(recorded),
                 event.execution.to_string(),
@@ -239,6 +241,7 @@ impl Fold<'_> {
                 reason,
                 event.actor,
                 at(recorded),
+                event.shadow.as_ref().map(|shadow| shadow.as_str()),
             ],
         )?;
         self.tally
@@ -342,7 +345,8 @@ impl Fold<'_> {
         access: &ObjectAccess,
     ) -> Folded<()> {
         self.run(
-            "INSERT INTO lineage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO lineage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
+               ?12)",
             params![
                 execution,
                 outcome.task,
@@ -354,6 +358,7 @@ impl Fold<'_> {
                 access.version_id,
                 access.etag,
                 access.size.map(int),
+                access.staged,
                 access.ranges.as_deref().map(pairs),
             ],
         )

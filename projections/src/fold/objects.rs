@@ -39,7 +39,12 @@ impl Fold<'_> {
         let (wanted, status) = match &spoken_for {
             Some((_, status, _)) => (Vec::new(), status.clone()),
             None => {
-                let wanted = self.wanters.of(&event.bucket, &event.key);
+                let shadow = event.produced_by.as_ref().and_then(|by| by.shadow.as_ref());
+                let wanted = match shadow {
+                    None => self.wanters.of(&event.bucket, &event.key),
+                    // Nothing starts for what a shadow run wrote.
+                    Some(_) => Vec::new(),
+                };
                 let status = ObjectStatus::of([], !wanted.is_empty()).as_str().to_owned();
                 (wanted, status)
             }
@@ -206,10 +211,12 @@ impl Fold<'_> {
         Ok(())
     }
 
-    /// The status of each pipeline's newest run for an object version.
+    /// The status of each pipeline's newest run for an object version. What ran as a shadow was not
+    /// to change anything.
     fn newest_runs(&self, version: i64) -> Folded<BTreeMap<String, String>> {
         let mut statement = self.tx.prepare_cached(
-            "SELECT pipeline, status FROM executions WHERE object_version = ?1 ORDER BY position",
+            "SELECT pipeline, status FROM executions
+             WHERE object_version = ?1 AND shadow IS NULL ORDER BY position",
         )?;
         let rows = statement.query_map([version], |row| Ok((row.get(0)?, row.get(1)?)))?;
         // A later row of the same pipeline takes the place of the earlier one.

@@ -43,6 +43,8 @@ pub struct ExecutionRow {
     pub reason: Option<String>,
     /// Who or what asked.
     pub actor: String,
+    /// The shadow under which it writes, if it does.
+    pub shadow: Option<String>,
     /// When its start was recorded, in microseconds.
     pub started_at_us: i64,
     /// When its end was recorded, in microseconds.
@@ -286,10 +288,24 @@ impl Reader {
         .await
     }
 
-    /// What an execution's attempts wrote.
+    /// What an execution's attempts wrote for others to see.
     pub async fn objects_written(&self, execution: u64) -> Result<Vec<AccessRow>, ReadModelError> {
         self.all(
-            "SELECT * FROM lineage WHERE execution = ?1 AND kind = 'written'
+            "SELECT * FROM lineage WHERE execution = ?1 AND kind = 'written' AND NOT staged
+             ORDER BY task, attempt, ordinal",
+            execution,
+            access_row,
+        )
+        .await
+    }
+
+    /// What those of an execution's attempts staged that did not succeed: nobody ever saw it.
+    pub async fn objects_unpublished(
+        &self,
+        execution: u64,
+    ) -> Result<Vec<AccessRow>, ReadModelError> {
+        self.all(
+            "SELECT * FROM lineage WHERE execution = ?1 AND kind = 'written' AND staged
              ORDER BY task, attempt, ordinal",
             execution,
             access_row,
@@ -379,7 +395,7 @@ fn touched(conditions: &mut Conditions, object: Touched, kind: &str) {
         _ => None,
     };
     conditions.add(
-        "(position IN (SELECT execution FROM lineage WHERE bucket = ? AND key = ? AND kind = ?
+        "(position IN (SELECT execution FROM lineage WHERE bucket = ? AND key = ? AND kind = ? AND NOT staged
             AND CASE WHEN version_id IS NOT NULL AND ? IS NOT NULL THEN version_id = ?
                      ELSE etag IS ? END)
           OR id = ?)",
@@ -414,6 +430,7 @@ fn execution_row(row: &Row<'_>) -> rusqlite::Result<ExecutionRow> {
         replay: row.get("replay")?,
         reason: row.get("reason")?,
         actor: row.get("actor")?,
+        shadow: row.get("shadow")?,
         started_at_us: row.get("started_at")?,
         stopped_at_us: row.get("stopped_at")?,
         stopped_position: maybe_unsigned(row, "stopped_position")?,

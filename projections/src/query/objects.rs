@@ -110,9 +110,19 @@ impl Reader {
         let (bucket, key) = (bucket.to_owned(), key.to_owned());
         let version_id = version_id.map(str::to_owned);
         self.call(move |conn| {
+            let Some(version_id) = version_id else {
+                // Not the highest position: an earlier version may be the object again.
+                return conn
+                    .prepare_cached(&format!(
+                        "SELECT {COLUMNS} FROM {ALL} WHERE v.position =
+                           (SELECT version FROM objects WHERE bucket = ?1 AND key = ?2)"
+                    ))?
+                    .query_row((bucket, key), object_row)
+                    .optional();
+            };
             conn.prepare_cached(&format!(
                 "SELECT {COLUMNS} FROM {ALL} WHERE v.bucket = ?1 AND v.key = ?2
-                   AND (?3 IS NULL OR v.version_id = ?3) ORDER BY v.position DESC LIMIT 1"
+                   AND v.version_id = ?3 ORDER BY v.position DESC LIMIT 1"
             ))?
             .query_row((bucket, key, version_id), object_row)
             .optional()

@@ -8,7 +8,7 @@ use daybook_event_store::{EventLog, Position};
 use proptest::prelude::*;
 use rusqlite::Connection;
 
-use super::story::{Story, failed, succeeded};
+use super::story::{Story, committed, failed, succeeded};
 use crate::compare::{TableDigest, digests};
 use crate::fold::fold_batch;
 use crate::model;
@@ -182,6 +182,86 @@ async fn an_execution_has_its_steps_attempts_and_lineage() {
         .await
         .unwrap();
     assert_eq!(found.rows.len(), 1);
+}
+
+#[tokio::test]
+async fn a_shadow_changes_nothing_for_its_object() {
+    let story = Story::new();
+    story.pipeline("p").await;
+    story.put("a.txt", 1).await;
+    let first = story.start("p", "a.txt", 1).await;
+    story.claim(first).await;
+    story.end(first, failed("no luck")).await;
+    let shadow = story.shadow("p", "a.txt", 1, first).await;
+    assert_eq!(status(&story, "a.txt").await, "FAILED");
+    story.claim(shadow).await;
+    assert_eq!(status(&story, "a.txt").await, "FAILED");
+    story.end(shadow, succeeded()).await;
+    assert_eq!(status(&story, "a.txt").await, "FAILED");
+    story.put_in_shadow("b.txt", 2, shadow).await;
+    assert_eq!(status(&story, "b.txt").await, "UNMATCHED");
+
+    let reader = reader(&story).await;
+    let row = reader.execution(&shadow.to_string()).await.unwrap();
+    let row = row.unwrap();
+    assert_eq!(row.shadow, Some(shadow.to_string()));
+    assert_eq!(row.status, "SUCCEEDED");
+}
+
+#[tokio::test]
+async fn what_was_staged_counts_as_written_once_it_is_published() {
+    let story = Story::new();
+    story.pipeline("p").await;
+    let published = story.start("p", "a.txt", 1).await;
+    story.claim(published).await;
+    story.end_staged(published, committed()).await;
+    let waits = reader(&story).await;
+    let row = waits.execution(&published.to_string()).await.unwrap();
+    let row = row.unwrap();
+    assert_eq!(row.status, "RUNNING");
+    assert_eq!(
+        waits.attempts(row.position).await.unwrap()[0].status,
+        "RUNNING"
+    );
+    assert!(
+        waits
+            .objects_written(row.position)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    story.publish(published).await;
+    let discarded = story.start("p", "b.txt", 1).await;
+    story.claim(discarded).await;
+    story.end_staged(discarded, failed("no luck")).await;
+
+    let reader = reader(&story).await;
+    for (id, status, written, unpublished) in
+        [(published, "SUCCEEDED", 1, 0), (discarded, "FAILED", 0, 1)]
+    {
+        let row = reader.execution(&id.to_string()).await.unwrap().unwrap();
+        assert_eq!(row.status, status);
+        let attempt = &reader.attempts(row.position).await.unwrap()[0];
+        assert_eq!(attempt.status, status);
+        let listed = reader.objects_written(row.position).await.unwrap();
+        assert_eq!(listed.len(), written);
+        let listed = reader.objects_unpublished(row.position).await.unwrap();
+        assert_eq!(listed.len(), unpublished);
+    }
+    let wrote = ExecutionFilter {
+        wrote: Some(Touched {
+            bucket: "results".to_owned(),
+            key: "a.txt".to_owned(),
+            version_id: Some("v1".to_owned()),
+            etag: None,
+            by_execution: None,
+        }),
+        ..ExecutionFilter::default()
+    };
+    let found = reader.executions(wrote, ExecutionOrder::Started, false, Page::first(10));
+    let found = found.await.unwrap();
+    let ids: Vec<_> = found.rows.iter().map(|(_, row)| row.id.as_str()).collect();
+    assert_eq!(ids, [published.to_string()]);
 }
 
 #[tokio::test]

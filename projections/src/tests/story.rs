@@ -162,9 +162,27 @@ impl Story {
             execution,
             function: "writer".parse().unwrap(),
             attempt,
+            shadow: None,
             chain: Chain::default(),
         };
         self.put_version(name, version, Some(by)).await
+    }
+
+    /// A write of a run that writes under a shadow.
+    pub(crate) async fn put_in_shadow(
+        &self,
+        name: &str,
+        version: u32,
+        execution: ExecutionId,
+    ) -> Position {
+        let by = ProducedBy {
+            execution,
+            function: "writer".parse().unwrap(),
+            attempt: 1,
+            shadow: Some(execution.into()),
+            chain: Chain::default(),
+        };
+        self.put_version(name, version_of(version), Some(by)).await
     }
 
     async fn put_version(
@@ -242,12 +260,39 @@ impl Story {
         self.start_for(name, object, version, cause).await
     }
 
+    /// Runs it again as a shadow.
+    pub(crate) async fn shadow(
+        &self,
+        name: &str,
+        object: &str,
+        version: u32,
+        of: ExecutionId,
+    ) -> ExecutionId {
+        let cause = Cause::Redrive {
+            of,
+            command: CommandId(Uuid::from_u128(77)),
+            reason: None,
+        };
+        self.start_as(name, object, version, cause, true).await
+    }
+
     pub(crate) async fn start_for(
         &self,
         name: &str,
         object: &str,
         version: u32,
         cause: Cause,
+    ) -> ExecutionId {
+        self.start_as(name, object, version, cause, false).await
+    }
+
+    async fn start_as(
+        &self,
+        name: &str,
+        object: &str,
+        version: u32,
+        cause: Cause,
+        as_shadow: bool,
     ) -> ExecutionId {
         let pipeline: PipelineName = name.parse().unwrap();
         let object = TriggerObject {
@@ -265,6 +310,7 @@ impl Story {
             object,
             cause,
             actor: "test".into(),
+            shadow: as_shadow.then(|| execution.into()),
             chain: Chain::default(),
             loop_depth: None,
             claim: None,
@@ -298,12 +344,41 @@ impl Story {
         outcome: TaskOutcome,
         logs: String,
     ) -> Position {
+        self.end_of(execution, outcome, logs, false).await
+    }
+
+    /// The end of an attempt that wrote aside.
+    pub(crate) async fn end_staged(
+        &self,
+        execution: ExecutionId,
+        outcome: TaskOutcome,
+    ) -> Position {
+        self.end_of(execution, outcome, "a line\n".into(), true)
+            .await
+    }
+
+    /// What the attempt wrote aside is published.
+    pub(crate) async fn publish(&self, execution: ExecutionId) -> Position {
+        let (task, attempt) = (1, 1);
+        let command = ExecutionCommand::RecordPublished { task, attempt };
+        self.decide::<Execution>(&stream_of(execution), command)
+            .await
+    }
+
+    async fn end_of(
+        &self,
+        execution: ExecutionId,
+        outcome: TaskOutcome,
+        logs: String,
+        staged: bool,
+    ) -> Position {
         let access = |bucket_name: &str| ObjectAccess {
             bucket: bucket(bucket_name),
             key: key("a.txt"),
             version_id: Some("v1".into()),
             etag: Some("etag1".into()),
             size: Some(1),
+            staged,
             ranges: (bucket_name == "inbox").then(|| vec![ByteRange { first: 2, last: 9 }]),
         };
         let command = ExecutionCommand::RecordOutcome {
@@ -312,7 +387,10 @@ impl Story {
             worker: worker(),
             outcome,
             report: AttemptReport {
-                read: vec![access("inbox")],
+                read: vec![ObjectAccess {
+                    staged: false,
+                    ..access("inbox")
+                }],
                 written: vec![access("results")],
                 lineage_known: true,
                 duration_ms: Some(12),
@@ -335,6 +413,13 @@ impl Story {
 
 pub(crate) fn succeeded() -> TaskOutcome {
     TaskOutcome::Succeeded {
+        output: json!({ "done": true }),
+    }
+}
+
+#[allow(dead_code, reason = "each crate that uses it uses a part")]
+pub(crate) fn committed() -> TaskOutcome {
+    TaskOutcome::Committed {
         output: json!({ "done": true }),
     }
 }

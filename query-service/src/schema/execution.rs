@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::connection::Connection;
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
+use daybook_domain::ShadowId;
 use daybook_projections::{
     AccessRow, AttemptRow, ExecutionFilter, ExecutionRow, ObjectRow, Reader, StepRow,
 };
@@ -134,6 +135,13 @@ impl ExecutionNode {
         &self.row.actor
     }
 
+    /// For a run whose outputs nobody is to notice: what the keys of all that it wrote begin with,
+    /// in whichever bucket. Its outcome does not count for the status of its object.
+    async fn shadow(&self) -> Option<String> {
+        let shadow: ShadowId = self.row.shadow.as_deref()?.parse().ok()?;
+        Some(shadow.prefix())
+    }
+
     /// Why it was asked for, in the words of whoever asked.
     async fn reason(&self) -> Option<&str> {
         self.row.reason.as_deref()
@@ -186,6 +194,13 @@ impl ExecutionNode {
     #[graphql(complexity = "5 * child_complexity")]
     async fn written_objects(&self) -> Result<Vec<AccessNode>> {
         let rows = self.reader.objects_written(self.row.position).await;
+        Ok(self.accesses(rows.map_err(unavailable)?))
+    }
+
+    /// What attempts that did not succeed had staged: nobody ever saw it, and it is gone.
+    #[graphql(complexity = "5 * child_complexity")]
+    async fn unpublished_objects(&self) -> Result<Vec<AccessNode>> {
+        let rows = self.reader.objects_unpublished(self.row.position).await;
         Ok(self.accesses(rows.map_err(unavailable)?))
     }
 

@@ -9,7 +9,7 @@ use daybook_projections::{
     StreamFilter, Touched,
 };
 
-use super::enums::{ObjectStatus, OrderDirection, Verdict};
+use super::enums::{AttemptStatus, ObjectStatus, OrderDirection, Verdict};
 use super::event::EventNode;
 use super::execution::{ExecutionNode, find_execution};
 use super::paging::{PageArgs, connect, cost};
@@ -336,6 +336,19 @@ impl ProducedByNode {
     /// The attempt, from 1.
     async fn attempt(&self) -> u32 {
         self.attempt
+    }
+
+    /// Where the attempt stands: what one wrote that failed later is there all the same, unless its
+    /// outputs are published on success.
+    async fn attempt_status(&self) -> Result<Option<AttemptStatus>> {
+        let execution = self.reader.execution(&self.execution_id).await;
+        let Some(execution) = execution.map_err(unavailable)? else {
+            return Ok(None);
+        };
+        let attempts = self.reader.attempts(execution.position).await;
+        let mut attempts = attempts.map_err(unavailable)?.into_iter();
+        let last = attempts.rfind(|it| it.attempt == self.attempt);
+        Ok(last.map(|it| AttemptStatus::of(&it.status)))
     }
 }
 

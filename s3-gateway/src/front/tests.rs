@@ -33,6 +33,7 @@ fn version_4_in_the_header() {
     let malformed = Some("AuthorizationHeaderMalformed");
     check("AWS4-HMAC-SHA256 Credential=HAHAHA", &[DATE], malformed);
     check(&SOUND.replace("Signature=", "S="), &[DATE], malformed);
+    check(&SOUND.replace("us-east-1", "US"), &[DATE], malformed);
     check("AWS4 HAHAHA", &[DATE], Some("InvalidArgument"));
     check("", &[], None);
 }
@@ -111,4 +112,15 @@ fn an_error_gets_its_ids_once() {
                   <HostId>H</HostId></Error>";
     assert_eq!(told, expect);
     assert_eq!(with_ids(b"<Other/>", "/", "R", "H"), None);
+}
+
+#[test]
+fn a_malformed_signature_is_told_the_region() {
+    let document = b"<Error><Code>AuthorizationHeaderMalformed</Code></Error>";
+    let told = with_region(document, "eu-1").unwrap();
+    assert!(told.ends_with("<Region>eu-1</Region></Error>"), "{told}");
+    assert_eq!(
+        with_region(b"<Error><Code>Other</Code></Error>", "eu-1"),
+        None
+    );
 }

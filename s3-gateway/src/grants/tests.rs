@@ -8,7 +8,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// Grants with one function's key.
 fn issued() -> (Grants, String) {
-    let grants = Grants::new(Vec::new());
+    let grants = Grants::new(Vec::new(), 10);
     let function = FunctionName::parse("f").unwrap();
     let key = grants.issue(&function, Policy::default()).access_key;
     (grants, key)
@@ -18,9 +18,12 @@ fn issued() -> (Grants, String) {
 fn begin(grants: &Grants, key: &str) -> Arc<Scope> {
     let scope = InvocationScope {
         execution: ExecutionId(Uuid::from_u128(1)),
+        task: 1,
         attempt: 1,
         function: FunctionName::parse("f").unwrap(),
         trigger: None,
+        publish: Publish::Immediately,
+        shadow: None,
         chain: Chain::default(),
     };
     grants.begin(key, scope);
@@ -93,7 +96,7 @@ fn operators_keys_have_no_deadline() {
         read: Vec::new(),
         write: Vec::new(),
     };
-    let grants = Grants::new(vec![operator]);
+    let grants = Grants::new(vec![operator], 10);
     grants.valid_until(Some(Instant::now()));
     assert!(grants.principal("o").is_some());
 }

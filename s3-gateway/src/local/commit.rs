@@ -19,6 +19,7 @@ use super::conditions::WriteConditions;
 use super::durable;
 use super::index::rows::Row;
 use super::key_path::{digest, hidden_path, plain_path, versions_path};
+use super::locks::KeyGuard;
 use super::parts::{self, Parts};
 use super::receive::Received;
 use super::settings::Versioning;
@@ -45,6 +46,9 @@ pub(crate) struct Write {
     /// The parts that it was put together from.
     pub(crate) parts: Option<Parts>,
     pub(crate) scope: Option<Arc<Scope>>,
+    /// The stamp of a staged version that is published: what is said above of what the object is
+    /// does not count then.
+    pub(crate) staged: Option<Stamp>,
 }
 
 /// A version among the kept ones.
@@ -74,23 +78,43 @@ impl Kept {
 }
 
 impl Bucket {
-    /// Makes a write visible and has it recorded. Runs to its end even if the caller is dropped.
+    /// Makes a write visible and has it recorded; or keeps it aside, if that is how its invocation
+    /// writes. Runs to its end even if the caller is dropped.
     pub(crate) async fn commit(self: &Arc<Self>, write: Write) -> Result<Stamp, StoreError> {
         let this = Arc::clone(self);
-        let task = tokio::spawn(async move { this.commit_here(write).await });
+        let aside = write.scope.clone();
+        let aside = aside.and_then(|scope| scope.stages().map(|attempt| (scope, attempt)));
+        let task = tokio::spawn(async move {
+            match aside {
+                Some((scope, attempt)) => this.stage(write, scope, attempt).await,
+                None => {
+                    let mut write = write;
+                    if let Some(scope) = &write.scope {
+                        let conditions = std::mem::take(&mut write.conditions);
+                        write.conditions = this.left_of(conditions, &write.key, scope).await?;
+                    }
+                    let guard = this.lock(&write.key).await?;
+                    this.commit_locked(write, &guard).await
+                }
+            }
+        });
         task.await.map_err(io::Error::other)?
     }
 
-    async fn commit_here(self: Arc<Self>, write: Write) -> Result<Stamp, StoreError> {
+    /// The same with the key locked, for whoever writes.
+    pub(super) async fn commit_locked(
+        self: &Arc<Self>,
+        write: Write,
+        guard: &Arc<KeyGuard>,
+    ) -> Result<Stamp, StoreError> {
         let key = write.key.clone();
-        let guard = self.lock(&key).await?;
         if let Some(id) = &write.upload {
             // Another request may have completed it, or aborted it.
             self.upload(&key, id).await?;
         }
-        let current = match self.find_or_miss(&key, &guard).await? {
+        let current = match self.find_or_miss(&key, guard).await? {
             Some(found) => {
-                let (found, stamp) = self.adopted(&key, found, &guard).await?;
+                let (found, stamp) = self.adopted(&key, found, guard).await?;
                 write.conditions.check(Some(&stamp))?;
                 // Before it is overwritten the ledger must know of it, or it never would.
                 self.settle(&found, &stamp, &Channel::Listing).await?;
@@ -102,8 +126,8 @@ impl Bucket {
             }
         };
         let upload = write.upload.clone();
-        let this = Arc::clone(&self);
-        let (file, stamp) = blocking_with(&guard, move || this.install(write, current)).await?;
+        let this = Arc::clone(self);
+        let (file, stamp) = blocking_with(guard, move || this.install(write, current)).await?;
         self.record(&file, &stamp, Channel::Gateway).await?;
         if let Some(id) = upload
             && let Err(error) = self.remove_upload(&id).await
@@ -133,27 +157,38 @@ impl Bucket {
         }
         let versioning = self.versioning()?;
         let after = current.as_ref().map_or(0, |(_, old)| old.sequence);
-        file.set_modified(clock::now())?;
+        if write.staged.is_none() {
+            file.set_modified(clock::now())?;
+        }
         let meta = file.metadata()?;
-        let stamp = Stamp {
-            key: key.to_owned(),
-            version_id: clock::ordered_id().simple().to_string(),
-            stamp: clock::random_id(),
-            etag: write.etag,
-            size,
-            mtime_ns: stamp::mtime_ns(&meta),
-            sequence: self.sequence.next(after)?,
-            event_name: write.event_name.to_owned(),
-            place: self.place(&meta),
-            found: false,
-            null_version: versioning != Versioning::Enabled,
-            marker: false,
-            headers: write.headers,
-            metadata: write.metadata,
-            tags: write.tags,
-            checksums: write.checksums,
-            upload: write.upload,
-            produced_by: write.scope.as_ref().map(|scope| scope.produced_by()),
+        let sequence = self.sequence.next(after)?;
+        let null_version = versioning != Versioning::Enabled;
+        let stamp = match write.staged {
+            Some(stamp) => Stamp {
+                sequence,
+                null_version,
+                ..stamp
+            },
+            None => Stamp {
+                key: key.to_owned(),
+                version_id: clock::ordered_id().simple().to_string(),
+                stamp: clock::random_id(),
+                etag: write.etag,
+                size,
+                mtime_ns: stamp::mtime_ns(&meta),
+                sequence,
+                event_name: write.event_name.to_owned(),
+                place: self.place(&meta),
+                found: false,
+                null_version,
+                marker: false,
+                headers: write.headers,
+                metadata: write.metadata,
+                tags: write.tags,
+                checksums: write.checksums,
+                upload: write.upload,
+                produced_by: write.scope.as_ref().map(|scope| scope.produced_by()),
+            },
         };
         stamp::write(&self.root, &self.temporaries, &file, &stamp)?;
         if let Some(parts) = &write.parts {

@@ -13,6 +13,10 @@ pub(crate) struct WriteConditions {
 }
 
 impl WriteConditions {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.if_match.is_none() && self.if_none_match.is_none()
+    }
+
     pub(crate) fn check(&self, current: Option<&Stamp>) -> Result<(), StoreError> {
         if let Some(condition) = &self.if_match {
             let current = current.ok_or(StoreError::NoSuchKey)?;

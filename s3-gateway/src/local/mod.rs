@@ -9,6 +9,7 @@
 //!     versions/<sha256>/<id>    overwritten and removed versions, delete markers
 //!     bucket.json               what is set over the API: versioning
 //!     uploads/<id>/             multipart uploads
+//!     staged/<attempt>/         what an attempt wrote that is published on its success
 //!     meta/                     stamps and lists of parts that do not fit into an attribute
 //!     index.sqlite              what keys there are; derived from the files, may be deleted
 //!     sequence                  a bound on the order of writes
@@ -44,6 +45,7 @@ pub(crate) mod listing_versions;
 mod locks;
 mod markers;
 pub(crate) mod multipart;
+pub(crate) mod overlay;
 pub(crate) mod parts;
 pub(crate) mod receive;
 pub(crate) mod removing;
@@ -51,6 +53,8 @@ mod removing_versions;
 pub(crate) mod scan;
 mod sequence;
 pub(crate) mod settings;
+mod shadow;
+pub(crate) mod staged;
 pub(crate) mod stamp;
 pub(crate) mod store;
 mod tagging;

@@ -21,7 +21,7 @@ use super::versions::Kind;
 use crate::error::StoreError;
 use crate::grants::Scope;
 
-const DELETED: &str = "ObjectRemoved:Delete";
+pub(super) const DELETED: &str = "ObjectRemoved:Delete";
 
 /// What became of a request to remove something.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,8 +40,9 @@ pub(super) struct Gone {
 }
 
 impl Bucket {
-    /// Removes an object, or one version of it. Removing what is not there changes nothing and
-    /// records nothing. Runs to its end even if the caller is dropped.
+    /// Removes an object, or one version of it; or keeps the removal aside, if that is how its
+    /// invocation writes. Removing what is not there changes nothing and records nothing. Runs to
+    /// its end even if the caller is dropped.
     pub(crate) async fn remove(
         self: &Arc<Self>,
         key: ObjectKey,
@@ -51,6 +52,15 @@ impl Bucket {
     ) -> Result<Removed, StoreError> {
         let this = Arc::clone(self);
         let task = tokio::spawn(async move {
+            if let Some(scope) = scope.as_ref().map(Arc::clone) {
+                if let Some(attempt) = scope.stages() {
+                    let staged = this.stage_removal(key, version, conditions, scope, attempt);
+                    return staged.await;
+                }
+                if scope.shadow().is_some() && version.is_none() {
+                    return this.remove_in_shadow(key, conditions, scope).await;
+                }
+            }
             let guard = this.lock(&key).await?;
             match version {
                 None => this.remove_object(&key, &conditions, scope, &guard).await,
@@ -63,7 +73,7 @@ impl Bucket {
         task.await.map_err(io::Error::other)?
     }
 
-    async fn remove_object(
+    pub(super) async fn remove_object(
         self: &Arc<Self>,
         key: &ObjectKey,
         conditions: &WriteConditions,

@@ -25,7 +25,7 @@ use crate::clock;
 use crate::error::StoreError;
 
 /// The gateway's own folders within a bucket's.
-const FOLDERS: [&str; 5] = ["tmp", "keys", "versions", "uploads", "meta"];
+const FOLDERS: [&str; 6] = ["tmp", "keys", "versions", "uploads", "staged", "meta"];
 
 /// How long one who only looks waits for a key that another process has. It will be looked at
 /// again.

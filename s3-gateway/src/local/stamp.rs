@@ -34,6 +34,9 @@ const RETURN: &str = "user.daybook.return";
 /// Who gives the order of writes in a local bucket.
 pub(crate) const AUTHORITY: &str = "gateway";
 
+/// The place in the order of writes of what is staged: it gets one when it is published.
+pub(crate) const NOT_YET: u64 = 0;
+
 /// An object version without its bytes. Storage format.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Stamp {
@@ -204,6 +207,11 @@ impl Stamp {
         order_mark(self.sequence)
     }
 
+    /// Whether it is kept aside, for nobody but its attempt to see.
+    pub(crate) fn is_staged(&self) -> bool {
+        self.sequence == NOT_YET
+    }
+
     /// Whether this is the version that a client means by an id.
     pub(crate) fn is_called(&self, id: &str) -> bool {
         self.version_id == id || self.null_version && id == NULL
@@ -226,6 +234,11 @@ pub(crate) fn mtime_ns(meta: &Metadata) -> i64 {
     meta.mtime()
         .saturating_mul(1_000_000_000)
         .saturating_add(meta.mtime_nsec())
+}
+
+/// Whether two names are of one file.
+pub(crate) fn same_file(a: &Metadata, b: &Metadata) -> bool {
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 
 /// Reads the stamp of an open file; `digest` is the digest of its key. `None` if none fits.

@@ -354,6 +354,7 @@ impl Bucket {
             version_id: Some(stamp.version_id.clone()),
             etag: Some(stamp.etag.clone()),
             size: Some(stamp.size),
+            staged: stamp.is_staged(),
             ranges: None,
         })
     }

@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use daybook_domain::ObjectKey;
+use s3s::S3ErrorCode;
 
 use super::stamp::{self, Stamp};
 use super::store::{Bucket, Opened, blocking_with};
@@ -24,6 +25,12 @@ impl Bucket {
         tags: BTreeMap<String, String>,
         scope: Option<Arc<Scope>>,
     ) -> Result<Stamp, StoreError> {
+        if scope.as_ref().is_some_and(|scope| scope.stages().is_some()) {
+            return Err(StoreError::refused(
+                S3ErrorCode::NotImplemented,
+                "where outputs are published on success, tags are given with the object",
+            ));
+        }
         let this = Arc::clone(self);
         let task = tokio::spawn(async move { this.set_tags_here(key, version, tags, scope).await });
         task.await.map_err(io::Error::other)?

@@ -47,6 +47,13 @@ impl Temporaries {
         Ok((file, path))
     }
 
+    /// Gives a file another name here, by which it can be moved while the first one stays.
+    pub(crate) fn link(&self, path: &Path) -> io::Result<PathBuf> {
+        let linked = self.unused();
+        fs::hard_link(path, &linked)?;
+        Ok(linked)
+    }
+
     /// Writes a whole file so that it is there with all its bytes or not at all.
     pub(crate) fn write_file(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let (mut file, temporary) = self.create()?;

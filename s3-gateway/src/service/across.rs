@@ -19,7 +19,7 @@ use super::multipart::{add, copy_range, part_number};
 use super::objects::{http_date, named_source, time_of};
 use super::properties::without_aws_chunked;
 use super::reading::{READ_BYTES, Read, note_read, open, parse_http_date};
-use super::{Operations, denied, object_key};
+use super::{Operations, denied, object_key, redirected};
 use crate::buckets::Backend;
 use crate::error::StoreError;
 use crate::grants::Principal;
@@ -121,7 +121,7 @@ impl Operations {
             }
             (Backend::Local(to), from) => {
                 let object = self.source_object(&who, from, source).await?;
-                self.part_to_folder(&to, &input, object).await?
+                self.part_to_folder(&who, &to, &input, object).await?
             }
         };
         Ok(UploadPartCopyOutput {
@@ -193,7 +193,7 @@ impl Operations {
         mut input: CopyObjectInput,
         object: SourceObject,
     ) -> S3Result<CopyObjectOutput> {
-        let key = object_key(&input.key)?;
+        let key = redirected(&who, object_key(&input.key)?)?;
         let description = object.description;
         let (headers, metadata) = if is_replace(&input) {
             let headers = Headers {
@@ -237,6 +237,7 @@ impl Operations {
                 event_name: "ObjectCreated:Copy",
                 upload: None,
                 parts: None,
+                staged: None,
                 scope: who.scope,
             })
             .await?;
@@ -260,11 +261,12 @@ impl Operations {
     /// Takes a part from an object of another store into an upload of a folder.
     async fn part_to_folder(
         &self,
+        who: &Principal,
         to: &Arc<Bucket>,
         input: &UploadPartCopyInput,
         object: SourceObject,
     ) -> S3Result<Copied> {
-        let key = object_key(&input.key)?;
+        let key = redirected(who, object_key(&input.key)?)?;
         let number = part_number(input.part_number)?;
         let upload = to.upload(&key, &input.upload_id).await?;
         let mut hashers = ChecksumHasher::default();

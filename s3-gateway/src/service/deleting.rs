@@ -5,7 +5,7 @@ use std::sync::Arc;
 use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
-use super::{Operations, object_key};
+use super::{Operations, object_key, redirected};
 use crate::grants::Principal;
 use crate::local::conditions::WriteConditions;
 use crate::local::removing::Removed;
@@ -88,6 +88,7 @@ impl Operations {
         let key = object_key(&object.key)?;
         who.check(Access::Write, &bucket.name, &key)
             .map_err(super::denied)?;
+        let key = redirected(who, key)?;
         let if_match = object.e_tag.clone().map(ETagCondition::ETag);
         let conditions = WriteConditions {
             if_match,

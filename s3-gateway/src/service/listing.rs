@@ -104,11 +104,13 @@ impl Operations {
         who.check_bucket(Access::Read, &bucket.name)
             .map_err(denied)?;
         let visible = Readable::of(who.policy, bucket.name.as_str());
-        Ok(bucket.list(query, visible).await?)
+        let page = bucket.list_for(who.scope.as_ref(), query, visible);
+        Ok(page.await?)
     }
 }
 
 /// The keys of a bucket that a policy lets read.
+#[derive(Clone)]
 pub(super) struct Readable {
     policy: Arc<Policy>,
     bucket: String,

@@ -134,6 +134,10 @@ impl Operations {
         let bucket = self.bucket(bucket)?;
         let key = object_key(key)?;
         who.check(access, &bucket.name, &key).map_err(denied)?;
+        let key = match access {
+            Access::Read => key,
+            Access::Write => redirected(who, key)?,
+        };
         Ok((bucket, key))
     }
 }
@@ -154,6 +158,19 @@ pub(crate) fn object_key(key: &str) -> S3Result<ObjectKey> {
             s3_error!(KeyTooLongError, "the key is longer than 1024 bytes")
         }
     })
+}
+
+/// The key that a write goes to: another one where it is done under a shadow.
+fn redirected(who: &Principal, key: ObjectKey) -> S3Result<ObjectKey> {
+    match who.shadow() {
+        None => Ok(key),
+        Some(shadow) => shadow.redirect(&key).map_err(|_| {
+            s3_error!(
+                KeyTooLongError,
+                "with the prefix of its shadow the key is longer than 1024 bytes"
+            )
+        }),
+    }
 }
 
 pub(crate) fn denied(message: String) -> s3s::S3Error {

@@ -278,6 +278,7 @@ impl Operations {
             upload: Some(input.upload_id),
             parts: Some(assembled.parts),
             scope: who.scope,
+            staged: None,
         };
         let written = bucket.commit(write).await;
         written.map_err(|error| self.unless_gone(bucket, error.into()))

@@ -72,6 +72,7 @@ impl Operations {
                 upload: None,
                 parts: None,
                 scope: who.scope,
+                staged: None,
             })
             .await
             .map_err(gone)?;
@@ -181,6 +182,7 @@ impl Operations {
                 upload: None,
                 parts: None,
                 scope: who.scope.clone(),
+                staged: None,
             })
             .await?;
         Ok(CopyObjectOutput {

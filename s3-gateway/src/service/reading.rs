@@ -20,6 +20,7 @@ use crate::error::StoreError;
 use crate::grants::Principal;
 use crate::local::conditions::{ReadConditions, modified_at};
 use crate::local::parts;
+use crate::local::staged::View;
 use crate::local::stamp::{Checksums, Headers, Stamp};
 use crate::local::store::{Bucket, Opened, blocking};
 use crate::policy::Access;
@@ -297,13 +298,27 @@ fn still_is(condition: &str, stamp: &Stamp) -> bool {
     }
 }
 
-/// Opens an object; for a function, the object that triggered it is pinned to that version.
+/// Opens an object. A function sees what it staged itself, or wrote under its shadow; else the object
+/// that triggered it is pinned to that version.
 pub(super) async fn open(
     bucket: &Arc<Bucket>,
     who: &Principal,
     key: &ObjectKey,
     version: Option<&str>,
 ) -> Result<Opened, StoreError> {
+    if let Some(scope) = &who.scope {
+        if let Some(own) = bucket.open_in_shadow(key, version, scope).await? {
+            return Ok(own);
+        }
+        match (bucket.view(key, scope).await?, version) {
+            (Some(View::Written(own)), None) => return Ok(*own),
+            (Some(View::Written(own)), Some(version)) if own.stamp.version_id == version => {
+                return Ok(*own);
+            }
+            (Some(View::Removed), None) => return Err(StoreError::NoSuchKey),
+            _ => {}
+        }
+    }
     let pin = who.pin(&bucket.name, key).filter(|_| version.is_none());
     let opened = bucket.open(key, version.or(pin)).await;
     match (opened, pin) {

@@ -166,6 +166,7 @@ impl Upstream {
             etag: version.etag.clone(),
             size: version.size,
             ranges: None,
+            staged: false,
         }
     }
 }

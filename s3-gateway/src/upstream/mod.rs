@@ -112,6 +112,10 @@ impl Upstream {
         let key = crate::service::object_key(key)?;
         who.check(access, &self.name, &key)
             .map_err(crate::service::denied)?;
+        if access == Access::Write {
+            who.check_openness(&self.name)
+                .map_err(crate::service::denied)?;
+        }
         Ok(key)
     }
 

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use daybook_domain::stored_object::ObjectVersion;
 use daybook_domain::{BucketName, Chain, ExecutionId, FunctionName, ObjectKey};
-use daybook_s3_gateway::{InvocationScope, Limits, Policy, TriggerObject};
+use daybook_s3_gateway::{InvocationScope, Limits, Policy, Publish, TriggerObject};
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
@@ -23,6 +23,7 @@ fn policy() -> Policy {
 fn scope(trigger: Option<(&str, &Reply)>) -> InvocationScope {
     InvocationScope {
         execution: ExecutionId(Uuid::from_u128(1)),
+        task: 1,
         attempt: 2,
         function: uppercase(),
         trigger: trigger.map(|(key, put)| TriggerObject {
@@ -33,6 +34,8 @@ fn scope(trigger: Option<(&str, &Reply)>) -> InvocationScope {
                 ..ObjectVersion::default()
             },
         }),
+        publish: Publish::Immediately,
+        shadow: None,
         chain: Chain::default(),
     }
 }

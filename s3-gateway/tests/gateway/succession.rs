@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use daybook_domain::stored_object::ObjectCommand;
 use daybook_domain::{Chain, ExecutionId, FunctionName};
-use daybook_s3_gateway::{Gateway, InvocationScope, LedgerError, Limits, ObjectLedger, Policy};
+use daybook_s3_gateway::{
+    Gateway, InvocationScope, LedgerError, Limits, ObjectLedger, Policy, Publish,
+};
 use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpListener;
@@ -130,9 +132,12 @@ async fn another_process() {
     let key = grants.issue(&function, policy);
     let scope = InvocationScope {
         execution: ExecutionId(Uuid::from_u128(1)),
+        task: 1,
         attempt: 1,
         function,
         trigger: None,
+        publish: Publish::Immediately,
+        shadow: None,
         chain: Chain::default(),
     };
     grants.valid_until(Some(Instant::now() + LEASE));

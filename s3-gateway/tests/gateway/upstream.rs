@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daybook_domain::stored_object::{Channel, ObjectCommand, ObjectVersion, ProducedBy};
-use daybook_domain::{BucketName, Chain, ExecutionId, FunctionName, ObjectKey};
+use daybook_domain::{BucketName, Chain, ExecutionId, FunctionName, ObjectKey, ShadowId};
 use daybook_s3_gateway::{
     BucketConfig, GatewayConfig, InvocationScope, Limits, LocalBucket, OperatorKey, Policy,
-    TriggerObject, UpstreamBucket, UpstreamKey, UpstreamStore,
+    Publish, TriggerObject, UpstreamBucket, UpstreamKey, UpstreamStore,
 };
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
@@ -115,8 +115,11 @@ pub fn endpoint(back: &World) -> String {
 pub fn scope(trigger: Option<(&str, ObjectVersion)>) -> InvocationScope {
     InvocationScope {
         execution: ExecutionId(Uuid::from_u128(1)),
+        task: 1,
         attempt: 2,
         function: FunctionName::parse("uppercase").unwrap(),
+        publish: Publish::Immediately,
+        shadow: None,
         chain: Chain::default(),
         trigger: trigger.map(|(key, version)| TriggerObject {
             bucket: BucketName::parse("raw").unwrap(),
@@ -395,6 +398,7 @@ async fn lineage_and_policies_are_those_of_local_buckets() {
         function: FunctionName::parse("uppercase").unwrap(),
         attempt: 2,
         chain: Chain::default(),
+        shadow: None,
     };
     assert_eq!(created[1].produced_by, Some(by));
 }
@@ -635,4 +639,36 @@ async fn tags_attributes_and_versions_are_the_stores() {
         .expect(200);
     let listed = front.list("raw", &uploads).await.expect(200);
     assert_eq!(listed.elements("Key"), ["unfinished"]);
+}
+
+#[tokio::test]
+async fn what_has_to_be_held_back_or_redirected_is_not_written_to_another_store() {
+    let (back, front) = pair().await;
+    front.client.put("raw", "in", "hello").await.expect(200);
+    let grants = front.serving.gateway.grants();
+    let function = front.function();
+    let shadow = InvocationScope {
+        shadow: Some(ShadowId::parse("s").unwrap()),
+        ..scope(None)
+    };
+    let on_success = InvocationScope {
+        publish: Publish::OnSuccess,
+        ..scope(None)
+    };
+    for (scope, how) in [(shadow, "in a shadow run"), (on_success, "on-success")] {
+        grants.begin(&function.access_key, scope);
+        function.get("raw", "in").await.expect(200);
+        let put = function.put("cooked", "out", "x").await;
+        put.refused(403, "AccessDenied");
+        let source = [("x-amz-copy-source", "raw/in")];
+        let copied = function.put_with("cooked", "out", &source, "").await;
+        copied.refused(403, "AccessDenied");
+        let deleted = function.delete("cooked", "kept").await;
+        deleted.refused(403, "AccessDenied");
+        let activity = grants.end(&function.access_key);
+        assert!(activity.written.is_empty(), "{activity:?}");
+        assert!(activity.refused[0].contains(how), "{:?}", activity.refused);
+    }
+    let nothing = back.client.get("results", "out").await;
+    nothing.refused(404, "NoSuchKey");
 }

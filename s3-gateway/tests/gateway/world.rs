@@ -1,6 +1,6 @@
 //! A gateway with two buckets in a temporary folder, and the ledger that it records in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use daybook_domain::BucketName;
 use daybook_domain::stored_object::{ObjectCommand, RecordCreated};
 use daybook_s3_gateway::{
-    BucketConfig, Gateway, GatewayConfig, LedgerError, Limits, LocalBucket, ObjectLedger,
-    OperatorKey,
+    AttemptId, BucketConfig, Fate, Gateway, GatewayConfig, LedgerError, Limits, LocalBucket,
+    ObjectLedger, OperatorKey,
 };
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -203,6 +203,7 @@ impl Stopped {
 /// Keeps what it is told; can be made to fail.
 pub struct MemoryLedger {
     commands: Mutex<Vec<ObjectCommand>>,
+    fates: Mutex<HashMap<AttemptId, Fate>>,
     failing: AtomicBool,
     count: watch::Sender<usize>,
 }
@@ -211,6 +212,7 @@ impl Default for MemoryLedger {
     fn default() -> Self {
         Self {
             commands: Mutex::default(),
+            fates: Mutex::default(),
             failing: AtomicBool::new(false),
             count: watch::channel(0).0,
         }
@@ -228,11 +230,20 @@ impl ObjectLedger for MemoryLedger {
         self.count.send_replace(commands.len());
         Ok(())
     }
+
+    async fn fate(&self, attempt: AttemptId) -> Result<Fate, LedgerError> {
+        let fates = self.fates.lock().unwrap();
+        Ok(fates.get(&attempt).copied().unwrap_or(Fate::Open))
+    }
 }
 
 impl MemoryLedger {
     pub fn fail(&self, failing: bool) {
         self.failing.store(failing, Ordering::SeqCst);
+    }
+
+    pub fn decide(&self, attempt: AttemptId, fate: Fate) {
+        self.fates.lock().unwrap().insert(attempt, fate);
     }
 
     pub fn commands(&self) -> Vec<ObjectCommand> {

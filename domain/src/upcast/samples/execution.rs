@@ -6,8 +6,8 @@ use super::{name, time, uuid};
 use crate::execution::{
     AttemptReport, ByteRange, Cause, CodeRevision, ExecutionAborted, ExecutionEvent,
     ExecutionFailed, ExecutionStarted, ExecutionSucceeded, ExecutionTimedOut, ObjectAccess,
-    RetryScheduled, TaskFailed, TaskInterrupted, TaskScheduled, TaskStarted, TaskStateEntered,
-    TaskStateExited, TaskSucceeded, TaskTimedOut, TriggerObject,
+    RetryScheduled, TaskCommitted, TaskFailed, TaskInterrupted, TaskScheduled, TaskStarted,
+    TaskStateEntered, TaskStateExited, TaskSucceeded, TaskTimedOut, TriggerObject,
 };
 use crate::stored_object::ObjectVersion;
 use crate::{Chain, CommandId, ExecutionId, ReplayId, WorkerId};
@@ -19,6 +19,7 @@ pub(super) fn samples() -> Vec<(&'static str, ExecutionEvent)> {
     }
     for (name, full) in [("ranged", true), ("bare", false)] {
         samples.extend([
+            (name, committed(full).into()),
             (name, succeeded(full).into()),
             (name, failed(full).into()),
             (name, timed_out(full).into()),
@@ -26,7 +27,42 @@ pub(super) fn samples() -> Vec<(&'static str, ExecutionEvent)> {
         ]);
     }
     samples.extend(plain().map(|event| ("full", event)));
+    samples.extend(with_staged_writes().map(|event| ("staged-ranged", event)));
     samples
+}
+
+/// The outcomes of attempts that wrote aside.
+fn with_staged_writes() -> [ExecutionEvent; 5] {
+    let mut report = report(true);
+    report.written.iter_mut().for_each(|it| it.staged = true);
+    let report = || report.clone();
+    [
+        TaskCommitted {
+            report: report(),
+            ..committed(true)
+        }
+        .into(),
+        TaskSucceeded {
+            report: report(),
+            ..succeeded(true)
+        }
+        .into(),
+        TaskFailed {
+            report: report(),
+            ..failed(true)
+        }
+        .into(),
+        TaskTimedOut {
+            report: report(),
+            ..timed_out(true)
+        }
+        .into(),
+        TaskInterrupted {
+            report: report(),
+            ..interrupted(true)
+        }
+        .into(),
+    ]
 }
 
 fn starts() -> Vec<(&'static str, ExecutionEvent)> {
@@ -49,6 +85,14 @@ fn starts() -> Vec<(&'static str, ExecutionEvent)> {
         ),
         ("redrive-bare", started(redrive(None), false).into()),
         ("replay-chained", started(replay, true).into()),
+        (
+            "shadow-chained",
+            ExecutionStarted {
+                shadow: Some(name("6f1c3b0e-7c53-4e5c-9c0f-2f5a8f0f9b11")),
+                ..started(redrive(None), true)
+            }
+            .into(),
+        ),
     ]
 }
 
@@ -74,6 +118,7 @@ fn started(cause: Cause, full: bool) -> ExecutionStarted {
         actor: "pipeline:uppercase".to_owned(),
         started_at: time(),
         timeout_seconds: full.then_some(60),
+        shadow: None,
         chain: match full {
             true => Chain::default().and_then(&name("convert")),
             false => Chain::default(),
@@ -88,6 +133,16 @@ fn scheduled(full: bool) -> TaskScheduled {
         attempt: 2,
         function: name("uppercase"),
         timeout_seconds: full.then_some(30),
+    }
+}
+
+fn committed(full: bool) -> TaskCommitted {
+    TaskCommitted {
+        task: 1,
+        attempt: 2,
+        output: json!({ "lines": 3 }),
+        report: report(full),
+        logs: logs(full),
     }
 }
 
@@ -194,6 +249,7 @@ fn report(full: bool) -> AttemptReport {
         version_id: full.then(|| "v7".to_owned()),
         etag: full.then(|| "0cc175b9c0f1b6a831c399e269772661".to_owned()),
         size: full.then_some(17),
+        staged: false,
         ranges: full.then(|| vec![ByteRange { first: 0, last: 9 }]),
     };
     AttemptReport {

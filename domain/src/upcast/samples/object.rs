@@ -11,7 +11,23 @@ pub(super) fn samples() -> Vec<(&'static str, ObjectEvent)> {
     let mut samples = vec![
         ("chained", created(true).into()),
         ("bare", created(false).into()),
+        (
+            "shadow-chained",
+            ObjectCreated {
+                produced_by: Some(in_shadow()),
+                ..created(true)
+            }
+            .into(),
+        ),
         ("chained", removed(true).into()),
+        (
+            "shadow-chained",
+            ObjectRemoved {
+                removed_by: Some(in_shadow()),
+                ..removed(true)
+            }
+            .into(),
+        ),
         ("bare", removed(false).into()),
     ];
     for (name, verdict, channel) in [
@@ -104,5 +120,13 @@ fn producer() -> ProducedBy {
         function: name("uppercase"),
         attempt: 3,
         chain: Chain::default().and_then(&name("uppercase")),
+        shadow: None,
+    }
+}
+
+fn in_shadow() -> ProducedBy {
+    ProducedBy {
+        shadow: Some(name("6f1c3b0e-7c53-4e5c-9c0f-2f5a8f0f9b11")),
+        ..producer()
     }
 }

@@ -12,6 +12,7 @@ fn after(requests: &[Option<&[(u64, u64)]>]) -> Option<Vec<(u64, u64)>> {
         request.map(|ranges| ranges.iter().map(|r| range(r.0, r.1)).collect())
     };
     let mut access = ObjectAccess {
+        staged: false,
         bucket: BucketName::parse("inbox").unwrap(),
         key: ObjectKey::parse("a").unwrap(),
         version_id: None,
