@@ -142,8 +142,6 @@ async fn tools_see_the_same_api_in_front_of_moto() {
         let server = &server;
         async move { aws(server, &[&["s3api"], arguments].concat()).await }
     };
-    let status = api(&["get-bucket-versioning", "--bucket", "inbox"]).await;
-    assert_eq!(status.json()["Status"], "Enabled");
     let small = ["--bucket", "inbox", "--key", "d/small"];
     let [bucket, inbox, key, name] = small;
     let tags = "TagSet=[{Key=a,Value=b}]";
@@ -168,10 +166,6 @@ async fn tools_see_the_same_api_in_front_of_moto() {
     )
     .await;
     assert_eq!(tags.json()["TagSet"], json!([{ "Key": "a", "Value": "b" }]));
-    let attributes = ["--object-attributes", "ETag", "ObjectSize"];
-    let arguments = [&["s3api", "get-object-attributes"], &small[..], &attributes].concat();
-    let said = aws(&server, &arguments).await.json();
-    assert_eq!(said["ObjectSize"], 5);
     aws(&server, &["s3", "rm", "s3://inbox/d/small"]).await.ok();
     let versions = api(&[
         "list-object-versions",

@@ -9,6 +9,10 @@ use tokio::process::{Child, Command};
 use super::PATIENCE;
 use super::clients::installed;
 
+/// Whose requests these are. The store checks no signature, but gives nothing to nobody.
+const SIGNED: &str = "AWS4-HMAC-SHA256 Credential=AK/20260101/us-east-1/s3/aws4_request, \
+                      SignedHeaders=host, Signature=0";
+
 /// A running store. Dropping it kills it.
 pub(crate) struct Store {
     /// `http://ADDRESS:PORT`.
@@ -61,7 +65,8 @@ impl Store {
 
     /// An object as the store itself gives it: its head and its body.
     pub(crate) async fn get(&self, path: &str) -> (reqwest::header::HeaderMap, String) {
-        let answer = reqwest::get(format!("{}/{path}", self.endpoint)).await;
+        let request = reqwest::Client::new().get(format!("{}/{path}", self.endpoint));
+        let answer = request.header("authorization", SIGNED).send().await;
         let answer = answer.expect("the store answers");
         let headers = answer.headers().clone();
         (headers, answer.text().await.expect("a whole answer"))
@@ -70,7 +75,8 @@ impl Store {
     async fn put(&self, path: &str, body: &str) {
         let url = format!("{}/{path}", self.endpoint);
         let request = reqwest::Client::new().put(url).body(body.to_owned());
-        let answer = request.send().await.expect("the store answers");
+        let answer = request.header("authorization", SIGNED).send().await;
+        let answer = answer.expect("the store answers");
         assert!(answer.status().is_success(), "{answer:?}");
     }
 }

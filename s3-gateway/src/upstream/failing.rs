@@ -105,6 +105,9 @@ impl Upstream {
             .and_then(|code| S3ErrorCode::from_bytes(code.as_bytes()))
             .unwrap_or_else(bare);
         let message = said.message().unwrap_or_default();
+        if status.is_success() && named.is_none() {
+            return self.unreachable("its answer is not understood");
+        }
         if named.is_some_and(|code| OF_OUR_KEY.contains(&code)) || code == S3ErrorCode::NoSuchBucket
         {
             let said = named.unwrap_or("NoSuchBucket");

@@ -174,8 +174,12 @@ impl Upstream {
         let key = self.allowed(&who, Access::Read, &input.key)?;
         super::open(who.scope.as_ref())?;
         let pin = self.pin(&who, &key, input.version_id.as_deref());
+        // Some clients send one header with all of them, others one for each.
         let wanted = input.object_attributes.iter();
-        let wanted = wanted.map(|attribute| attribute.as_str().into()).collect();
+        let wanted = wanted
+            .flat_map(|names| names.as_str().split(','))
+            .map(|name| name.trim().into())
+            .collect();
         let pinned = pin.as_ref().and_then(|pin| pin.version_id.clone());
         let request = self.client().await.get_object_attributes();
         let asked = request

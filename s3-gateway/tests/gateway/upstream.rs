@@ -584,6 +584,64 @@ async fn an_upload_in_parts_is_passed_on_and_recorded_at_its_end() {
 }
 
 #[tokio::test]
+async fn tags_attributes_and_versions_are_the_stores() {
+    let (back, front) = pair().await;
+    let (front, back) = (&front.client, &back.client);
+    let xml = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+               <Status>Enabled</Status></VersioningConfiguration>";
+    let versioning = [("versioning", "")];
+    front
+        .send("PUT", "raw", "", &versioning, &[], xml.as_bytes())
+        .await
+        .expect(200);
+    for (client, bucket) in [(front, "raw"), (back, "inbox")] {
+        let told = client.send("GET", bucket, "", &versioning, &[], b"").await;
+        let status = told.expect(200).element("Status");
+        assert_eq!(status.as_deref(), Some("Enabled"));
+    }
+    let tagged = [("x-amz-tagging", "a=b")];
+    for body in ["first", "second"] {
+        front.put_with("raw", "k", &tagged, body).await.expect(200);
+    }
+    let tagging = [("tagging", "")];
+    let tags = front.send("GET", "raw", "k", &tagging, &[], b"").await;
+    assert_eq!(tags.expect(200).elements("Value"), ["b"]);
+    let xml = "<Tagging><TagSet><Tag><Key>c</Key><Value>d</Value></Tag></TagSet></Tagging>";
+    front
+        .send("PUT", "raw", "k", &tagging, &[], xml.as_bytes())
+        .await
+        .expect(200);
+    let tags = back.send("GET", "inbox", "k", &tagging, &[], b"").await;
+    assert_eq!(tags.expect(200).elements("Value"), ["d"]);
+    front
+        .send("DELETE", "raw", "k", &tagging, &[], b"")
+        .await
+        .expect(204);
+    let wanted = [("x-amz-object-attributes", "ObjectSize,ETag")];
+    let attributes = [("attributes", "")];
+    let told = front
+        .send("GET", "raw", "k", &attributes, &wanted, b"")
+        .await
+        .expect(200);
+    assert_eq!(told.element("ObjectSize").as_deref(), Some("6"));
+    front.delete("raw", "k").await.expect(204);
+    let versions = front.list("raw", &[("versions", "")]).await.expect(200);
+    assert_eq!(versions.elements("VersionId").len(), 3);
+    let ids = versions.elements("VersionId");
+    let bodies = ids.iter().map(|id| front.get_version("raw", "k", id));
+    let bodies = futures::future::join_all(bodies).await;
+    let bodies: Vec<_> = bodies.iter().filter(|got| got.status == 200).collect();
+    assert_eq!(bodies.len(), 2);
+    let uploads = [("uploads", "")];
+    front
+        .send("POST", "raw", "unfinished", &uploads, &[], b"")
+        .await
+        .expect(200);
+    let listed = front.list("raw", &uploads).await.expect(200);
+    assert_eq!(listed.elements("Key"), ["unfinished"]);
+}
+
+#[tokio::test]
 async fn what_has_to_be_held_back_or_redirected_is_not_written_to_another_store() {
     let (back, front) = pair().await;
     front.client.put("raw", "in", "hello").await.expect(200);
