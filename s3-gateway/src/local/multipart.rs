@@ -218,7 +218,12 @@ impl Bucket {
         let dir = self.upload_dir(id)?;
         let temporaries = Arc::clone(&self.temporaries);
         blocking(move || {
-            let parts = choose(&dir, &upload, &chosen, min_part_bytes)?;
+            let parts = choose(&dir, &upload, &chosen, min_part_bytes);
+            // It may have been completed, and removed with its parts, since it was looked up.
+            let parts = match parts {
+                Err(_) if !dir.exists() => return Err(StoreError::NoSuchUpload),
+                parts => parts?,
+            };
             let hasher = if upload.full_object {
                 hasher(upload.algorithm.as_deref())
             } else {
