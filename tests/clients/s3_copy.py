@@ -32,6 +32,7 @@ def the_source_as_text_in_all_its_forms(world):
         (f"{name}/plain/x", b"plain/x"),
         (f"/{name}/plain/x", b"plain/x"),
         (f"{name}/a%20b%2Bc", b"a b+c"),
+        (f"{name}/a+b%2Bc", b"a b+c"),
         (f"{name}%2Fplain%2Fx", b"plain/x"),
         (f"{name}/what%3FversionId%3D1", b"what?versionId=1"),
     ]:

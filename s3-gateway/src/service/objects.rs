@@ -233,10 +233,12 @@ pub(super) fn named_source<T>(req: &S3Request<T>) -> S3Result<(String, String, O
 }
 
 /// The bucket, key and version of a copy source: `bucket/key` or `/bucket/key`, percent-encoded,
-/// and possibly `?versionId=` with a version.
+/// and possibly `?versionId=` with a version. As on S3 a `+` is a space, which is how s5cmd writes
+/// one; clients encode a real plus sign.
 fn source_of(header: &str) -> Option<(String, String, Option<String>)> {
     let decode = |text: &str| {
-        let decoded = percent_decode_str(text).decode_utf8().ok()?;
+        let spaced = text.replace('+', " ");
+        let decoded = percent_decode_str(&spaced).decode_utf8().ok()?;
         Some(decoded.into_owned())
     };
     let (path, version) = match header.rsplit_once("?versionId=") {
