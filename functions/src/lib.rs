@@ -18,7 +18,7 @@
 //! so that what a superseded attempt still tries to write is refused.
 //!
 //! What is deliberately left out so far: limits on memory, CPU and files, a fresh read-only copy
-//! of the code, streamed responses, and remote runtimes.
+//! of the code, and remote runtimes.
 
 mod attempt;
 mod builtin_errors;
@@ -32,6 +32,7 @@ mod package;
 mod peer;
 mod pool;
 mod process;
+mod response;
 mod runtime_api;
 mod session;
 mod spec;
@@ -40,7 +41,7 @@ mod watchdog;
 
 pub use builtin_errors::{
     FUNCTION_UNKNOWN, INIT_ERROR, INIT_TIMEOUT, INVALID_ENTRYPOINT, INVALID_RESPONSE,
-    PAYLOAD_TOO_LARGE, RESPONSE_TOO_LARGE, RUNTIME_EXIT,
+    PAYLOAD_TOO_LARGE, RESPONSE_TOO_LARGE, RUNTIME_EXIT, TRUNCATED_RESPONSE,
 };
 pub use host::{FunctionHost, FunctionStatus};
 pub use invocation::{Invocation, Outcome, OutcomeResult};
