@@ -29,6 +29,7 @@ use super::versions::Kind;
 use crate::clock;
 use crate::error::StoreError;
 use crate::grants::Scope;
+use crate::trace;
 
 /// A write that only has to be made visible.
 pub(crate) struct Write {
@@ -84,7 +85,7 @@ impl Bucket {
         let this = Arc::clone(self);
         let aside = write.scope.clone();
         let aside = aside.and_then(|scope| scope.stages().map(|attempt| (scope, attempt)));
-        let task = tokio::spawn(async move {
+        let task = tokio::spawn(trace::carried(async move {
             match aside {
                 Some((scope, attempt)) => this.stage(write, scope, attempt).await,
                 None => {
@@ -97,7 +98,7 @@ impl Bucket {
                     this.commit_locked(write, &guard).await
                 }
             }
-        });
+        }));
         task.await.map_err(io::Error::other)?
     }
 

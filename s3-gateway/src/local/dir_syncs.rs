@@ -78,7 +78,7 @@ impl Folder {
                 turns.next = None;
                 drop(turns);
                 let result = flush();
-                let told = result.as_ref().map(|()| ()).map_err(Failed::from);
+                let told = result.as_ref().copied().map_err(Failed::from);
                 turns = lock(&self.turns);
                 let _ = turn.set(told);
                 turns.running = false;

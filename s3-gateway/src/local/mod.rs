@@ -45,6 +45,7 @@ pub(crate) mod listing;
 pub(crate) mod listing_versions;
 mod locks;
 mod markers;
+mod md5_sum;
 pub(crate) mod multipart;
 pub(crate) mod overlay;
 pub(crate) mod parts;

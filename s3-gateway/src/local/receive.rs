@@ -10,20 +10,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use md5::{Digest, Md5};
 use s3s::S3ErrorCode;
 use s3s::checksum::ChecksumHasher;
 use tokio::task::JoinHandle;
 
+use super::md5_sum::Md5Sum;
 use super::temporaries::Temporaries;
 use crate::error::StoreError;
 
-/// How much is collected before it is hashed and written on a blocking thread. Two such batches
-/// are in memory at most: one being written, one being filled.
+/// How much is collected before it is written on a blocking thread. A few such batches are in memory
+/// at most: one being filled, one being written, and those that wait for their MD5.
 const BATCH_BYTES: usize = 1 << 20;
-
-/// From how many bytes on the MD5 of a batch is worth a thread of its own.
-const APART_BYTES: usize = 256 << 10;
 
 /// After so many bytes what was written so far begins to be flushed, while more is taken in: at the
 /// end of a large body little is left to wait for.
@@ -125,8 +122,7 @@ impl Writer {
 pub(crate) struct Sink {
     temporaries: Arc<Temporaries>,
     file: Option<(File, Temporary)>,
-    /// None where the ETag does not come from the bytes.
-    md5: Option<Md5>,
+    md5: Md5Sum,
     hasher: ChecksumHasher,
     size: u64,
     flushing: Option<Flushing>,
@@ -159,7 +155,7 @@ impl Sink {
         Self {
             temporaries: Arc::clone(temporaries),
             file: None,
-            md5: Some(Md5::new()),
+            md5: Md5Sum::new(),
             hasher,
             size: 0,
             flushing: None,
@@ -169,57 +165,25 @@ impl Sink {
     /// One for parts that are put together: their own MD5s make the ETag.
     pub(crate) fn for_parts(temporaries: &Arc<Temporaries>, hasher: ChecksumHasher) -> Self {
         Self {
-            md5: None,
+            md5: Md5Sum::Unwanted,
             ..Self::new(temporaries, hasher)
         }
     }
 
     fn write(&mut self, batch: &[Bytes]) -> io::Result<()> {
-        let length: usize = batch.iter().map(Bytes::len).sum();
-        if length >= APART_BYTES && self.md5.is_some() {
-            return self.write_apart(batch, length);
-        }
-        for chunk in batch {
-            self.write_chunk(chunk)?;
-        }
-        Ok(())
-    }
-
-    /// Writes with the MD5 on a thread of its own: it is the slowest part of it, and must take the
-    /// bytes in their order.
-    fn write_apart(&mut self, batch: &[Bytes], length: usize) -> io::Result<()> {
         self.file()?;
-        let Self {
-            file, md5, hasher, ..
-        } = self;
-        std::thread::scope(|scope| {
-            let hash = move || {
-                for chunk in batch {
-                    if let Some(md5) = md5 {
-                        md5.update(chunk);
-                    }
-                }
-            };
-            let hashing = std::thread::Builder::new().spawn_scoped(scope, hash)?;
-            let written = batch.iter().try_for_each(|chunk| {
-                hasher.update(chunk);
-                match file {
-                    Some((file, _)) => file.write_all(chunk),
-                    None => Err(io::Error::other("no temporary file")),
-                }
-            });
-            let hashed = hashing.join();
-            written.and(hashed.map_err(|_| io::Error::other("the MD5 could not be computed")))
-        })?;
-        self.size += length as u64;
+        self.md5.update(batch)?;
+        for chunk in batch {
+            self.hasher.update(chunk);
+            self.file()?.write_all(chunk)?;
+            self.size += chunk.len() as u64;
+        }
         self.flush_ahead()
     }
 
     pub(crate) fn write_chunk(&mut self, chunk: &[u8]) -> io::Result<()> {
         self.file()?.write_all(chunk)?;
-        if let Some(md5) = &mut self.md5 {
-            md5.update(chunk);
-        }
+        self.md5.update_with(chunk);
         self.hasher.update(chunk);
         self.size += chunk.len() as u64;
         self.flush_ahead()
@@ -268,10 +232,7 @@ impl Sink {
             file,
             temporary,
             size: self.size,
-            md5: self
-                .md5
-                .map(|md5| md5.finalize().into())
-                .unwrap_or_default(),
+            md5: self.md5.finish()?,
             checksums: self.hasher.finalize(),
         })
     }

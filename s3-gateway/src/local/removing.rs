@@ -20,6 +20,7 @@ use super::store::{Bucket, Found, blocking_with};
 use super::versions::Kind;
 use crate::error::StoreError;
 use crate::grants::Scope;
+use crate::trace;
 
 pub(super) const DELETED: &str = "ObjectRemoved:Delete";
 
@@ -51,7 +52,7 @@ impl Bucket {
         scope: Option<Arc<Scope>>,
     ) -> Result<Removed, StoreError> {
         let this = Arc::clone(self);
-        let task = tokio::spawn(async move {
+        let task = tokio::spawn(trace::carried(async move {
             if let Some(scope) = scope.as_ref().map(Arc::clone) {
                 if let Some(attempt) = scope.stages() {
                     let staged = this.stage_removal(key, version, conditions, scope, attempt);
@@ -69,7 +70,7 @@ impl Bucket {
                         .await
                 }
             }
-        });
+        }));
         task.await.map_err(io::Error::other)?
     }
 
