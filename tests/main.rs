@@ -19,4 +19,5 @@ mod outputs;
 mod s3_cases;
 mod shared_log;
 mod support;
+mod telemetry;
 mod upstream;

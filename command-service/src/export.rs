@@ -74,5 +74,6 @@ fn origin(id: ExportId, command: CommandId, actor: &str) -> Origin {
         correlation: id.to_string(),
         causation: None,
         actor: actor.to_owned(),
+        traceparent: None,
     }
 }

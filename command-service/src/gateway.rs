@@ -17,26 +17,36 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::commands::{CommandError, Ledger, Origin};
+use crate::trace::{self, TraceContext};
 
-/// The stories (correlation ids) of the executions that run at this moment: what their functions
-/// write belongs to the same story.
+/// The stories of the executions that run at this moment: what their functions write belongs to
+/// the same.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Stories(Arc<Mutex<HashMap<ExecutionId, String>>>);
+pub(crate) struct Stories(Arc<Mutex<HashMap<ExecutionId, Story>>>);
+
+/// A story, and where it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Story {
+    /// The correlation id.
+    pub correlation: String,
+    /// The attempt that runs.
+    pub attempt: TraceContext,
+}
 
 impl Stories {
-    pub(crate) fn begin(&self, execution: ExecutionId, correlation: &str) {
-        self.lock().insert(execution, correlation.to_owned());
+    pub(crate) fn begin(&self, execution: ExecutionId, story: Story) {
+        self.lock().insert(execution, story);
     }
 
     pub(crate) fn end(&self, execution: ExecutionId) {
         self.lock().remove(&execution);
     }
 
-    fn of(&self, execution: ExecutionId) -> Option<String> {
+    fn of(&self, execution: ExecutionId) -> Option<Story> {
         self.lock().get(&execution).cloned()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ExecutionId, String>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ExecutionId, Story>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -137,13 +147,41 @@ impl RecordedObjects {
             (None, Channel::Notification(source)) => format!("notification:{source}"),
         };
         let story = by.and_then(|by| self.stories.of(by.execution));
+        let (correlation, context) = placed(story, clients_context(channel), command);
         let origin = Origin {
             command: CommandId(command),
-            correlation: story.unwrap_or_else(|| command.to_string()),
+            correlation,
             causation: by.map(|by| by.execution.to_string()),
             actor,
+            traceparent: context.map(|context| context.to_string()),
         };
         (stream_of(bucket, key), origin)
+    }
+}
+
+/// What the client of the gateway said of its trace.
+fn clients_context(channel: &Channel) -> Option<TraceContext> {
+    match channel {
+        Channel::Gateway => daybook_s3_gateway::traceparent()?.parse().ok(),
+        _ => None,
+    }
+}
+
+/// The correlation id of a write, and what it is part of: of an attempt's story, where one wrote
+/// it, else of its client's trace, else of nothing: then its story begins with it.
+fn placed(
+    story: Option<Story>,
+    client: Option<TraceContext>,
+    command: Uuid,
+) -> (String, Option<TraceContext>) {
+    match (story, client) {
+        (Some(story), client) => {
+            // The handler may have spans of its own, within the attempt's.
+            let within = client.filter(|client| client.trace == story.attempt.trace);
+            (story.correlation, Some(within.unwrap_or(story.attempt)))
+        }
+        (None, Some(client)) => (trace::story_of(client.trace), Some(client)),
+        (None, None) => (command.to_string(), None),
     }
 }
 

@@ -18,6 +18,8 @@ mod redrive;
 mod replay;
 mod service;
 mod shim;
+mod spans;
+mod trace;
 mod worklist;
 
 pub use commands::{CommandError, Executed, Ledger, Origin};
@@ -25,3 +27,4 @@ pub use gateway::GatewayStorage;
 pub use publish::{PipelineConfig, PublishError};
 pub use replay::Preview;
 pub use service::{CommandService, CommandServiceConfig, StartError};
+pub use spans::{Attribute, Span, SpanKind, SpanSink};

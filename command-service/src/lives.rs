@@ -19,6 +19,7 @@ use crate::clock;
 use crate::commands::{CommandError, Ledger, Origin};
 use crate::conductor::{Claims, Conductor, ConductorConfig, Ended, Fence, Lease, Stop};
 use crate::gateway::Stories;
+use crate::spans::Tracer;
 use crate::worklist::Worklist;
 
 /// How long to wait before joining is tried again.
@@ -54,6 +55,7 @@ pub(crate) struct Lives {
     pub functions: BTreeMap<FunctionName, String>,
     /// Keeps the id of the newest life, so that the next start can say that it is over.
     pub last_words: PathBuf,
+    pub tracer: Option<Tracer>,
 }
 
 impl Lives {
@@ -119,6 +121,7 @@ impl Lives {
                 region: self.region.clone(),
                 loop_depth: self.loop_depth,
                 stories: self.stories.clone(),
+                tracer: self.tracer.clone(),
                 checkpoint: self.checkpoint.clone(),
                 worklist,
             });
@@ -184,6 +187,7 @@ impl Lives {
             correlation: worker.to_string(),
             causation: None,
             actor: format!("worker:{actor}"),
+            traceparent: None,
         };
         self.ledger
             .execute::<Worker>(&stream_of(worker), command, &origin)

@@ -192,5 +192,6 @@ fn origin(actor: &str) -> Origin {
         correlation: command.to_string(),
         causation: None,
         actor: actor.to_owned(),
+        traceparent: None,
     }
 }

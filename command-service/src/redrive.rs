@@ -85,6 +85,7 @@ pub(crate) async fn redrive(
         correlation: correlation.unwrap_or_else(|| execution.to_string()),
         causation: Some(command.to_string()),
         actor: actor.to_owned(),
+        traceparent: None,
     };
     let command = ExecutionCommand::Start(start);
     let executed = ledger

@@ -210,6 +210,7 @@ async fn progress(
         correlation: id.to_string(),
         causation: Some(id.to_string()),
         actor: "replay".to_owned(),
+        traceparent: None,
     };
     ledger
         .execute::<Replay>(&stream_of(id), ReplayCommand::Progress { done }, &origin)

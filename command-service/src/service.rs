@@ -21,6 +21,7 @@ use crate::gateway::{GatewayStorage, RecordedObjects, Stories};
 use crate::http;
 use crate::lives::{LifeError, Lives};
 use crate::publish::{PipelineConfig, PublishError, publish};
+use crate::spans::{SpanSink, Tracer};
 use crate::worklist::Worklist;
 
 /// How many events are read at once while catching up.
@@ -61,6 +62,8 @@ pub struct CommandServiceConfig {
     pub loop_depth: u32,
     /// How long running invocations have to finish at the end.
     pub grace: Duration,
+    /// Where the spans of traces go, if somebody wants them.
+    pub spans: Option<Arc<dyn SpanSink>>,
 }
 
 /// Why a command service does not start.
@@ -149,6 +152,7 @@ impl CommandService {
             version: config.version,
             functions,
             last_words,
+            tracer: config.spans.map(|sink| Tracer::start(ledger.clone(), sink)),
         };
         // What was just made known counts for the first thing that runs.
         fold_up_to_head(&ledger, &mut worklist).await?;

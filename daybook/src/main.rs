@@ -28,6 +28,7 @@ mod roles;
 mod serve;
 mod server;
 mod store;
+mod telemetry;
 mod timeline;
 mod usage;
 

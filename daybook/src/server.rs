@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::roles::Roles;
 use crate::store::Store;
+use crate::telemetry::{self, Otlp, Scraped};
 use crate::usage::usage;
 use crate::{guard, operator_key, store};
 
@@ -73,6 +74,7 @@ impl Server {
         s3_listen: SocketAddr,
         actor: String,
     ) -> Result<Self> {
+        telemetry::start();
         let api_listener = bind(listen).await?;
         let api = api_listener.local_addr()?;
         let (grace, data_dir) = (config.shutdown_grace, config.data_dir.clone());
@@ -230,6 +232,7 @@ fn command_config(
     // What a killed process left there is nobody's: this process holds the directory's lock.
     let _ = std::fs::remove_dir_all(&run_dir);
     let host = host_options(&config, run_dir)?;
+    let spans = config.otlp.clone().map(Otlp::start).transpose()?;
     let shared = config.shares_log();
     Ok(CommandServiceConfig {
         gateway: GatewayConfig {
@@ -253,6 +256,7 @@ fn command_config(
         loop_depth: config.loop_depth,
         lease: shared.then_some(config.worker_lease),
         grace: config.shutdown_grace,
+        spans,
     })
 }
 
@@ -280,8 +284,14 @@ fn router(
     listener: SocketAddr,
 ) -> Router {
     let ready = query.clone();
+    let scraped = Scraped {
+        log: log.clone(),
+        host: commanding.map(|commanding| commanding.service.host().clone()),
+        query: query.clone(),
+    };
     let mut router = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
+        .route("/metrics", get(move || telemetry::metrics(scraped.clone())))
         .route(
             "/readyz",
             get(move || async move {

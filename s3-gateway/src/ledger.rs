@@ -13,7 +13,8 @@ use thiserror::Error;
 #[async_trait]
 pub trait ObjectLedger: Send + Sync + 'static {
     /// Records what the command says. Returns when it is in the log, on disk. Sending the same
-    /// command again must lead to nothing new: after a crash the gateway does so.
+    /// command again must lead to nothing new: after a crash the gateway does so. The trace of the
+    /// request behind it is [`traceparent`](crate::traceparent).
     async fn record(&self, command: ObjectCommand) -> Result<(), LedgerError>;
 
     /// What was decided about the attempt, and so about what it staged. Only [`Fate::Open`] may

@@ -22,6 +22,7 @@ mod policy;
 mod publication;
 mod server;
 mod service;
+mod trace;
 mod upstream;
 mod watch;
 
@@ -38,3 +39,4 @@ pub use ledger::{AttemptId, Fate, LedgerError, NoAttempt, ObjectLedger};
 pub use local::scan::ScanReport;
 pub use policy::Policy;
 pub use publication::PublishError;
+pub use trace::traceparent;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::front;
 use crate::gateway::Gateway;
 use crate::service;
+use crate::trace;
 
 pub(crate) async fn serve(
     gateway: Arc<Gateway>,
@@ -91,12 +92,14 @@ async fn answer(
     let (mut parts, body) = request.into_parts();
     let response = match front::check(&mut parts) {
         Ok(()) => {
+            let traceparent = trace::of(&parts.headers);
             let request = hyper::Request::from_parts(parts, s3s::Body::from(body));
-            service.call(request).await?
+            trace::within(traceparent, service.call(request)).await?
         }
         Err(error) => front::refused(error)?,
     };
     let response = front::finish(response, &path, &region);
+    count(&method, response.status().as_u16(), begun.elapsed());
     tracing::debug!(
         target: "daybook_s3_gateway::access",
         %method,
@@ -106,4 +109,21 @@ async fn answer(
         "served"
     );
     Ok(response)
+}
+
+/// For `/metrics`.
+fn count(method: &hyper::Method, status: u16, took: std::time::Duration) {
+    // Clients may invent methods; figures are kept for each.
+    let method = match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "PUT" => "PUT",
+        "POST" => "POST",
+        "DELETE" => "DELETE",
+        _ => "other",
+    };
+    metrics::counter!("daybook_s3_requests_total", "method" => method, "status" => status.to_string())
+        .increment(1);
+    metrics::histogram!("daybook_s3_request_seconds", "method" => method)
+        .record(took.as_secs_f64());
 }

@@ -67,6 +67,8 @@ pub struct Origin {
     pub causation: Option<String>,
     /// Who acts.
     pub actor: String,
+    /// Where in a trace it happens (W3C Trace Context), if that is known.
+    pub traceparent: Option<String>,
 }
 
 /// What came of a command.
@@ -204,7 +206,7 @@ impl Origin {
                     .unwrap_or_else(|| self.command.to_string()),
             ),
             actor: Some(self.actor.clone()),
-            traceparent: None,
+            traceparent: self.traceparent.clone(),
         }
     }
 }

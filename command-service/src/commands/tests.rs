@@ -39,6 +39,7 @@ fn origin(number: u128) -> Origin {
         correlation: "story".to_owned(),
         causation: None,
         actor: "cli:ada".to_owned(),
+        traceparent: None,
     }
 }
 

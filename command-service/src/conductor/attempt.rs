@@ -21,12 +21,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::figures;
 use super::publishing::Publication;
 use super::{Done, Lease};
 use crate::clock;
 use crate::commands::{CommandError, Executed, Ledger, Origin};
-use crate::gateway::Stories;
+use crate::gateway::{Stories, Story};
 use crate::notification;
+use crate::trace::{self, TraceContext};
 use crate::worklist::OwedStart;
 
 /// The first and the longest pause before an outcome is offered to the log again.
@@ -166,6 +168,7 @@ impl Start {
             correlation: owed.correlation.clone(),
             causation: Some(owed.causation.clone()),
             actor: start.actor.clone(),
+            traceparent: Some(trace::of_execution(&owed.correlation, self.id).to_string()),
         };
         let command = ExecutionCommand::Start(start);
         tools
@@ -211,11 +214,19 @@ impl Attempt {
         let holds = self.holds(&claimed, tools.worker);
         tools.claims.count(holds);
         if holds {
-            let invocation = self.invocation(&claimed.state);
-            let attempt = invocation.attempt;
-            tools.stories.begin(self.id, &self.correlation);
+            let attempt = claimed.state.task().map_or(1, |task| task.attempt);
+            let context = trace::of_attempt(&self.correlation, self.id, self.task, attempt);
+            let invocation = self.invocation(&claimed.state, context);
+            let story = Story {
+                correlation: self.correlation.clone(),
+                attempt: context,
+            };
+            tools.stories.begin(self.id, story);
             self.bury(&tools, &claimed).await;
             let outcome = self.invoke(&tools, slot, invocation).await;
+            if let Some(task) = claimed.state.task() {
+                figures::attempted(&task.function, &outcome);
+            }
             position = self.settle(&tools, attempt, outcome).await.max(position);
             tools.stories.end(self.id);
             tools.ledger.settled(&stream_of(self.id));
@@ -347,7 +358,7 @@ impl Attempt {
         started && phase == Some(Phase::Running { worker })
     }
 
-    fn invocation(&self, execution: &Execution) -> Invocation {
+    fn invocation(&self, execution: &Execution, context: TraceContext) -> Invocation {
         let task = execution.task();
         let input = task.map(|task| task.input.to_string()).unwrap_or_default();
         Invocation {
@@ -362,7 +373,7 @@ impl Attempt {
             timeout: task
                 .and_then(|task| task.timeout_seconds)
                 .map(Duration::from_secs),
-            traceparent: None,
+            traceparent: Some(context.to_string()),
             cancel: self.cancel.clone(),
         }
     }
@@ -416,6 +427,7 @@ impl Attempt {
             correlation: self.correlation.clone(),
             causation: None,
             actor: format!("worker:{}", tools.worker),
+            traceparent: Some(trace::of_execution(&self.correlation, self.id).to_string()),
         }
     }
 }
@@ -433,6 +445,7 @@ pub(super) async fn expire(ledger: Ledger, worker: WorkerId, renewal: u64, obser
         correlation: worker.to_string(),
         causation: None,
         actor: format!("worker:{observer}"),
+        traceparent: None,
     };
     let stream = worker::stream_of(worker);
     match ledger.execute::<Worker>(&stream, expire, &origin).await {
@@ -449,6 +462,7 @@ pub(super) async fn time_out(tools: Tools, id: ExecutionId, correlation: String)
         correlation,
         causation: None,
         actor: "timer".to_owned(),
+        traceparent: None,
     };
     let result = tools
         .ledger

@@ -193,6 +193,7 @@ async fn send(
         correlation: worker.to_string(),
         causation: None,
         actor: format!("worker:{worker}"),
+        traceparent: None,
     };
     let renew = WorkerCommand::Renew { worker, renewal };
     ledger

@@ -17,6 +17,7 @@
 //! only while its lease counts (`lease.rs`).
 
 mod attempt;
+mod figures;
 mod follow;
 mod lease;
 mod peers;
@@ -42,6 +43,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::clock;
 use crate::commands::Ledger;
 use crate::gateway::Stories;
+use crate::spans::Tracer;
 use crate::worklist::{Change, FoldError, Worklist};
 pub(crate) use attempt::Claims;
 use follow::{READ_PAUSE, read, sleep_until, sleep_until_instant};
@@ -69,6 +71,7 @@ pub(crate) struct ConductorConfig {
     pub region: String,
     pub loop_depth: u32,
     pub stories: Stories,
+    pub tracer: Option<Tracer>,
     pub checkpoint: PathBuf,
     pub worklist: Worklist,
 }
@@ -258,8 +261,10 @@ impl Conductor {
                     Err(error) => return Err(error.into()),
                 }
             }
+            self.tell(event);
         }
         self.settle();
+        figures::backlog(&self.worklist);
         let mut reassigned = false;
         for change in changes {
             match change {
@@ -277,6 +282,21 @@ impl Conductor {
             self.save().await;
         }
         Ok(())
+    }
+
+    /// Tells of what is over with this event, if it is this worker's to tell.
+    fn tell(&self, event: &RecordedEvent) {
+        let Some(item) = Tracer::item(event) else {
+            return;
+        };
+        let workers = self.worklist.workers.keys().copied();
+        if peers::owner(item, workers) != Some(self.config.worker) {
+            return;
+        }
+        figures::over(&event.event_type);
+        if let Some(tracer) = &self.config.tracer {
+            tracer.tell(event);
+        }
     }
 
     /// Says of the workers that did not renew their lease in time that they are gone.

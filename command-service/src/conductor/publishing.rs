@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::attempt::Tools;
 use crate::clock;
 use crate::commands::{CommandError, Origin};
-use crate::gateway::fate_of;
+use crate::gateway::{Story, fate_of};
+use crate::trace;
 
 /// The first and the longest pause before outputs that could not be published are tried again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -50,7 +51,12 @@ impl Publication {
     pub(super) async fn run(self, tools: Tools) {
         let execution = self.attempt.execution;
         tracing::info!(%execution, "goes on with publishing what an attempt staged");
-        tools.stories.begin(execution, &self.correlation);
+        let AttemptId { task, attempt, .. } = self.attempt;
+        let story = Story {
+            correlation: self.correlation.clone(),
+            attempt: trace::of_attempt(&self.correlation, execution, task, attempt),
+        };
+        tools.stories.begin(execution, story);
         let position = self.perform(&tools).await;
         tools.stories.end(execution);
         tools.done(execution, position, false).await;
@@ -108,6 +114,7 @@ impl Publication {
             correlation: self.correlation.clone(),
             causation: None,
             actor: format!("worker:{}", tools.worker),
+            traceparent: Some(trace::of_execution(&self.correlation, execution).to_string()),
         };
         let command = ExecutionCommand::RecordPublished { task, attempt };
         let (mut pause, longest) = PAUSES;

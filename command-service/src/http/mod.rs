@@ -151,6 +151,7 @@ async fn start_replay(
         correlation: id.to_string(),
         causation: None,
         actor: actor.clone(),
+        traceparent: None,
     };
     let start = ReplayCommand::Start {
         replay: id,
@@ -198,6 +199,7 @@ async fn cancel_replay(
         correlation: id.to_string(),
         causation: None,
         actor: actor.clone(),
+        traceparent: None,
     };
     let cancel = ReplayCommand::Cancel { actor };
     let executed = ledger

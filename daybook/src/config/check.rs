@@ -115,6 +115,7 @@ pub(super) fn check(
             .collect(),
         worker_lease: worker_lease(&place, &file.limits)?,
         loop_depth: loop_depth(&place, &file.limits)?,
+        otlp: super::telemetry::check(&place, &file.telemetry)?,
         data_dir,
         store,
         blobs,

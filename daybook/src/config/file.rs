@@ -30,6 +30,8 @@ pub(super) struct ConfigFile {
     pub limits: LimitsTable,
     #[serde(default)]
     pub runtimes: RuntimesTable,
+    #[serde(default)]
+    pub telemetry: TelemetryTable,
 }
 
 #[derive(Debug, Deserialize)]
@@ -171,4 +173,14 @@ pub(super) struct LimitsTable {
 pub(super) struct RuntimesTable {
     #[serde(default)]
     pub client_dirs: Vec<PathBuf>,
+}
+
+/// Where traces go.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TelemetryTable {
+    pub otlp_endpoint: Option<String>,
+    #[serde(default)]
+    pub otlp_headers: BTreeMap<String, Secret>,
+    pub service_name: Option<String>,
 }

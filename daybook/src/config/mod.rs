@@ -12,6 +12,7 @@ mod folders;
 mod secret;
 mod show;
 mod syntax;
+mod telemetry;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ use daybook_event_store::open::LogUrl;
 use daybook_functions::FunctionSpec;
 use daybook_s3_gateway::{BucketConfig, CreatedBuckets, Limits, OperatorKey, Policy};
 use thiserror::Error;
+
+use crate::telemetry::OtlpConfig;
 
 pub(crate) use show::show;
 
@@ -53,6 +56,8 @@ pub(crate) struct Config {
     pub loop_depth: u32,
     /// Folders in which runtime clients are looked for beside a function's own.
     pub client_dirs: Vec<PathBuf>,
+    /// Where traces go.
+    pub otlp: Option<OtlpConfig>,
 }
 
 /// Where blobs are kept.

@@ -89,6 +89,11 @@ pub(crate) fn show(config: &Config) -> Value {
             "upstream_replay_size": bytesize::ByteSize(upstream.replay_bytes).to_string(),
             "upstream_part_size": bytesize::ByteSize(upstream.part_bytes).to_string(),
         },
+        "telemetry": config.otlp.as_ref().map(|otlp| json!({
+            "otlp_endpoint": otlp.endpoint,
+            "otlp_headers": otlp.headers.keys().collect::<Vec<_>>(),
+            "service_name": otlp.service,
+        })),
     })
 }
 

@@ -52,6 +52,7 @@ use crate::error::StoreError;
 use crate::grants::{Principal, Scope};
 use crate::ledger::ObjectLedger;
 use crate::policy::Access;
+use crate::trace;
 use order::Order;
 
 /// A bucket of another store.
@@ -147,5 +148,7 @@ fn open(scope: Option<&Arc<Scope>>) -> Result<(), StoreError> {
 async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = S3Result<T>> + Send + 'static,
 ) -> S3Result<T> {
-    tokio::spawn(work).await.map_err(S3Error::internal_error)?
+    tokio::spawn(trace::carried(work))
+        .await
+        .map_err(S3Error::internal_error)?
 }

@@ -70,6 +70,7 @@ impl Given {
             correlation: String::new(),
             causation: None,
             actor: "tests".to_owned(),
+            traceparent: None,
         };
         let stream = stream_of(self.worker);
         let executed = self.ledger.execute::<Worker>(&stream, command, &origin);
