@@ -1,0 +1,3 @@
+//! Remote functions through the host, against servers of the test.
+
+use super::*;
