@@ -113,7 +113,7 @@ fn execution_environment(runtime: Runtime) -> &'static str {
         Runtime::Python => "AWS_Lambda_python",
         Runtime::Provided | Runtime::Builtin | Runtime::Lambda | Runtime::Http => {
             "AWS_Lambda_provided"
-        },
+        }
     }
 }
 

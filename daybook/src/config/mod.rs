@@ -9,6 +9,7 @@ mod buckets;
 mod check;
 mod file;
 mod folders;
+mod remote;
 mod secret;
 mod show;
 mod syntax;
@@ -53,6 +54,8 @@ pub(crate) struct Config {
     pub loop_depth: u32,
     /// Folders in which runtime clients are looked for beside a function's own.
     pub client_dirs: Vec<PathBuf>,
+    /// How long a connection to a remote function may take.
+    pub remote_connect_timeout: Duration,
 }
 
 /// Where blobs are kept.

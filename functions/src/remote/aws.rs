@@ -69,10 +69,13 @@ impl Aws {
         let credentials = self.credentials().await.map_err(AwsError::Unanswered)?;
         self.sign(&mut request, credentials)
             .map_err(|error| AwsError::Unanswered(chain(&*error)))?;
-        self.client.call(request).await.map_err(|error| match error {
-            CallError::Refused(why) | CallError::Broken(why) => AwsError::Unanswered(why),
-            CallError::TooLarge => AwsError::TooLarge,
-        })
+        self.client
+            .call(request)
+            .await
+            .map_err(|error| match error {
+                CallError::Refused(why) | CallError::Broken(why) => AwsError::Unanswered(why),
+                CallError::TooLarge => AwsError::TooLarge,
+            })
     }
 
     /// Forgets the credentials, which the service did not take.

@@ -49,7 +49,10 @@ impl CloudEvent {
             (Some(event_name), Some(trigger)) if record["eventSource"] == "aws:s3" => {
                 let region = text(&record["awsRegion"]).unwrap_or_default();
                 set("type", Some(format!("com.amazonaws.s3.{event_name}")));
-                set("source", Some(format!("aws:s3.{region}.{}", trigger.bucket)));
+                set(
+                    "source",
+                    Some(format!("aws:s3.{region}.{}", trigger.bucket)),
+                );
                 set("time", text(&record["eventTime"]));
             }
             // A later state of a machine: its input is what the one before made of the event.

@@ -77,9 +77,8 @@ impl LambdaFunction {
     /// What is known of its code: what AWS says, where it may be asked and answers in time.
     /// Fails only where AWS says that there is no such function.
     pub(crate) async fn describe(&self) -> Result<Value, String> {
-        let unknown = || {
-            json!({ "arn": self.arn.to_string(), "code": "unknown", "runtime": "lambda" })
-        };
+        let unknown =
+            || json!({ "arn": self.arn.to_string(), "code": "unknown", "runtime": "lambda" });
         let request = self.request(Method::GET, "configuration", Bytes::new());
         let answer = tokio::time::timeout(DESCRIBE_TIMEOUT, self.aws.call(request)).await;
         let why = match answer {
@@ -129,7 +128,10 @@ impl LambdaFunction {
             ("content-type", "application/json"),
             ("x-amz-invocation-type", "RequestResponse"),
             ("x-amz-log-type", "Tail"),
-            ("x-amz-client-context", &STANDARD.encode(context.to_string())),
+            (
+                "x-amz-client-context",
+                &STANDARD.encode(context.to_string()),
+            ),
             ("x-amzn-trace-id", &trace),
         ] {
             if let Ok(value) = HeaderValue::from_str(value) {

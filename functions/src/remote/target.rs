@@ -81,16 +81,21 @@ impl LambdaArn {
             !part.is_empty() && part.bytes().all(known)
         };
         match parts.as_slice() {
-            ["arn", partition, "lambda", region, _, "function", _, rest @ ..]
-                if rest.len() <= 1 && parts.iter().all(plain) =>
-            {
-                Ok(Self {
-                    function: parts[..7].join(":"),
-                    qualifier: rest.first().map(|&qualifier| qualifier.to_owned()),
-                    region: (*region).to_owned(),
-                    partition: (*partition).to_owned(),
-                })
-            }
+            [
+                "arn",
+                partition,
+                "lambda",
+                region,
+                _,
+                "function",
+                _,
+                rest @ ..,
+            ] if rest.len() <= 1 && parts.iter().all(plain) => Ok(Self {
+                function: parts[..7].join(":"),
+                qualifier: rest.first().map(|&qualifier| qualifier.to_owned()),
+                region: (*region).to_owned(),
+                partition: (*partition).to_owned(),
+            }),
             _ => Err(TargetError(format!(
                 "{text:?} is no ARN of a function; write \
                  arn:aws:lambda:REGION:ACCOUNT:function:NAME, with :VERSION or :ALIAS where one is meant"
@@ -216,7 +221,11 @@ impl HttpHeaders {
             value.set_sensitive(true);
             Ok((parsed, value))
         };
-        headers.iter().map(parse).collect::<Result<_, _>>().map(Self)
+        headers
+            .iter()
+            .map(parse)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Their names.

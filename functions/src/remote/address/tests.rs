@@ -84,7 +84,10 @@ fn a_literal_address_is_checked_without_resolving() {
     assert!(check("http://[::1]/").is_err());
     assert!(check("http://[::ffff:169.254.169.254]/").is_err());
     assert!(check("http://8.8.8.8/").is_ok());
-    assert!(check("http://localhost/").is_ok(), "that is for the resolver");
+    assert!(
+        check("http://localhost/").is_ok(),
+        "that is for the resolver"
+    );
     let said = check("http://10.1.2.3/").unwrap_err().to_string();
     assert!(said.contains("10.1.2.3") && said.contains("private_addresses = true"));
 }
@@ -109,6 +112,11 @@ async fn names_and_odd_spellings_of_loopback_are_refused() {
         };
         let resolved = resolver.call(name.parse().unwrap()).await;
         let refused = resolved.expect_err(name);
-        assert!(refused.get_ref().is_some_and(|it| it.is::<AddressRefused>()), "{name}: {refused}");
+        assert!(
+            refused
+                .get_ref()
+                .is_some_and(|it| it.is::<AddressRefused>()),
+            "{name}: {refused}"
+        );
     }
 }

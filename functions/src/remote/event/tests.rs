@@ -52,7 +52,10 @@ fn an_object_that_arrived_is_an_event_as_the_s3_adapter_makes_it() {
         ("ce-specversion", "1.0"),
         ("ce-subject", "a%20folder/b+%C3%BC%25%22.txt"),
         ("ce-time", "2026-01-02T03:04:05.678Z"),
-        ("ce-traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+        (
+            "ce-traceparent",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ),
         ("ce-type", "com.amazonaws.s3.ObjectCreated:Put"),
         ("content-type", "application/json"),
     ]

@@ -19,7 +19,10 @@ fn answer(status: u16, headers: &[(&'static str, &str)], body: &[u8]) -> Outcome
 #[test]
 fn json_is_itself_and_text_a_string() {
     let check = |content_type: Option<&str>, body: &[u8], expected: Value| {
-        let headers: Vec<_> = content_type.map(|it| ("content-type", it)).into_iter().collect();
+        let headers: Vec<_> = content_type
+            .map(|it| ("content-type", it))
+            .into_iter()
+            .collect();
         let got = answer(200, &headers, body);
         assert_eq!(got, OutcomeResult::Succeeded(expected), "{content_type:?}");
     };
@@ -71,7 +74,12 @@ fn other_statuses_are_errors_that_say_what_there_is() {
     let cause = check(429, &[("retry-after", "120")], b"", &["429", "120"]);
     assert_eq!(cause["retryAfter"], "120");
     let place = [("location", "http://169.254.169.254/")];
-    check(302, &place, b"", &["169.254.169.254", "redirects are not followed"]);
+    check(
+        302,
+        &place,
+        b"",
+        &["169.254.169.254", "redirects are not followed"],
+    );
     let long = vec![b'x'; 100_000];
     let cause = check(503, &[], &long, &["503"]);
     assert!(cause.to_string().len() < 3 << 10);

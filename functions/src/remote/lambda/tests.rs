@@ -33,7 +33,10 @@ fn an_answer_has_its_logs_and_figures() {
         ],
         r#"{"done":true}"#,
     );
-    assert_eq!(called.result, OutcomeResult::Succeeded(json!({ "done": true })));
+    assert_eq!(
+        called.result,
+        OutcomeResult::Succeeded(json!({ "done": true }))
+    );
     let with_version = format!("{logs}\n[daybook] AWS Lambda ran version 7\n");
     assert_eq!(called.logs, with_version);
     assert_eq!(called.figures.duration_ms, Some(6));
@@ -79,7 +82,10 @@ fn what_the_function_reports_is_reported_as_it_is() {
 #[test]
 fn what_the_service_says_is_named_as_step_functions_names_it() {
     let check = |status: u16, header: Option<&str>, body: &str, name: &str, message: &str| {
-        let headers: Vec<_> = header.map(|it| ("x-amzn-errortype", it)).into_iter().collect();
+        let headers: Vec<_> = header
+            .map(|it| ("x-amzn-errortype", it))
+            .into_iter()
+            .collect();
         let (error, cause) = failure(answer(status, &headers, body));
         assert_eq!(error, name);
         assert_eq!(cause["errorMessage"], message);
@@ -98,8 +104,18 @@ fn what_the_service_says_is_named_as_step_functions_names_it() {
         "Lambda.ServiceException",
         "An error occurred",
     );
-    for name in ["EC2ThrottledException", "ResourceNotReadyException", "KMSDisabledException"] {
-        check(502, Some(name), r#"{"message":"m"}"#, &format!("Lambda.{name}"), "m");
+    for name in [
+        "EC2ThrottledException",
+        "ResourceNotReadyException",
+        "KMSDisabledException",
+    ] {
+        check(
+            502,
+            Some(name),
+            r#"{"message":"m"}"#,
+            &format!("Lambda.{name}"),
+            "m",
+        );
     }
     let typed = r#"{"__type":"com.amazonaws#AccessDeniedException","message":"no"}"#;
     check(403, None, typed, "Lambda.AccessDeniedException", "no");

@@ -34,7 +34,12 @@ fn the_report_line_is_read() {
 fn what_is_cut_off_or_odd_is_not_guessed() {
     check("", None, None, None);
     check("the tail of a long text\n", None, None, None);
-    check("REPORT RequestId: 1\tDuration: quick\tMax Memory Used: 3 GB", None, None, None);
+    check(
+        "REPORT RequestId: 1\tDuration: quick\tMax Memory Used: 3 GB",
+        None,
+        None,
+        None,
+    );
     // A handler may print such a line: the last one is Lambda's.
     check(
         "REPORT RequestId: 0\tDuration: 9999 ms\nREPORT RequestId: 1\tDuration: 5 ms\t",

@@ -34,7 +34,10 @@ fn what_is_no_arn_of_a_function_is_refused() {
         "arn:aws:lambda:eu-central-1:123456789012:function:a/../b",
     ] {
         let error = LambdaArn::parse(text).expect_err(text).to_string();
-        assert!(error.contains("arn:aws:lambda:REGION:ACCOUNT:function:NAME"), "{error}");
+        assert!(
+            error.contains("arn:aws:lambda:REGION:ACCOUNT:function:NAME"),
+            "{error}"
+        );
     }
 }
 
@@ -54,11 +57,17 @@ fn a_url_is_http_without_secrets() {
         ("functions.example/path", "URL"),
         ("https://user:secret@functions.example/", "password"),
         ("https://functions.example/#x", "fragment"),
-        ("https://functions.example/?a=b&Code=secret", "x-functions-key"),
+        (
+            "https://functions.example/?a=b&Code=secret",
+            "x-functions-key",
+        ),
     ] {
         let error = HttpUrl::parse(text).expect_err(text).to_string();
         assert!(error.contains(what), "{text}: {error}");
-        assert!(!error.contains("secret@") && !error.contains("=secret"), "{error}");
+        assert!(
+            !error.contains("secret@") && !error.contains("=secret"),
+            "{error}"
+        );
     }
 }
 
@@ -78,7 +87,10 @@ fn headers_that_are_ours_are_refused_and_values_are_not_told() {
         ("x-key", "planted-secret\r\nx-evil: 1"),
     ] {
         let error = parse(name, value).err().expect(name).to_string();
-        assert!(error.contains(name) && !error.contains("planted"), "{error}");
+        assert!(
+            error.contains(name) && !error.contains("planted"),
+            "{error}"
+        );
     }
     let spec = HttpSpec {
         url: HttpUrl::parse("https://functions.example/").unwrap(),
