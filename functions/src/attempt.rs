@@ -21,6 +21,7 @@ use crate::invocation::{Invocation, Outcome, OutcomeResult};
 use crate::launch::LaunchPlan;
 use crate::pool::Slot;
 use crate::process::Process;
+use crate::response;
 use crate::runtime_api::PAYLOAD_LIMIT_BYTES;
 use crate::session::{Delivery, Reply};
 use crate::spec::FunctionSpec;
@@ -29,33 +30,35 @@ use crate::storage::{InvocationScope, StorageActivity};
 /// How long a process may take after its answer until it asks for more; then it is replaced.
 const SETTLE_LIMIT: Duration = Duration::from_secs(10);
 
+const CLOSING: &str = "the host is shutting down";
 const CANCELLED: &str = "the invocation was cancelled";
 
-/// What an invocation begins with, or its outcome where it may not begin at all.
-pub(crate) fn admit(shared: &Shared, invocation: &Invocation) -> Result<Outcome, Outcome> {
-    let mut outcome = Outcome {
-        result: OutcomeResult::interrupted("the host is shutting down"),
+/// What an invocation begins with: nothing has happened yet.
+pub(crate) fn beginning() -> Outcome {
+    Outcome {
+        result: OutcomeResult::interrupted(CLOSING),
         report: AttemptReport {
             lineage_known: true,
             ..AttemptReport::default()
         },
         staged: false,
         logs: String::new(),
-    };
+    }
+}
+
+/// Why the invocation may not begin at all.
+pub(crate) fn refusal(shared: &Shared, invocation: &Invocation) -> Option<OutcomeResult> {
     if shared.closing.is_cancelled() {
-        return Err(outcome);
+        return Some(OutcomeResult::interrupted(CLOSING));
     }
     if invocation.cancel.is_cancelled() {
-        outcome.result = OutcomeResult::interrupted(CANCELLED);
-        return Err(outcome);
+        return Some(OutcomeResult::interrupted(CANCELLED));
     }
-    if invocation.payload.len() > PAYLOAD_LIMIT_BYTES {
+    (invocation.payload.len() > PAYLOAD_LIMIT_BYTES).then(|| {
         let message =
             format!("the event has more than the {PAYLOAD_LIMIT_BYTES} bytes that are allowed");
-        outcome.result = failed(errors::PAYLOAD_TOO_LARGE, message);
-        return Err(outcome);
-    }
-    Ok(outcome)
+        failed(errors::PAYLOAD_TOO_LARGE, message)
+    })
 }
 
 /// How long an invocation may take: both the function's limit and the state's hold.
@@ -71,10 +74,11 @@ pub(crate) async fn run(
     invocation: Invocation,
     plan: &LaunchPlan,
 ) -> Outcome {
-    let mut outcome = match admit(shared, &invocation) {
-        Ok(outcome) => outcome,
-        Err(outcome) => return outcome,
-    };
+    let mut outcome = beginning();
+    if let Some(result) = refusal(shared, &invocation) {
+        outcome.result = result;
+        return outcome;
+    }
     loop {
         let (process, warm) = match slot.pool().take_idle() {
             Some(process) => {
@@ -182,6 +186,7 @@ async fn hand_over(
         request_id: id,
         deadline_ms: deadline_ms(timeout),
         trace_id: trace_id(invocation.traceparent.as_deref(), id),
+        traceparent: invocation.traceparent.clone(),
         payload: invocation.payload.clone(),
         reply,
     };
@@ -250,6 +255,18 @@ fn answered(reply: Reply) -> OutcomeResult {
                 format!("the response is not JSON: {error}"),
             ),
         },
+        Reply::Value(value) => OutcomeResult::Succeeded(value),
+        Reply::Streamed(body) => match response::value_of_stream(&body) {
+            Some(value) => OutcomeResult::Succeeded(value),
+            None => failed(
+                errors::INVALID_RESPONSE,
+                "the streamed response is neither JSON nor text",
+            ),
+        },
+        Reply::Truncated => failed(
+            errors::TRUNCATED_RESPONSE,
+            "the connection ended before the response did",
+        ),
         Reply::TooLarge => answer_too_large(),
         Reply::Error(report) => reported(
             &report.body,

@@ -99,7 +99,8 @@ impl FunctionHost {
                     function: spec.name.clone(),
                     what,
                 };
-                let loaded = Remote::load(target, &self.shared.options).await;
+                // Boxed: the way to AWS's credentials is long, and most functions do not take it.
+                let loaded = Box::pin(Remote::load(target, &self.shared.options)).await;
                 let (remote, loaded) = loaded.map_err(missing)?;
                 (Program::Remote(remote), loaded)
             }

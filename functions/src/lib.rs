@@ -19,8 +19,8 @@
 //!
 //! Functions may run elsewhere instead (`remote`): then there is no process and no gateway between.
 //!
-//! What is deliberately left out so far: limits on memory, CPU and files, a fresh read-only copy
-//! of the code, and streamed responses.
+//! What is deliberately left out so far: limits on memory, CPU and files, and a fresh read-only copy
+//! of the code.
 
 mod attempt;
 mod builtin_errors;
@@ -35,6 +35,7 @@ mod peer;
 mod pool;
 mod process;
 mod remote;
+mod response;
 mod runtime_api;
 mod session;
 mod spec;
@@ -44,7 +45,7 @@ mod watchdog;
 pub use builtin_errors::{
     ADDRESS_REFUSED, FUNCTION_UNKNOWN, HTTP_SOCKET, HTTP_STATUS, INIT_ERROR, INIT_TIMEOUT,
     INVALID_ENTRYPOINT, INVALID_RESPONSE, LAMBDA, LAMBDA_CLIENT, LAMBDA_UNKNOWN, PAYLOAD_TOO_LARGE,
-    RESPONSE_TOO_LARGE, RUNTIME_EXIT, SHADOW_REFUSED,
+    RESPONSE_TOO_LARGE, RUNTIME_EXIT, SHADOW_REFUSED, TRUNCATED_RESPONSE,
 };
 pub use host::{FunctionHost, FunctionStatus};
 pub use invocation::{Invocation, Outcome, OutcomeResult};

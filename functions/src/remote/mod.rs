@@ -87,10 +87,11 @@ pub(crate) async fn run(
     remote: &Remote,
 ) -> Outcome {
     let spec = &slot.pool().spec;
-    let mut outcome = match attempt::admit(shared, &invocation) {
-        Ok(outcome) => outcome,
-        Err(outcome) => return outcome,
-    };
+    let mut outcome = attempt::beginning();
+    if let Some(result) = attempt::refusal(shared, &invocation) {
+        outcome.result = result;
+        return outcome;
+    }
     if invocation.shadow.is_some() {
         let why = "a shadow's writes have to go aside, and those of a function that runs elsewhere \
                    do not pass the gateway";
