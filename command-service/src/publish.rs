@@ -155,9 +155,9 @@ async fn keep(
     blob: &BlobRef,
     package: Package,
 ) -> Result<(), PackageError> {
-    let Package::Archive(archive) = package else {
+    if matches!(package, Package::Executable(_)) {
         return Ok(());
-    };
+    }
     let known: Option<Function> = ledger
         .load(&function::stream_of(function))
         .await
@@ -167,8 +167,12 @@ async fn keep(
     if same && ledger.blobs().has(blob).await? {
         return Ok(());
     }
-    let bytes = tokio::fs::read(archive.path()).await?;
-    ledger.blobs().put(Bytes::from(bytes)).await?;
+    let bytes = match package {
+        Package::Archive(archive) => Bytes::from(tokio::fs::read(archive.path()).await?),
+        Package::Description(bytes) => bytes,
+        Package::Executable(_) => return Ok(()),
+    };
+    ledger.blobs().put(bytes).await?;
     Ok(())
 }
 

@@ -1,12 +1,16 @@
 //! Runs one execution again: a new execution on today's revisions, linked to the old one.
 
+use daybook_domain::asl::Machine;
 use daybook_domain::execution::{
     Cause, Execution, ExecutionCommand, ExecutionError, ExecutionEvent, ExecutionStarted,
     StartExecution, id_of, stream_of,
 };
+use daybook_domain::function::{self, Function};
 use daybook_domain::pipeline::{self, Pipeline};
-use daybook_domain::{CommandId, Event, ExecutionId, ShadowId};
+use daybook_domain::{CommandId, Event, ExecutionId, FunctionName, ShadowId};
 use daybook_event_store::{Direction, Position, StreamName};
+use daybook_functions::Runtime;
+use serde_json::Value;
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -24,6 +28,17 @@ pub(crate) enum RedriveError {
     /// Its pipeline is in the config no more. Put it back.
     #[error("pipeline {0} is not in the config any more")]
     Retired(String),
+    /// A shadow was asked for, and a function of the pipeline runs elsewhere.
+    #[error(
+        "function {function} has runtime {runtime} and does not pass the gateway, so that what it \
+         writes cannot go aside; run it again without shadow, if it may write"
+    )]
+    Remote {
+        /// The function.
+        function: FunctionName,
+        /// How it runs.
+        runtime: String,
+    },
     /// The ledger cannot take it. Try again later.
     #[error("the ledger could not take it")]
     Ledger(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -63,6 +78,9 @@ pub(crate) async fn redrive(
         .filter(|pipeline| !pipeline.retired)
         .and_then(|pipeline| pipeline.current)
         .ok_or_else(|| RedriveError::Retired(old.pipeline.to_string()))?;
+    if as_shadow {
+        check_shadow(ledger, &revision.definition).await?;
+    }
     let execution = id_of(&old.pipeline, &old.object, &cause);
     let shadow = as_shadow.then(|| ShadowId::from(execution));
     let start = StartExecution {
@@ -97,6 +115,28 @@ pub(crate) async fn redrive(
         shadow: executed.state.shadow().cloned(),
         position: executed.position,
     })
+}
+
+/// Refuses a shadow whose writes nobody could lead aside.
+async fn check_shadow(ledger: &Ledger, definition: &Value) -> Result<(), RedriveError> {
+    // A definition that does not parse fails when it is started, and says why there.
+    let Ok(machine) = Machine::parse(definition) else {
+        return Ok(());
+    };
+    for name in machine.functions() {
+        let stream = function::stream_of(name);
+        let function: Option<Function> = ledger.load(&stream).await.map_err(unavailable)?;
+        let settings = function.and_then(|it| it.settings);
+        let Some(settings) = settings else { continue };
+        let runtime: Result<Runtime, _> = settings.runtime.parse();
+        if runtime.is_ok_and(Runtime::is_remote) {
+            return Err(RedriveError::Remote {
+                function: name.clone(),
+                runtime: settings.runtime,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// How the old execution began, and the story that it belongs to.

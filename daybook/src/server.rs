@@ -267,6 +267,7 @@ pub(crate) fn host_options(config: &Config, run_dir: PathBuf) -> Result<HostOpti
         builtin_command: vec![program.into(), FUNCTION_COMMAND.into()],
         client_dirs: config.client_dirs.clone(),
         run_dir,
+        remote_connect_timeout: config.remote_connect_timeout,
         ..HostOptions::default()
     })
 }

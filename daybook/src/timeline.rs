@@ -302,6 +302,9 @@ fn report(report: &Value) -> String {
             );
         }
     }
+    if report["lineage_known"] == false {
+        told.push_str("; lineage UNKNOWN: what it read and wrote is not known");
+    }
     for refused in report["refused"].as_array().into_iter().flatten() {
         let _ = write!(told, "; refused: {}", text(refused));
     }

@@ -11,45 +11,72 @@ use std::time::{Duration, Instant};
 use daybook_domain::execution::AttemptReport;
 use tokio::sync::oneshot;
 
-use crate::builtin_errors::{self as errors, exited, failed, reported, timed_out};
+use crate::builtin_errors::{
+    self as errors, answer_too_large, exited, failed, reported, timed_out,
+};
 use crate::clock;
 use crate::environment::trace_id;
 use crate::host::Shared;
 use crate::invocation::{Invocation, Outcome, OutcomeResult};
+use crate::launch::LaunchPlan;
 use crate::pool::Slot;
 use crate::process::Process;
 use crate::response;
-use crate::runtime_api::{PAYLOAD_LIMIT_BYTES, RESPONSE_LIMIT_BYTES};
+use crate::runtime_api::PAYLOAD_LIMIT_BYTES;
 use crate::session::{Delivery, Reply};
+use crate::spec::FunctionSpec;
 use crate::storage::{InvocationScope, StorageActivity};
 
 /// How long a process may take after its answer until it asks for more; then it is replaced.
 const SETTLE_LIMIT: Duration = Duration::from_secs(10);
 
+const CLOSING: &str = "the host is shutting down";
 const CANCELLED: &str = "the invocation was cancelled";
 
-/// Runs the invocation.
-pub(crate) async fn run(shared: &Arc<Shared>, slot: Slot, invocation: Invocation) -> Outcome {
-    let mut outcome = Outcome {
-        result: OutcomeResult::interrupted("the host is shutting down"),
+/// What an invocation begins with: nothing has happened yet.
+pub(crate) fn beginning() -> Outcome {
+    Outcome {
+        result: OutcomeResult::interrupted(CLOSING),
         report: AttemptReport {
             lineage_known: true,
             ..AttemptReport::default()
         },
         staged: false,
         logs: String::new(),
-    };
+    }
+}
+
+/// Why the invocation may not begin at all.
+pub(crate) fn refusal(shared: &Shared, invocation: &Invocation) -> Option<OutcomeResult> {
     if shared.closing.is_cancelled() {
-        return outcome;
+        return Some(OutcomeResult::interrupted(CLOSING));
     }
     if invocation.cancel.is_cancelled() {
-        outcome.result = OutcomeResult::interrupted(CANCELLED);
-        return outcome;
+        return Some(OutcomeResult::interrupted(CANCELLED));
     }
-    if invocation.payload.len() > PAYLOAD_LIMIT_BYTES {
+    (invocation.payload.len() > PAYLOAD_LIMIT_BYTES).then(|| {
         let message =
             format!("the event has more than the {PAYLOAD_LIMIT_BYTES} bytes that are allowed");
-        outcome.result = failed(errors::PAYLOAD_TOO_LARGE, message);
+        failed(errors::PAYLOAD_TOO_LARGE, message)
+    })
+}
+
+/// How long an invocation may take: both the function's limit and the state's hold.
+pub(crate) fn timeout(spec: &FunctionSpec, invocation: &Invocation) -> Duration {
+    spec.timeout
+        .min(invocation.timeout.unwrap_or(Duration::MAX))
+}
+
+/// Runs the invocation in a process.
+pub(crate) async fn run(
+    shared: &Arc<Shared>,
+    slot: Slot,
+    invocation: Invocation,
+    plan: &LaunchPlan,
+) -> Outcome {
+    let mut outcome = beginning();
+    if let Some(result) = refusal(shared, &invocation) {
+        outcome.result = result;
         return outcome;
     }
     loop {
@@ -59,7 +86,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, slot: Slot, invocation: Invocation
                 drop(process.logs.take());
                 (process, true)
             }
-            None => match start(shared, &slot, &invocation, &mut outcome).await {
+            None => match start(shared, &slot, plan, &invocation, &mut outcome).await {
                 Ok(process) => (process, false),
                 Err(result) => {
                     outcome.result = result;
@@ -85,16 +112,17 @@ pub(crate) async fn run(shared: &Arc<Shared>, slot: Slot, invocation: Invocation
 async fn start(
     shared: &Arc<Shared>,
     slot: &Slot,
+    plan: &LaunchPlan,
     invocation: &Invocation,
     outcome: &mut Outcome,
 ) -> Result<Process, OutcomeResult> {
     let pool = slot.pool();
     let (spec, id) = (&pool.spec, invocation.request_id);
     let begun = Instant::now();
-    let mut process = match Process::start(shared, spec, &pool.plan).await {
+    let mut process = match Process::start(shared, spec, plan).await {
         Ok(process) => process,
         Err(error) => {
-            let program = pool.plan.program.display();
+            let program = plan.program.display();
             let result = failed(
                 errors::INVALID_ENTRYPOINT,
                 format!("RequestId: {id} Error: cannot start {program}: {error}"),
@@ -150,9 +178,7 @@ async fn hand_over(
     outcome: &mut Outcome,
 ) -> Handed {
     let (spec, id) = (&slot.pool().spec, invocation.request_id);
-    let timeout = spec
-        .timeout
-        .min(invocation.timeout.unwrap_or(Duration::MAX));
+    let timeout = timeout(spec, invocation);
     let (reply, mut replied) = oneshot::channel();
     let scope = Scope::begin(shared, &process, slot, invocation);
     let begun = Instant::now();
@@ -241,13 +267,7 @@ fn answered(reply: Reply) -> OutcomeResult {
             errors::TRUNCATED_RESPONSE,
             "the connection ended before the response did",
         ),
-        Reply::TooLarge => failed(
-            errors::RESPONSE_TOO_LARGE,
-            format!(
-                "Response payload size exceeded maximum allowed payload size \
-                 ({RESPONSE_LIMIT_BYTES} bytes)."
-            ),
-        ),
+        Reply::TooLarge => answer_too_large(),
         Reply::Error(report) => reported(
             &report.body,
             report.header_type.as_deref(),
@@ -257,7 +277,7 @@ fn answered(reply: Reply) -> OutcomeResult {
 }
 
 /// Waits until somebody wants the invocation to end; why, in words.
-async fn stopped(shared: &Shared, invocation: &Invocation) -> &'static str {
+pub(crate) async fn stopped(shared: &Shared, invocation: &Invocation) -> &'static str {
     tokio::select! {
         () = invocation.cancel.cancelled() => CANCELLED,
         () = shared.killing.cancelled() => "the host shut down",
@@ -271,7 +291,7 @@ fn error_name(result: &OutcomeResult) -> String {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

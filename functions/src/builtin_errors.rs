@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::invocation::OutcomeResult;
+use crate::runtime_api::RESPONSE_LIMIT_BYTES;
 
 /// The process ended during an invocation (name from AWS Lambda).
 pub const RUNTIME_EXIT: &str = "Runtime.ExitError";
@@ -28,8 +29,25 @@ pub const PAYLOAD_TOO_LARGE: &str = "Lambda.RequestTooLargeException";
 /// The function failed without naming its error (name from the Runtime Interface Emulator).
 pub const FUNCTION_UNKNOWN: &str = "Function.Unknown";
 
+/// Before the status of an HTTP answer that is no success (names from the HTTP Task of AWS Step
+/// Functions).
+pub const HTTP_STATUS: &str = "States.Http.StatusCode.";
+/// There was no HTTP connection, or it broke before there was a whole answer (name as above).
+pub const HTTP_SOCKET: &str = "States.Http.Socket";
+/// The address of a remote function may not be called. Correct its URL, or allow private addresses.
+pub const ADDRESS_REFUSED: &str = "Daybook.AddressRefused";
+/// A function that does not pass the gateway was to run as a shadow.
+pub const SHADOW_REFUSED: &str = "Daybook.ShadowRefused";
+/// Before the name of what the service AWS Lambda refused or could not do (as AWS Step Functions
+/// prefixes it).
+pub const LAMBDA: &str = "Lambda.";
+/// AWS Lambda was not reached, or there are no credentials (name from AWS Step Functions).
+pub const LAMBDA_CLIENT: &str = "Lambda.SdkClientException";
+/// A Lambda function failed without naming its error (name from AWS Step Functions).
+pub const LAMBDA_UNKNOWN: &str = "Lambda.Unknown";
+
 /// The type inside the error document of a time-out (name from AWS Lambda).
-const TIMED_OUT: &str = "Sandbox.Timedout";
+pub(crate) const TIMED_OUT: &str = "Sandbox.Timedout";
 /// Error documents that are longer than this are replaced by a shorter one; 32,768 characters is
 /// what a Step Functions event keeps of a cause.
 const CAUSE_LIMIT_BYTES: usize = 32 << 10;
@@ -63,6 +81,17 @@ pub(crate) fn timed_out(request_id: Uuid, seconds: f64) -> OutcomeResult {
     OutcomeResult::TimedOut {
         cause: json!({ "errorType": TIMED_OUT, "errorMessage": message }).to_string(),
     }
+}
+
+/// The answer is longer than [`RESPONSE_LIMIT_BYTES`].
+pub(crate) fn answer_too_large() -> OutcomeResult {
+    failed(
+        RESPONSE_TOO_LARGE,
+        format!(
+            "Response payload size exceeded maximum allowed payload size \
+             ({RESPONSE_LIMIT_BYTES} bytes)."
+        ),
+    )
 }
 
 /// The error document that a runtime posted, with the type from the header where the body has none.

@@ -1,9 +1,11 @@
-//! Where time and chance enter this crate. What they give goes to the processes only (deadlines,
-//! names of log streams) and never into an outcome.
+//! Where time and chance enter this crate. What they give goes to the processes (deadlines, names
+//! of log streams) and into signatures only, and never into an outcome.
 #![expect(
     clippy::disallowed_methods,
-    reason = "the edge: processes are told the time and given names"
+    reason = "the edge: processes are told the time and given names, requests are signed for a time"
 )]
+
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -11,6 +13,11 @@ use uuid::Uuid;
 /// Milliseconds since the Unix epoch.
 pub(crate) fn now_ms() -> i64 {
     Timestamp::now().as_millisecond()
+}
+
+/// The current time.
+pub(crate) fn now() -> SystemTime {
+    SystemTime::now()
 }
 
 /// A new id.

@@ -113,7 +113,9 @@ fn execution_environment(runtime: Runtime) -> &'static str {
     match runtime {
         Runtime::NodeJs => "AWS_Lambda_nodejs",
         Runtime::Python => "AWS_Lambda_python",
-        Runtime::Provided | Runtime::Builtin => "AWS_Lambda_provided",
+        Runtime::Provided | Runtime::Builtin | Runtime::Lambda | Runtime::Http => {
+            "AWS_Lambda_provided"
+        }
     }
 }
 

@@ -16,7 +16,8 @@ use crate::attempt;
 use crate::invocation::{Invocation, Outcome};
 use crate::launch::{self, LoadError};
 use crate::package::{self, LoadedCode};
-use crate::pool::{Pool, Slot};
+use crate::pool::{Pool, Program, Slot};
+use crate::remote::{self, Remote};
 use crate::spec::{FunctionSpec, HostOptions, Runtime};
 use crate::storage::StorageAccess;
 use crate::watchdog::Watchdog;
@@ -88,7 +89,31 @@ impl FunctionHost {
 
     /// Checks that the function can run here, packs its code, and makes it known. Loading it again
     /// replaces it: running invocations finish on the old code, new ones start on the new.
+    ///
+    /// A remote function has no code here: what is known of it is described instead.
     pub async fn load(&self, spec: FunctionSpec) -> Result<LoadedCode, LoadError> {
+        let (program, loaded) = match &spec.remote {
+            None => self.load_process(&spec).await?,
+            Some(target) => {
+                let missing = |what| LoadError::Missing {
+                    function: spec.name.clone(),
+                    what,
+                };
+                // Boxed: the way to AWS's credentials is long, and most functions do not take it.
+                let loaded = Box::pin(Remote::load(target, &self.shared.options)).await;
+                let (remote, loaded) = loaded.map_err(missing)?;
+                (Program::Remote(remote), loaded)
+            }
+        };
+        let name = spec.name.clone();
+        let pool = Pool::new(spec, program, &self.shared.options, Arc::clone(&self.freed));
+        if let Some(old) = self.pools().insert(name, pool) {
+            old.retire();
+        }
+        Ok(loaded)
+    }
+
+    async fn load_process(&self, spec: &FunctionSpec) -> Result<(Program, LoadedCode), LoadError> {
         let unreadable = |folder: &Path, source| LoadError::Code {
             function: spec.name.clone(),
             folder: folder.to_owned(),
@@ -96,7 +121,7 @@ impl FunctionHost {
         };
         let run_dir = self.shared.run_dir();
         let run_dir = run_dir.map_err(|source| unreadable(&self.shared.options.run_dir, source))?;
-        let plan = launch::plan(&spec, &self.shared.options, &run_dir).await?;
+        let plan = launch::plan(spec, &self.shared.options, &run_dir).await?;
         let packed = match spec.runtime {
             Runtime::Builtin => plan.program.clone(),
             _ => plan.folder.clone(),
@@ -113,12 +138,7 @@ impl FunctionHost {
         .map_err(io::Error::other)
         .flatten()
         .map_err(|source| unreadable(&packed, source))?;
-        let name = spec.name.clone();
-        let pool = Pool::new(spec, plan, &self.shared.options, Arc::clone(&self.freed));
-        if let Some(old) = self.pools().insert(name, pool) {
-            old.retire();
-        }
-        Ok(loaded)
+        Ok((Program::Process(plan), loaded))
     }
 
     /// A slot for one invocation of the function. None while all are in use, while the function
@@ -138,10 +158,19 @@ impl FunctionHost {
         self.freed.notified().await;
     }
 
-    /// Runs the slot's function once. Dropping the future kills the process.
+    /// Runs the slot's function once. Dropping the future kills the process; of a remote function
+    /// it closes the connection, and what runs there goes on.
     pub async fn invoke(&self, slot: Slot, invocation: Invocation) -> Outcome {
         let _running = self.shared.tracker.token();
-        Box::pin(attempt::run(&self.shared, slot, invocation)).await
+        let pool = Arc::clone(slot.pool());
+        match &pool.program {
+            Program::Process(plan) => {
+                Box::pin(attempt::run(&self.shared, slot, invocation, plan)).await
+            }
+            Program::Remote(function) => {
+                Box::pin(remote::run(&self.shared, slot, invocation, function)).await
+            }
+        }
     }
 
     /// Ends all work: no new invocations from now on, running ones have `grace` to finish and are

@@ -93,6 +93,9 @@ pub(crate) async fn plan(
         Runtime::NodeJs => node(spec, options, folder, run_dir),
         Runtime::Python => python(spec, options, folder).await,
         Runtime::Provided | Runtime::Builtin => provided(spec, folder),
+        Runtime::Lambda | Runtime::Http => {
+            Err("it runs elsewhere, and nothing says where".to_owned())
+        }
     };
     plan.map_err(|what| missing(spec, what))
 }

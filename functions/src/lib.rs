@@ -17,8 +17,10 @@
 //! [`StorageAccess::begin`] to [`StorageAccess::end`] only, and are revoked before it is killed,
 //! so that what a superseded attempt still tries to write is refused.
 //!
-//! What is deliberately left out so far: limits on memory, CPU and files, a fresh read-only copy
-//! of the code, and remote runtimes.
+//! Functions may run elsewhere instead (`remote`): then there is no process and no gateway between.
+//!
+//! What is deliberately left out so far: limits on memory, CPU and files, and a fresh read-only copy
+//! of the code.
 
 mod attempt;
 mod builtin_errors;
@@ -32,6 +34,7 @@ mod package;
 mod peer;
 mod pool;
 mod process;
+mod remote;
 mod response;
 mod runtime_api;
 mod session;
@@ -40,8 +43,9 @@ mod storage;
 mod watchdog;
 
 pub use builtin_errors::{
-    FUNCTION_UNKNOWN, INIT_ERROR, INIT_TIMEOUT, INVALID_ENTRYPOINT, INVALID_RESPONSE,
-    PAYLOAD_TOO_LARGE, RESPONSE_TOO_LARGE, RUNTIME_EXIT, TRUNCATED_RESPONSE,
+    ADDRESS_REFUSED, FUNCTION_UNKNOWN, HTTP_SOCKET, HTTP_STATUS, INIT_ERROR, INIT_TIMEOUT,
+    INVALID_ENTRYPOINT, INVALID_RESPONSE, LAMBDA, LAMBDA_CLIENT, LAMBDA_UNKNOWN, PAYLOAD_TOO_LARGE,
+    RESPONSE_TOO_LARGE, RUNTIME_EXIT, SHADOW_REFUSED, TRUNCATED_RESPONSE,
 };
 pub use host::{FunctionHost, FunctionStatus};
 pub use invocation::{Invocation, Outcome, OutcomeResult};
@@ -49,6 +53,9 @@ pub use launch::LoadError;
 pub use logs::LOG_LIMIT_BYTES;
 pub use package::{Archive, LoadedCode, Package};
 pub use pool::Slot;
+pub use remote::{
+    EventMode, HttpHeaders, HttpSpec, HttpUrl, LambdaArn, LambdaSpec, RemoteSpec, TargetError,
+};
 pub use runtime_api::{PAYLOAD_LIMIT_BYTES, RESPONSE_LIMIT_BYTES};
 pub use spec::{FunctionSpec, HostOptions, Runtime, UnknownRuntime};
 pub use storage::{InvocationScope, StorageAccess, StorageActivity, StorageCredentials};

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tempfile::TempPath;
 
@@ -29,6 +30,8 @@ pub struct LoadedCode {
 pub enum Package {
     /// A tar archive of the code folder.
     Archive(Archive),
+    /// The code is elsewhere: a JSON document that says where, and what is known of it.
+    Description(Bytes),
     /// The code is this program itself: the digest is that of the executable, and there is
     /// nothing to keep.
     Executable(PathBuf),

@@ -1,6 +1,6 @@
-//! The processes of one function: slots bound how many there are, warm ones are used again (the
-//! latest first, so that the others become idle and stop), and one whose start keeps failing may
-//! not start again at once.
+//! The invocations of one function: slots bound how many there are at a time. Of its processes, warm
+//! ones are used again (the latest first, so that the others become idle and stop), and one whose
+//! start keeps failing may not start again at once. A remote function has slots and no processes.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use crate::launch::LaunchPlan;
 use crate::process::Process;
+use crate::remote::Remote;
 use crate::spec::{FunctionSpec, HostOptions};
 
 /// How often idle processes are looked at: so many times in their idle time-out.
@@ -16,10 +17,18 @@ const IDLE_CHECKS: u32 = 4;
 const IDLE_CHECK_LEAST: Duration = Duration::from_millis(10);
 const IDLE_CHECK_MOST: Duration = Duration::from_secs(30);
 
-/// The processes of one function.
+/// What runs when the function is invoked.
+pub(crate) enum Program {
+    /// A process of this host.
+    Process(LaunchPlan),
+    /// Something elsewhere.
+    Remote(Remote),
+}
+
+/// The slots of one function, and its processes.
 pub(crate) struct Pool {
     pub(crate) spec: FunctionSpec,
-    pub(crate) plan: LaunchPlan,
+    pub(crate) program: Program,
     state: Mutex<State>,
     freed: Arc<Notify>,
     backoff_first: Duration,
@@ -80,19 +89,21 @@ impl Pool {
     /// A pool without processes.
     pub(crate) fn new(
         spec: FunctionSpec,
-        plan: LaunchPlan,
+        program: Program,
         options: &HostOptions,
         freed: Arc<Notify>,
     ) -> Arc<Self> {
         let pool = Arc::new(Self {
             spec,
-            plan,
+            program,
             state: Mutex::default(),
             freed,
             backoff_first: options.crash_backoff_first,
             backoff_most: options.crash_backoff_most,
         });
-        pool.stop_idle_processes();
+        if matches!(pool.program, Program::Process(_)) {
+            pool.stop_idle_processes();
+        }
         pool
     }
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 use daybook_domain::FunctionName;
 use thiserror::Error;
 
+use crate::remote::RemoteSpec;
+
 /// How a function's program is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Runtime {
@@ -20,11 +22,15 @@ pub enum Runtime {
     Provided,
     /// A function inside the host's own executable, see [`HostOptions::builtin_command`].
     Builtin,
+    /// A function of AWS Lambda, see [`RemoteSpec::Lambda`].
+    Lambda,
+    /// A function behind HTTP, see [`RemoteSpec::Http`].
+    Http,
 }
 
 /// A runtime that is not known. Correct the config.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("runtime {0:?} is not one of nodejs, python, provided, builtin")]
+#[error("runtime {0:?} is not one of nodejs, python, provided, builtin, lambda, http")]
 pub struct UnknownRuntime(String);
 
 impl Runtime {
@@ -35,17 +41,31 @@ impl Runtime {
             Self::Python => "python",
             Self::Provided => "provided",
             Self::Builtin => "builtin",
+            Self::Lambda => "lambda",
+            Self::Http => "http",
         }
+    }
+
+    /// Whether its functions run elsewhere, and so do not pass the gateway.
+    pub fn is_remote(self) -> bool {
+        matches!(self, Self::Lambda | Self::Http)
     }
 }
 
 impl std::str::FromStr for Runtime {
     type Err = UnknownRuntime;
     fn from_str(text: &str) -> Result<Self, UnknownRuntime> {
-        [Self::NodeJs, Self::Python, Self::Provided, Self::Builtin]
-            .into_iter()
-            .find(|runtime| runtime.as_str() == text)
-            .ok_or_else(|| UnknownRuntime(text.to_owned()))
+        [
+            Self::NodeJs,
+            Self::Python,
+            Self::Provided,
+            Self::Builtin,
+            Self::Lambda,
+            Self::Http,
+        ]
+        .into_iter()
+        .find(|runtime| runtime.as_str() == text)
+        .ok_or_else(|| UnknownRuntime(text.to_owned()))
     }
 }
 
@@ -72,9 +92,25 @@ pub struct FunctionSpec {
     pub idle_timeout: Duration,
     /// How long a process may take from its start to its first poll.
     pub init_timeout: Duration,
+    /// Where it is, if it runs elsewhere.
+    pub remote: Option<RemoteSpec>,
 }
 
 impl FunctionSpec {
+    /// A function that runs elsewhere, with the defaults of the config's documentation. Its handler
+    /// is its address; how much memory it has is not known here.
+    pub fn remote(name: FunctionName, target: RemoteSpec) -> Self {
+        let (runtime, address) = match &target {
+            RemoteSpec::Lambda(lambda) => (Runtime::Lambda, lambda.arn.to_string()),
+            RemoteSpec::Http(http) => (Runtime::Http, http.url.as_str().to_owned()),
+        };
+        Self {
+            memory_bytes: 0,
+            remote: Some(target),
+            ..Self::new(name, runtime, PathBuf::new(), address)
+        }
+    }
+
     /// A function with the defaults of the config's documentation.
     pub fn new(
         name: FunctionName,
@@ -93,6 +129,7 @@ impl FunctionSpec {
             environment: BTreeMap::new(),
             idle_timeout: Duration::from_secs(300),
             init_timeout: Duration::from_secs(10),
+            remote: None,
         }
     }
 }
@@ -110,6 +147,7 @@ impl fmt::Debug for FunctionSpec {
             .field("environment", &self.environment.keys().collect::<Vec<_>>())
             .field("idle_timeout", &self.idle_timeout)
             .field("init_timeout", &self.init_timeout)
+            .field("remote", &self.remote)
             .finish()
     }
 }
@@ -135,6 +173,8 @@ pub struct HostOptions {
     pub crash_backoff_first: Duration,
     /// The longest such pause.
     pub crash_backoff_most: Duration,
+    /// How long a connection to a remote function may take.
+    pub remote_connect_timeout: Duration,
 }
 
 impl Default for HostOptions {
@@ -148,6 +188,7 @@ impl Default for HostOptions {
             run_dir: std::env::temp_dir(),
             crash_backoff_first: Duration::from_millis(500),
             crash_backoff_most: Duration::from_secs(60),
+            remote_connect_timeout: Duration::from_secs(5),
         }
     }
 }

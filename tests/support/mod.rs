@@ -8,6 +8,7 @@
 
 pub(crate) mod checks;
 pub(crate) mod clients;
+pub(crate) mod helper;
 pub(crate) mod seeds;
 mod server;
 pub(crate) mod socket;

@@ -80,7 +80,9 @@ impl From<RedriveError> for Problem {
     fn from(error: RedriveError) -> Self {
         match error {
             RedriveError::Unknown(_) => Self::not_found(chain(&error)),
-            RedriveError::NotOver(_) | RedriveError::Retired(_) => Self::refused(chain(&error)),
+            RedriveError::NotOver(_) | RedriveError::Retired(_) | RedriveError::Remote { .. } => {
+                Self::refused(chain(&error))
+            }
             RedriveError::Ledger(error) => Self::unavailable(error),
         }
     }

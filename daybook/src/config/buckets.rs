@@ -11,6 +11,7 @@ use daybook_s3_gateway::{
 
 use super::check::Place;
 use super::file::{BucketTable, LimitsTable, UpstreamTable};
+use super::secret::Secret;
 use super::{ConfigError, folders};
 
 /// How long overwritten and deleted versions are kept.
@@ -111,45 +112,14 @@ fn upstream_bucket(
         return place.wrong(&format!("{at}.bucket"), "name the bucket at the store");
     }
     if let Some(endpoint) = &table.endpoint {
-        let rest = endpoint
-            .strip_prefix("https://")
-            .or_else(|| endpoint.strip_prefix("http://"));
-        let plain = rest.is_some_and(|rest| {
-            let host = rest.trim_end_matches('/');
-            !host.is_empty() && !host.contains(['/', '@', '?', '#', ' '])
-        });
-        if !plain {
-            return place.wrong(
-                &format!("{at}.endpoint"),
-                "write it as https://HOST or http://HOST:PORT, without a path or a password",
-            );
-        }
+        check_endpoint(place, &at, endpoint)?;
     }
-    let secret = |name: &str, secret: super::secret::Secret| {
-        secret
-            .resolve(place.folder())
-            .or_else(|problem| place.wrong(&format!("{at}.{name}"), problem))
-    };
-    let key = match (table.access_key, table.secret_key) {
-        (None, None) => None,
-        (Some(access_key), Some(secret_key)) => Some(UpstreamKey {
-            access_key: secret("access_key", access_key)?,
-            secret_key: secret("secret_key", secret_key)?,
-        }),
-        _ => {
-            return place.wrong(
-                &at,
-                "access_key and secret_key belong together; without both, the environment, the AWS \
-                 files and the machine's role are asked",
-            );
-        }
-    };
-    if key.is_some() && table.profile.is_some() {
-        return place.wrong(
-            &format!("{at}.profile"),
-            "give either a profile or a key, not both",
-        );
-    }
+    let keys = (table.access_key.as_ref(), table.secret_key.as_ref());
+    let key = aws_key(place, &at, keys, table.profile.as_ref())?;
+    let key = key.map(|(access_key, secret_key)| UpstreamKey {
+        access_key,
+        secret_key,
+    });
     Ok(UpstreamBucket {
         bucket: table.bucket,
         checksums: table.checksums,
@@ -161,6 +131,58 @@ fn upstream_bucket(
             key,
         },
     })
+}
+
+/// Whether the URL of a service is only that.
+pub(super) fn check_endpoint(
+    place: &Place<'_>,
+    at: &str,
+    endpoint: &str,
+) -> Result<(), ConfigError> {
+    let rest = endpoint
+        .strip_prefix("https://")
+        .or_else(|| endpoint.strip_prefix("http://"));
+    let plain = rest.is_some_and(|rest| {
+        let host = rest.trim_end_matches('/');
+        !host.is_empty() && !host.contains(['/', '@', '?', '#', ' '])
+    });
+    match plain {
+        true => Ok(()),
+        false => place.wrong(
+            &format!("{at}.endpoint"),
+            "write it as https://HOST or http://HOST:PORT, without a path or a password",
+        ),
+    }
+}
+
+/// The pair of a service like AWS, where the config has one; `profile` is the other way to say it.
+pub(super) fn aws_key(
+    place: &Place<'_>,
+    at: &str,
+    keys: (Option<&Secret>, Option<&Secret>),
+    profile: Option<&String>,
+) -> Result<Option<(String, String)>, ConfigError> {
+    let secret = |name: &str, secret: &Secret| {
+        secret
+            .resolve(place.folder())
+            .or_else(|problem| place.wrong(&format!("{at}.{name}"), problem))
+    };
+    match keys {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) if profile.is_some() => place.wrong(
+            &format!("{at}.profile"),
+            "give either a profile or a key, not both",
+        ),
+        (Some(access_key), Some(secret_key)) => Ok(Some((
+            secret("access_key", access_key)?,
+            secret("secret_key", secret_key)?,
+        ))),
+        _ => place.wrong(
+            at,
+            "access_key and secret_key belong together; without both, the environment, the AWS \
+             files and the machine's role are asked",
+        ),
+    }
 }
 
 /// What `[limits]` says of other stores.

@@ -13,7 +13,7 @@ use daybook_s3_gateway::{BucketConfig, CreatedBuckets, Limits, OperatorKey, Poli
 
 use super::file::{ConfigFile, FunctionTable, KeyTable, LimitsTable, PipelineTable};
 use super::secret::Secret;
-use super::{BlobsAt, Config, ConfigError, DATA_DIR, buckets, folders};
+use super::{BlobsAt, Config, ConfigError, DATA_DIR, buckets, folders, remote};
 
 /// Where buckets go in the data directory that operators make over S3.
 const CREATED_BUCKETS: &str = "buckets";
@@ -46,6 +46,10 @@ pub(super) fn check(
     let mut functions = Vec::new();
     let (mut policies, mut on_success) = (BTreeMap::new(), BTreeSet::new());
     for (name, table) in &file.functions {
+        if let Some(spec) = remote::check(&place, name, table)? {
+            functions.push(spec);
+            continue;
+        }
         let policy = policy(&place, name, table, &pipelines, &buckets)?;
         if publishes_on_success(&place, name, table, &policy, &buckets)? {
             on_success.insert(name.clone());
@@ -116,6 +120,7 @@ pub(super) fn check(
         worker_lease: worker_lease(&place, &file.limits)?,
         loop_depth: loop_depth(&place, &file.limits)?,
         otlp: super::telemetry::check(&place, &file.telemetry)?,
+        remote_connect_timeout: remote::connect_timeout(&place, &file.limits)?,
         data_dir,
         store,
         blobs,

@@ -83,6 +83,16 @@ pub(super) struct FunctionTable {
     pub read: Option<Vec<String>>,
     pub write: Option<Vec<String>>,
     pub publish: Option<String>,
+    // Of those that run elsewhere.
+    pub arn: Option<String>,
+    pub endpoint: Option<String>,
+    pub profile: Option<String>,
+    pub access_key: Option<Secret>,
+    pub secret_key: Option<Secret>,
+    pub url: Option<String>,
+    pub headers: Option<BTreeMap<String, Secret>>,
+    pub mode: Option<String>,
+    pub private_addresses: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -159,6 +169,7 @@ pub(super) struct LimitsTable {
     pub settle_after: Option<String>,
     pub rescan_every: Option<String>,
     pub sweep_every: Option<String>,
+    pub remote_connect_timeout: Option<String>,
     pub upstream_connect_timeout: Option<String>,
     pub upstream_read_timeout: Option<String>,
     pub upstream_finish_timeout: Option<String>,

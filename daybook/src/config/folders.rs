@@ -37,8 +37,10 @@ pub(super) fn check(place: &Place<'_>, config: &Config) -> Result<(), ConfigErro
     }
     for function in &config.functions {
         let code = real(&function.code);
-        // A built-in function has no code of its own; its path is the config's folder.
-        let has_code = function.runtime != daybook_functions::Runtime::Builtin;
+        // A built-in function has no code of its own, its path is the config's folder; the code of
+        // a remote one is elsewhere.
+        let runtime = function.runtime;
+        let has_code = runtime != daybook_functions::Runtime::Builtin && !runtime.is_remote();
         let inside = own.iter().find(|(_, folder)| folder.starts_with(&code));
         if let Some((what, folder)) = inside.filter(|_| has_code) {
             let problem = format!(

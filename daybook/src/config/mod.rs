@@ -9,6 +9,7 @@ mod buckets;
 mod check;
 mod file;
 mod folders;
+mod remote;
 mod secret;
 mod show;
 mod syntax;
@@ -58,6 +59,8 @@ pub(crate) struct Config {
     pub client_dirs: Vec<PathBuf>,
     /// Where traces go.
     pub otlp: Option<OtlpConfig>,
+    /// How long a connection to a remote function may take.
+    pub remote_connect_timeout: Duration,
 }
 
 /// Where blobs are kept.

@@ -1,5 +1,6 @@
 //! The config as it counts, with all defaults and without a secret.
 
+use daybook_functions::{FunctionSpec, RemoteSpec};
 use daybook_s3_gateway::BucketConfig;
 use serde_json::{Value, json};
 
@@ -16,6 +17,9 @@ pub(crate) fn show(config: &Config) -> Value {
         .functions
         .iter()
         .map(|spec| {
+            if let Some(target) = &spec.remote {
+                return (spec.name.to_string(), remote(spec, target));
+            }
             let policy = config.policies.get(&spec.name);
             let publish = match config.on_success.contains(&spec.name) {
                 true => "on-success",
@@ -82,6 +86,7 @@ pub(crate) fn show(config: &Config) -> Value {
             "max_put_size": bytesize::ByteSize(config.gateway_limits.max_put_bytes).to_string(),
             "max_connections": config.gateway_limits.max_connections,
             "max_staged": config.gateway_limits.max_staged,
+            "remote_connect_timeout": humantime::format_duration(config.remote_connect_timeout).to_string(),
             "upstream_connect_timeout": humantime::format_duration(upstream.connect_timeout).to_string(),
             "upstream_read_timeout": humantime::format_duration(upstream.read_timeout).to_string(),
             "upstream_finish_timeout": humantime::format_duration(upstream.finish_timeout).to_string(),
@@ -95,6 +100,29 @@ pub(crate) fn show(config: &Config) -> Value {
             "service_name": otlp.service,
         })),
     })
+}
+
+fn remote(spec: &FunctionSpec, target: &RemoteSpec) -> Value {
+    let mut table = json!({
+        "runtime": spec.runtime.as_str(),
+        "timeout": humantime::format_duration(spec.timeout).to_string(),
+        "concurrency": spec.concurrency,
+    });
+    match target {
+        RemoteSpec::Lambda(lambda) => {
+            table["arn"] = json!(lambda.arn.to_string());
+            table["endpoint"] = json!(lambda.endpoint);
+            table["profile"] = json!(lambda.profile);
+            table["access_key"] = json!(lambda.key.as_ref().map(|(access_key, _)| access_key));
+        }
+        RemoteSpec::Http(http) => {
+            table["url"] = json!(http.url.as_str());
+            table["headers"] = json!(http.headers.names());
+            table["mode"] = json!(http.mode.as_str());
+            table["private_addresses"] = json!(http.private_addresses);
+        }
+    }
+    table
 }
 
 fn bucket(config: &BucketConfig) -> Value {

@@ -1,3 +1,5 @@
+mod remote;
+
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -46,6 +46,15 @@ named!(ObjectStatus, Pending, {
     TimedOut = "TIMED_OUT", Aborted = "ABORTED", Unmatched = "UNMATCHED",
 });
 
+/// Whether what was read and written is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub(crate) enum Lineage {
+    /// All of it passed the gateway.
+    Known,
+    /// Some of it did not, or may not have: there may be more than what is listed.
+    Unknown,
+}
+
 /// Where an execution stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub(crate) enum ExecutionStatus {

@@ -11,7 +11,7 @@ use daybook_projections::{
 use serde_json::Value;
 
 use super::catalog::{PipelineNode, ReplayNode};
-use super::enums::{AttemptStatus, CauseKind, ExecutionStatus, OrderDirection};
+use super::enums::{AttemptStatus, CauseKind, ExecutionStatus, Lineage, OrderDirection};
 use super::event::EventNode;
 use super::object::{ObjectNode, events_of};
 use super::paging::{PageArgs, cost};
@@ -181,6 +181,20 @@ impl ExecutionNode {
         let rows = self.reader.steps(self.row.position).await;
         let rows = rows.map_err(unavailable)?.into_iter();
         Ok(rows.map(|row| StepNode { row }).collect())
+    }
+
+    /// Whether what its attempts read and wrote is known: not where a function ran elsewhere, at AWS
+    /// Lambda or behind HTTP. Null before the first attempt ended.
+    #[graphql(complexity = "5")]
+    async fn lineage(&self) -> Result<Option<Lineage>> {
+        let attempts = self.reader.attempts(self.row.position).await;
+        let attempts = attempts.map_err(unavailable)?;
+        let known: Vec<bool> = attempts.iter().filter_map(|it| it.lineage_known).collect();
+        Ok(match known.as_slice() {
+            [] => None,
+            all if all.contains(&false) => Some(Lineage::Unknown),
+            _ => Some(Lineage::Known),
+        })
     }
 
     /// The objects that its attempts read, as far as lineage is known.
