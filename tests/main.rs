@@ -16,6 +16,7 @@ mod hostile;
 mod layering;
 mod lineage;
 mod outputs;
+mod revisions;
 mod s3_cases;
 mod shared_log;
 mod support;

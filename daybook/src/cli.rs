@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Objects(ObjectsArgs),
     /// List executions, newest first.
     Executions(ExecutionsArgs),
+    /// List the functions: their code, and what their processes are doing.
+    Functions,
     /// Tell the story of an object (s3://BUCKET/KEY) or of an execution (its id).
     Show {
         /// s3://BUCKET/KEY or an execution's id.

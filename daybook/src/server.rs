@@ -229,7 +229,8 @@ fn command_config(
     let run_dir = config.data_dir.join("run");
     // What a killed process left there is nobody's: this process holds the directory's lock.
     let _ = std::fs::remove_dir_all(&run_dir);
-    let host = host_options(&config, run_dir)?;
+    let mut host = host_options(&config, run_dir)?;
+    host.code_dir = Some(config.data_dir.join("code"));
     let shared = config.shares_log();
     Ok(CommandServiceConfig {
         gateway: GatewayConfig {
@@ -253,6 +254,7 @@ fn command_config(
         loop_depth: config.loop_depth,
         lease: shared.then_some(config.worker_lease),
         grace: config.shutdown_grace,
+        code_rescan: config.code_rescan,
     })
 }
 
@@ -263,6 +265,7 @@ pub(crate) fn host_options(config: &Config, run_dir: PathBuf) -> Result<HostOpti
         builtin_command: vec![program.into(), FUNCTION_COMMAND.into()],
         client_dirs: config.client_dirs.clone(),
         run_dir,
+        max_package_bytes: config.max_package_bytes,
         ..HostOptions::default()
     })
 }

@@ -17,12 +17,15 @@
 //! [`StorageAccess::begin`] to [`StorageAccess::end`] only, and are revoked before it is killed,
 //! so that what a superseded attempt still tries to write is refused.
 //!
-//! What is deliberately left out so far: limits on memory, CPU and files, a fresh read-only copy
-//! of the code, streamed responses, and remote runtimes.
+//! Processes run from read-only copies of their packages, named by digest (`code.rs`).
+//!
+//! What is deliberately left out so far: limits on memory, CPU and files, streamed responses, and
+//! remote runtimes.
 
 mod attempt;
 mod builtin_errors;
 mod clock;
+mod code;
 mod environment;
 mod host;
 mod invocation;
@@ -42,11 +45,11 @@ pub use builtin_errors::{
     FUNCTION_UNKNOWN, INIT_ERROR, INIT_TIMEOUT, INVALID_ENTRYPOINT, INVALID_RESPONSE,
     PAYLOAD_TOO_LARGE, RESPONSE_TOO_LARGE, RUNTIME_EXIT,
 };
-pub use host::{FunctionHost, FunctionStatus};
+pub use host::{FunctionHost, FunctionStatus, Prepared};
 pub use invocation::{Invocation, Outcome, OutcomeResult};
 pub use launch::LoadError;
 pub use logs::LOG_LIMIT_BYTES;
-pub use package::{Archive, LoadedCode, Package};
+pub use package::{Archive, Fingerprint, LoadedCode, Package, fingerprint};
 pub use pool::Slot;
 pub use runtime_api::{PAYLOAD_LIMIT_BYTES, RESPONSE_LIMIT_BYTES};
 pub use spec::{FunctionSpec, HostOptions, Runtime, UnknownRuntime};

@@ -2,11 +2,13 @@
 //! latest first, so that the others become idle and stop), and one whose start keeps failing may
 //! not start again at once.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use daybook_domain::execution::CodeRevision;
 use tokio::sync::Notify;
 
+use crate::code::CodeFolder;
 use crate::launch::LaunchPlan;
 use crate::process::Process;
 use crate::spec::{FunctionSpec, HostOptions};
@@ -20,6 +22,10 @@ const IDLE_CHECK_MOST: Duration = Duration::from_secs(30);
 pub(crate) struct Pool {
     pub(crate) spec: FunctionSpec,
     pub(crate) plan: LaunchPlan,
+    /// The revision that the ledger knows this code as, once it is known.
+    pub(crate) revision: OnceLock<CodeRevision>,
+    /// The copy that its processes run from stays as long as the pool and its slots.
+    _code: Option<Arc<CodeFolder>>,
     state: Mutex<State>,
     freed: Arc<Notify>,
     backoff_first: Duration,
@@ -55,6 +61,14 @@ pub struct Slot {
     pool: Arc<Pool>,
 }
 
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Pool")
+            .field(&self.spec.name.as_str())
+            .finish()
+    }
+}
+
 impl std::fmt::Debug for Slot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Slot")
@@ -81,12 +95,15 @@ impl Pool {
     pub(crate) fn new(
         spec: FunctionSpec,
         plan: LaunchPlan,
+        code: Option<Arc<CodeFolder>>,
         options: &HostOptions,
         freed: Arc<Notify>,
     ) -> Arc<Self> {
         let pool = Arc::new(Self {
             spec,
             plan,
+            revision: OnceLock::new(),
+            _code: code,
             state: Mutex::default(),
             freed,
             backoff_first: options.crash_backoff_first,

@@ -114,6 +114,9 @@ impl fmt::Debug for FunctionSpec {
     }
 }
 
+/// What AWS Lambda takes, unpacked (Lambda developer guide, "Lambda quotas").
+const MAX_PACKAGE_BYTES: u64 = 250 << 20;
+
 /// What holds for all functions of a host.
 #[derive(Clone, Debug)]
 pub struct HostOptions {
@@ -130,6 +133,11 @@ pub struct HostOptions {
     pub path: OsString,
     /// A folder for temporary files: each process gets its own one below it.
     pub run_dir: PathBuf,
+    /// Where packages are unpacked, to be run from there; kept from one start to the next, and of
+    /// one process at a time. `None`: in `run_dir`, as long as this process lives.
+    pub code_dir: Option<PathBuf>,
+    /// What the files of one package may have together, in bytes.
+    pub max_package_bytes: u64,
     /// How long a function may not start again after its first failed start. Doubles with each
     /// further failure in a row.
     pub crash_backoff_first: Duration,
@@ -146,6 +154,8 @@ impl Default for HostOptions {
             python: None,
             path: std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
             run_dir: std::env::temp_dir(),
+            code_dir: None,
+            max_package_bytes: MAX_PACKAGE_BYTES,
             crash_backoff_first: Duration::from_millis(500),
             crash_backoff_most: Duration::from_secs(60),
         }

@@ -6,6 +6,7 @@ mod config;
 mod events;
 mod executions;
 mod export;
+mod functions;
 mod log;
 mod projections;
 mod replay;
@@ -39,6 +40,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Status => status::run(&client, format).await?,
         Command::Objects(args) => objects::run(&client, format, args).await?,
         Command::Executions(args) => executions::run(&client, format, args).await?,
+        Command::Functions => functions::run(&client, format).await?,
         Command::Show { target } => show::run(&client, format, &target).await?,
         Command::Events(args) => events::run(&client, format, args).await?,
         Command::Config(command) => return config::run(format, command).await,

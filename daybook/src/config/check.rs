@@ -8,7 +8,7 @@ use daybook_command_service::PipelineConfig;
 use daybook_domain::asl::Machine;
 use daybook_domain::{BucketName, FunctionName, PipelineName};
 use daybook_event_store::open::LogUrl;
-use daybook_functions::{FunctionSpec, Runtime};
+use daybook_functions::{FunctionSpec, HostOptions, Runtime};
 use daybook_s3_gateway::{BucketConfig, CreatedBuckets, Limits, OperatorKey, Policy};
 
 use super::file::{ConfigFile, FunctionTable, KeyTable, LimitsTable, PipelineTable};
@@ -27,6 +27,10 @@ const WORKER_LEASE: Duration = Duration::from_secs(15);
 /// How often a pipeline may run on its own output: about as often as AWS Lambda lets a function
 /// (Lambda developer guide, "Use Lambda recursive loop detection").
 const LOOP_DEPTH: u32 = 16;
+
+/// How often the folders with code are looked at: soon enough for somebody who edits them, seldom
+/// enough for a folder with many thousands of files.
+const CODE_RESCAN: Duration = Duration::from_secs(2);
 
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
@@ -106,6 +110,8 @@ pub(super) fn check(
                 file.limits.shutdown_grace.as_deref(),
             )?
             .unwrap_or(SHUTDOWN_GRACE),
+        code_rescan: code_rescan(&place, &file.limits)?,
+        max_package_bytes: max_package_bytes(&place, &file.limits)?,
         gateway_limits: limits(&place, &file.limits)?,
         client_dirs: file
             .runtimes
@@ -147,6 +153,24 @@ fn worker_lease(place: &Place<'_>, limits: &LimitsTable) -> Result<Duration, Con
              out for the default",
         ),
         Some(lease) => Ok(lease),
+    }
+}
+
+fn code_rescan(place: &Place<'_>, limits: &LimitsTable) -> Result<Duration, ConfigError> {
+    let mut every = CODE_RESCAN;
+    let text = limits.code_rescan_every.as_deref();
+    place.set_positive("limits.code_rescan_every", text, &mut every)?;
+    Ok(every)
+}
+
+fn max_package_bytes(place: &Place<'_>, limits: &LimitsTable) -> Result<u64, ConfigError> {
+    match limits.max_package_size.map(|size| size.as_u64()) {
+        None => Ok(HostOptions::default().max_package_bytes),
+        Some(0) => place.wrong(
+            "limits.max_package_size",
+            "0 lets no code run; give more, or leave it out for the default",
+        ),
+        Some(bytes) => Ok(bytes),
     }
 }
 

@@ -78,6 +78,8 @@ pub(crate) fn show(config: &Config) -> Value {
         "limits": {
             "shutdown_grace": humantime::format_duration(config.shutdown_grace).to_string(),
             "worker_lease": humantime::format_duration(config.worker_lease).to_string(),
+            "code_rescan_every": humantime::format_duration(config.code_rescan).to_string(),
+            "max_package_size": bytesize::ByteSize(config.max_package_bytes).to_string(),
             "loop_depth": config.loop_depth,
             "max_put_size": bytesize::ByteSize(config.gateway_limits.max_put_bytes).to_string(),
             "max_connections": config.gateway_limits.max_connections,
