@@ -111,19 +111,31 @@ async fn changed_code_is_a_revision_that_the_next_attempts_run_on() {
     assert!(revised["actor"].as_str().unwrap().starts_with("watch:"));
     put(&server, "after").await;
     let (output, code) = answered(&server, "after").await;
-    assert_eq!((&output["version"], &output["data"]), (&"two".into(), &"two".into()));
+    assert_eq!(
+        (&output["version"], &output["data"]),
+        (&"two".into(), &"two".into())
+    );
     assert_eq!(code["revision"], 2);
     assert_eq!(code["sha256"], revised["sha256"]);
     let root = output["root"].as_str().unwrap();
-    assert!(root.ends_with(revised["sha256"].as_str().unwrap()), "{root}");
+    assert!(
+        root.ends_with(revised["sha256"].as_str().unwrap()),
+        "{root}"
+    );
 
     // What ran meanwhile finishes on the code that it began with, files included.
     ledger.write("gate", "");
     let (output, code) = answered(&server, "wait").await;
-    assert_eq!((&output["version"], &output["data"]), (&"one".into(), &"one".into()));
+    assert_eq!(
+        (&output["version"], &output["data"]),
+        (&"one".into(), &"one".into())
+    );
     assert_eq!(code["revision"], 1);
     let left = Path::new(output["root"].as_str().unwrap()).to_owned();
-    eventually("the old copy is gone", || async { (!left.exists()).then_some(()) }).await;
+    eventually("the old copy is gone", || async {
+        (!left.exists()).then_some(())
+    })
+    .await;
 
     let listed = daybook(&server, &["functions", "--output", "json"]).await;
     let rows: Value = serde_json::from_str(&listed.out).unwrap();
@@ -172,7 +184,10 @@ async fn code_that_cannot_run_is_reported_and_the_old_goes_on() {
 #[tokio::test]
 async fn another_machine_runs_the_code_of_the_first_from_the_blob_store() {
     let database = daybook_event_store::testing::postgres::TestDatabase::create().await;
-    let store = format!("{OPERATOR}\n[store]\nurl = \"{}\"\n\n{LIMITS}", database.url());
+    let store = format!(
+        "{OPERATOR}\n[store]\nurl = \"{}\"\n\n{LIMITS}",
+        database.url()
+    );
     let (first, second) = (ledger(&store), ledger(&store));
     let one = first.start_as("one", "command,functions").await;
     let two = second.start_as("two", "command,functions").await;

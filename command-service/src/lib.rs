@@ -23,6 +23,7 @@ mod worklist;
 
 pub use commands::{CommandError, Executed, Ledger, Origin};
 pub use gateway::GatewayStorage;
+pub use notification::s3_event;
 pub use publish::{PipelineConfig, PublishError};
 pub use replay::Preview;
 pub use service::{CommandService, CommandServiceConfig, StartError};

@@ -235,7 +235,10 @@ async fn fetch(
     code: &CodeRevision,
     settings: &FunctionSettings,
 ) -> Result<(), String> {
-    let runtime: Runtime = settings.runtime.parse().map_err(|error| format!("{error}"))?;
+    let runtime: Runtime = settings
+        .runtime
+        .parse()
+        .map_err(|error| format!("{error}"))?;
     if runtime == Runtime::Builtin {
         return Err("it is part of another program; install that version here".to_owned());
     }
@@ -252,7 +255,11 @@ async fn fetch(
         sha256: code.sha256.clone(),
         size: recorded.map_or(0, |function| function.package_bytes),
     };
-    let archive = ledger.blobs().get(&package).await.map_err(|it| in_words(&it))?;
+    let archive = ledger
+        .blobs()
+        .get(&package)
+        .await
+        .map_err(|it| in_words(&it))?;
     let prepared = host
         .prepare_package(spec, archive, &code.sha256)
         .await

@@ -266,6 +266,8 @@ pub(crate) fn host_options(config: &Config, run_dir: PathBuf) -> Result<HostOpti
         client_dirs: config.client_dirs.clone(),
         run_dir,
         max_package_bytes: config.max_package_bytes,
+        log_bytes: config.log_bytes,
+        log_lines: config.log_lines,
         ..HostOptions::default()
     })
 }

@@ -8,16 +8,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use daybook_domain::ExecutionId;
 use daybook_domain::execution::AttemptReport;
 use tokio::sync::oneshot;
 
 use crate::builtin_errors::{self as errors, exited, failed, reported, timed_out};
 use crate::clock;
 use crate::environment::trace_id;
-use crate::host::Shared;
+use crate::host::{LiveAttempt, Shared};
 use crate::invocation::{Invocation, Outcome, OutcomeResult};
 use crate::pool::Slot;
 use crate::process::Process;
+use crate::report;
 use crate::runtime_api::{PAYLOAD_LIMIT_BYTES, RESPONSE_LIMIT_BYTES};
 use crate::session::{Delivery, Reply};
 use crate::storage::{InvocationScope, StorageActivity};
@@ -38,6 +40,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, slot: Slot, invocation: Invocation
         staged: false,
         logs: String::new(),
     };
+    outcome.report.request_id = Some(invocation.request_id);
     if shared.closing.is_cancelled() {
         return outcome;
     }
@@ -108,6 +111,7 @@ async fn start(
             Ok(()) => {
                 pool.start_succeeded();
                 outcome.report.init_ms = Some(millis(process.started.elapsed()));
+                process.init = Some(process.started.elapsed());
                 return Ok(process);
             }
             Err(report) => {
@@ -126,7 +130,8 @@ async fn start(
     };
     outcome.report.max_memory_bytes = process.max_memory_bytes();
     process.kill();
-    outcome.logs = process.logs.take();
+    let result = without_secrets(&process, result);
+    report::of_failed_start(&process, spec, &result, outcome);
     if !matches!(result, OutcomeResult::Interrupted { .. }) {
         pool.start_failed(begun, error_name(&result));
     }
@@ -154,6 +159,9 @@ async fn hand_over(
         .min(invocation.timeout.unwrap_or(Duration::MAX));
     let (reply, mut replied) = oneshot::channel();
     let scope = Scope::begin(shared, &process, slot, invocation);
+    let _live = Live::begin(shared, &process, invocation);
+    let revision = slot.pool().revision.get();
+    process.logs.note(&report::start_line(id, revision));
     let begun = Instant::now();
     let delivery = Delivery {
         request_id: id,
@@ -180,14 +188,16 @@ async fn hand_over(
         why = stopped(shared, invocation) => (OutcomeResult::interrupted(why), false),
     };
 
-    outcome.report.duration_ms = Some(millis(begun.elapsed()));
+    let duration = begun.elapsed();
+    outcome.report.duration_ms = Some(millis(duration));
     // Before anything else: from here on what the process still tries is refused.
     let activity = scope.end();
     outcome.report.max_memory_bytes = process.max_memory_bytes();
     if !goes_on {
         process.kill();
     }
-    outcome.logs.push_str(&process.logs.take());
+    let result = without_secrets(&process, result);
+    report::of_invocation(&mut process, spec, duration, &result, outcome);
     outcome.report.read = activity.read;
     outcome.report.written = activity.written;
     outcome.staged = activity.staged;
@@ -250,6 +260,21 @@ async fn stopped(shared: &Shared, invocation: &Invocation) -> &'static str {
     }
 }
 
+/// What is recorded of a failure must not hold a secret. An answer is data and stays.
+fn without_secrets(process: &Process, result: OutcomeResult) -> OutcomeResult {
+    let masked = |text: String| process.masks.text(&text);
+    match result {
+        OutcomeResult::Failed { error, cause } => OutcomeResult::Failed {
+            error: masked(error),
+            cause: masked(cause),
+        },
+        OutcomeResult::TimedOut { cause } => OutcomeResult::TimedOut {
+            cause: masked(cause),
+        },
+        other => other,
+    }
+}
+
 fn error_name(result: &OutcomeResult) -> String {
     match result {
         OutcomeResult::Failed { error, .. } => error.clone(),
@@ -265,6 +290,31 @@ fn millis(duration: Duration) -> u64 {
 fn deadline_ms(timeout: Duration) -> i64 {
     let timeout_ms = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
     clock::now_ms().saturating_add(timeout_ms)
+}
+
+/// The time during which the logs of an attempt can be followed. Ends when it is dropped.
+struct Live<'a> {
+    shared: &'a Shared,
+    execution: ExecutionId,
+}
+
+impl<'a> Live<'a> {
+    fn begin(shared: &'a Shared, process: &Process, invocation: &Invocation) -> Self {
+        let live = LiveAttempt {
+            task: invocation.task,
+            attempt: invocation.attempt,
+            logs: Arc::clone(&process.logs),
+        };
+        let execution = invocation.execution;
+        shared.live().insert(execution, live);
+        Self { shared, execution }
+    }
+}
+
+impl Drop for Live<'_> {
+    fn drop(&mut self) {
+        self.shared.live().remove(&self.execution);
+    }
 }
 
 /// The time during which a process's credentials act for an attempt. Ends when it is dropped.

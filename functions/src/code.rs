@@ -111,8 +111,12 @@ impl CodeStore {
         }
         match package::digest(path, self.limit_bytes) {
             Ok(found) if found == sha256 => return true,
-            Ok(_) => tracing::warn!(path = %path.display(), "unpacked code was changed; it is unpacked anew"),
-            Err(error) => tracing::warn!(path = %path.display(), %error, "unpacked code cannot be read; it is unpacked anew"),
+            Ok(_) => {
+                tracing::warn!(path = %path.display(), "unpacked code was changed; it is unpacked anew")
+            }
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "unpacked code cannot be read; it is unpacked anew")
+            }
         }
         remove(path);
         false

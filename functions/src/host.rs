@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use daybook_domain::FunctionName;
 use daybook_domain::execution::CodeRevision;
+use daybook_domain::{ExecutionId, FunctionName};
 use tempfile::TempDir;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ use crate::attempt;
 use crate::code::{self, CodeFolder, CodeStore};
 use crate::invocation::{Invocation, Outcome};
 use crate::launch::{self, LaunchPlan, LoadError};
+use crate::logs::Logs;
 use crate::package::{self, LoadedCode, Package};
 use crate::pool::{Pool, Slot};
 use crate::spec::{FunctionSpec, HostOptions, Runtime};
@@ -48,6 +49,29 @@ pub(crate) struct Shared {
     pub(crate) tracker: TaskTracker,
     run_dir: Mutex<Option<TempDir>>,
     code: Mutex<Option<Arc<CodeStore>>>,
+    live: Mutex<HashMap<ExecutionId, LiveAttempt>>,
+}
+
+/// A running attempt whose logs can be followed.
+pub(crate) struct LiveAttempt {
+    pub(crate) task: u32,
+    pub(crate) attempt: u32,
+    pub(crate) logs: Arc<Logs>,
+}
+
+/// What a running attempt wrote lately.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveLogs {
+    /// The task within the execution.
+    pub task: u32,
+    /// The attempt.
+    pub attempt: u32,
+    /// What it wrote after what was asked for.
+    pub text: String,
+    /// How many bytes it wrote so far: ask for what comes after them next.
+    pub next: u64,
+    /// How many bytes of those asked for are kept no more.
+    pub missed: u64,
 }
 
 /// A function that can run here, before it does.
@@ -91,6 +115,7 @@ impl FunctionHost {
                 tracker: TaskTracker::new(),
                 run_dir: Mutex::default(),
                 code: Mutex::default(),
+                live: Mutex::default(),
             }),
             pools: Mutex::default(),
             freed: Arc::default(),
@@ -115,8 +140,7 @@ impl FunctionHost {
         };
         let (run_dir, store) = self.own_folders(&spec)?;
         if spec.runtime == Runtime::Builtin {
-            let plan =
-                launch::plan(&spec, &self.shared.options, &run_dir, run_dir.clone()).await?;
+            let plan = launch::plan(&spec, &self.shared.options, &run_dir, run_dir.clone()).await?;
             let program = plan.program.clone();
             let loaded = blocking(move || package::executable(&program)).await;
             let loaded = loaded.map_err(|source| unreadable(&plan.program, source))?;
@@ -267,6 +291,20 @@ impl FunctionHost {
         }
     }
 
+    /// What the running attempt of an execution wrote after so many bytes; none while none runs here.
+    pub fn live_logs(&self, execution: ExecutionId, after: u64) -> Option<LiveLogs> {
+        let live = self.shared.live();
+        let running = live.get(&execution)?;
+        let (text, next, missed) = running.logs.after(after);
+        Some(LiveLogs {
+            task: running.task,
+            attempt: running.attempt,
+            text,
+            next,
+            missed,
+        })
+    }
+
     /// What each function's processes are doing, by name.
     pub fn status(&self) -> Vec<FunctionStatus> {
         let mut all: Vec<_> = self
@@ -322,6 +360,10 @@ impl Shared {
         let path = folder.path().to_owned();
         *run_dir = Some(folder);
         Ok(path)
+    }
+
+    pub(crate) fn live(&self) -> MutexGuard<'_, HashMap<ExecutionId, LiveAttempt>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where packages are unpacked.

@@ -31,10 +31,12 @@ mod host;
 mod invocation;
 mod launch;
 mod logs;
+mod masks;
 mod package;
 mod peer;
 mod pool;
 mod process;
+mod report;
 mod runtime_api;
 mod session;
 mod spec;
@@ -45,10 +47,11 @@ pub use builtin_errors::{
     FUNCTION_UNKNOWN, INIT_ERROR, INIT_TIMEOUT, INVALID_ENTRYPOINT, INVALID_RESPONSE,
     PAYLOAD_TOO_LARGE, RESPONSE_TOO_LARGE, RUNTIME_EXIT,
 };
-pub use host::{FunctionHost, FunctionStatus, Prepared};
+pub use host::{FunctionHost, FunctionStatus, LiveLogs, Prepared};
 pub use invocation::{Invocation, Outcome, OutcomeResult};
 pub use launch::LoadError;
-pub use logs::LOG_LIMIT_BYTES;
+pub use logs::{LOG_LIMIT_BYTES, LOG_LIMIT_LINES};
+pub use masks::MASK_LEAST_BYTES;
 pub use package::{Archive, Fingerprint, LoadedCode, Package, fingerprint};
 pub use pool::Slot;
 pub use runtime_api::{PAYLOAD_LIMIT_BYTES, RESPONSE_LIMIT_BYTES};

@@ -95,7 +95,12 @@ fn look(folder: &Path, hash: &mut Sha256, depth: usize) -> io::Result<()> {
         let (name, data) = (entry.file_name(), entry.metadata()?);
         hash.update((name.len() as u64).to_le_bytes());
         hash.update(name.as_bytes());
-        for number in [data.mtime(), data.mtime_nsec(), data.ctime(), data.ctime_nsec()] {
+        for number in [
+            data.mtime(),
+            data.mtime_nsec(),
+            data.ctime(),
+            data.ctime_nsec(),
+        ] {
             hash.update(number.to_le_bytes());
         }
         for number in [data.ino(), data.size(), u64::from(data.mode())] {

@@ -7,7 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use daybook_domain::FunctionName;
+use secrecy::SecretString;
 use thiserror::Error;
+
+use crate::logs::{LOG_LIMIT_BYTES, LOG_LIMIT_LINES};
 
 /// How a function's program is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,8 +69,10 @@ pub struct FunctionSpec {
     pub concurrency: usize,
     /// What the function is told as its memory size, in bytes. Not enforced yet.
     pub memory_bytes: u64,
-    /// Its own environment variables. May hold secrets: `Debug` shows the names only.
+    /// Its own environment variables: `Debug` shows the names only.
     pub environment: BTreeMap<String, String>,
+    /// Variables that are secret. They are masked in logs and in errors.
+    pub secrets: BTreeMap<String, SecretString>,
     /// After this time without an invocation a process is stopped.
     pub idle_timeout: Duration,
     /// How long a process may take from its start to its first poll.
@@ -91,6 +96,7 @@ impl FunctionSpec {
             concurrency: 4,
             memory_bytes: 256 << 20,
             environment: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             idle_timeout: Duration::from_secs(300),
             init_timeout: Duration::from_secs(10),
         }
@@ -108,6 +114,7 @@ impl fmt::Debug for FunctionSpec {
             .field("concurrency", &self.concurrency)
             .field("memory_bytes", &self.memory_bytes)
             .field("environment", &self.environment.keys().collect::<Vec<_>>())
+            .field("secrets", &self.secrets.keys().collect::<Vec<_>>())
             .field("idle_timeout", &self.idle_timeout)
             .field("init_timeout", &self.init_timeout)
             .finish()
@@ -138,6 +145,10 @@ pub struct HostOptions {
     pub code_dir: Option<PathBuf>,
     /// What the files of one package may have together, in bytes.
     pub max_package_bytes: u64,
+    /// What is kept of one attempt's output, in bytes and in lines.
+    pub log_bytes: usize,
+    /// See `log_bytes`.
+    pub log_lines: usize,
     /// How long a function may not start again after its first failed start. Doubles with each
     /// further failure in a row.
     pub crash_backoff_first: Duration,
@@ -156,6 +167,8 @@ impl Default for HostOptions {
             run_dir: std::env::temp_dir(),
             code_dir: None,
             max_package_bytes: MAX_PACKAGE_BYTES,
+            log_bytes: LOG_LIMIT_BYTES,
+            log_lines: LOG_LIMIT_LINES,
             crash_backoff_first: Duration::from_millis(500),
             crash_backoff_most: Duration::from_secs(60),
         }

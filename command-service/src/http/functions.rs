@@ -1,14 +1,19 @@
-//! `GET /v1/functions`: what the functions' processes are doing in this process at the moment, which
-//! no log knows.
+//! What the functions' processes are doing in this process at the moment, which no log knows:
+//! `GET /v1/functions`, and `GET /v1/executions/{id}/logs?after=BYTES` for what a running attempt
+//! wrote so far. A reader asks again and again for what is new, so that a slow one holds up nobody;
+//! what it is too late for is dropped, and it is told how much.
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, Query, State};
 use axum::routing::get;
 use axum::{Json, Router};
+use daybook_domain::ExecutionId;
 use daybook_functions::{FunctionHost, FunctionStatus};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::parse_id;
+use super::problem::Problem;
 use crate::revisions::Rejections;
 
 #[derive(Clone)]
@@ -20,6 +25,7 @@ struct Place {
 pub(super) fn router(host: Arc<FunctionHost>, rejections: Rejections) -> Router {
     Router::new()
         .route("/v1/functions", get(list))
+        .route("/v1/executions/{id}/logs", get(live_logs))
         .with_state(Place { host, rejections })
 }
 
@@ -39,6 +45,34 @@ struct FunctionAnswer {
     last_start_failure: Option<String>,
     /// Why newer code does not run here.
     rejected: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct After {
+    /// How many bytes the reader has.
+    #[serde(default)]
+    after: u64,
+}
+
+async fn live_logs(
+    State(place): State<Place>,
+    Path(id): Path<String>,
+    Query(After { after }): Query<After>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let id: ExecutionId = parse_id(&id)?;
+    let Some(logs) = place.host.live_logs(id, after) else {
+        return Err(Problem::not_found(format!(
+            "no attempt of execution {id} runs in this process: it waits, is over, or runs in \
+             another one"
+        )));
+    };
+    Ok(Json(serde_json::json!({
+        "task": logs.task,
+        "attempt": logs.attempt,
+        "text": logs.text,
+        "next": logs.next,
+        "missed": logs.missed,
+    })))
 }
 
 async fn list(State(place): State<Place>) -> Json<serde_json::Value> {

@@ -38,11 +38,7 @@ const MAX_REASON_BYTES: usize = 4 << 10;
 const ACTOR: &str = "daybook-actor";
 
 /// The command API.
-pub(crate) fn router(
-    ledger: Ledger,
-    host: Arc<FunctionHost>,
-    rejections: Rejections,
-) -> Router {
+pub(crate) fn router(ledger: Ledger, host: Arc<FunctionHost>, rejections: Rejections) -> Router {
     Router::new()
         .route("/v1/executions/{id}/redrive", post(redrive_execution))
         .route("/v1/replays", post(start_replay))

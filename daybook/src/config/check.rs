@@ -8,7 +8,7 @@ use daybook_command_service::PipelineConfig;
 use daybook_domain::asl::Machine;
 use daybook_domain::{BucketName, FunctionName, PipelineName};
 use daybook_event_store::open::LogUrl;
-use daybook_functions::{FunctionSpec, HostOptions, Runtime};
+use daybook_functions::{FunctionSpec, HostOptions, LOG_LIMIT_BYTES, LOG_LIMIT_LINES, Runtime};
 use daybook_s3_gateway::{BucketConfig, CreatedBuckets, Limits, OperatorKey, Policy};
 
 use super::file::{ConfigFile, FunctionTable, KeyTable, LimitsTable, PipelineTable};
@@ -31,6 +31,11 @@ const LOOP_DEPTH: u32 = 16;
 /// How often the folders with code are looked at: soon enough for somebody who edits them, seldom
 /// enough for a folder with many thousands of files.
 const CODE_RESCAN: Duration = Duration::from_secs(2);
+
+/// A log that holds less would lose the lines around an attempt; each process holds one in memory.
+const LEAST_LOG_BYTES: usize = 4 << 10;
+const MOST_LOG_BYTES: usize = 16 << 20;
+const LEAST_LOG_LINES: usize = 10;
 
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
@@ -112,6 +117,8 @@ pub(super) fn check(
             .unwrap_or(SHUTDOWN_GRACE),
         code_rescan: code_rescan(&place, &file.limits)?,
         max_package_bytes: max_package_bytes(&place, &file.limits)?,
+        log_bytes: log_bytes(&place, &file.limits)?,
+        log_lines: log_lines(&place, &file.limits)?,
         gateway_limits: limits(&place, &file.limits)?,
         client_dirs: file
             .runtimes
@@ -171,6 +178,30 @@ fn max_package_bytes(place: &Place<'_>, limits: &LimitsTable) -> Result<u64, Con
             "0 lets no code run; give more, or leave it out for the default",
         ),
         Some(bytes) => Ok(bytes),
+    }
+}
+
+fn log_bytes(place: &Place<'_>, limits: &LimitsTable) -> Result<usize, ConfigError> {
+    let Some(size) = limits.log_size else {
+        return Ok(LOG_LIMIT_BYTES);
+    };
+    match usize::try_from(size.as_u64()) {
+        Ok(bytes @ LEAST_LOG_BYTES..=MOST_LOG_BYTES) => Ok(bytes),
+        _ => place.wrong(
+            "limits.log_size",
+            "give between \"4KiB\" and \"16MiB\", or leave it out for the default",
+        ),
+    }
+}
+
+fn log_lines(place: &Place<'_>, limits: &LimitsTable) -> Result<usize, ConfigError> {
+    match limits.log_lines {
+        None => Ok(LOG_LIMIT_LINES),
+        Some(lines) if lines < LEAST_LOG_LINES => place.wrong(
+            "limits.log_lines",
+            "10 is the least, for the lines around an attempt; leave it out for the default",
+        ),
+        Some(lines) => Ok(lines),
     }
 }
 
@@ -317,7 +348,7 @@ fn function(
     spec.environment = table.environment.clone();
     for (variable, secret) in &table.secrets {
         match secret.resolve(place.folder) {
-            Ok(secret) => spec.environment.insert(variable.clone(), secret),
+            Ok(secret) => spec.secrets.insert(variable.clone(), secret.into()),
             Err(problem) => return place.wrong(&format!("{at}.secrets.{variable}"), problem),
         };
     }

@@ -51,6 +51,10 @@ pub(crate) struct Config {
     pub code_rescan: Duration,
     /// What the files of one package may have together.
     pub max_package_bytes: u64,
+    /// What is kept of one attempt's output, in bytes and in lines.
+    pub log_bytes: usize,
+    /// See `log_bytes`.
+    pub log_lines: usize,
     /// How long a worker's word counts where several share the log.
     pub worker_lease: Duration,
     /// How often a pipeline may run on what it wrote itself.

@@ -58,7 +58,10 @@ fn the_copy_is_read_only_and_has_the_digest_of_the_package() {
     assert_eq!(mode(&folder.path().join("lib")), 0o555);
     assert_eq!(mode(&folder.path().join("lib/data")), 0o444);
     assert_eq!(mode(&folder.path().join("run")), 0o555);
-    assert_eq!(fs::read_to_string(folder.path().join("link")).unwrap(), "one");
+    assert_eq!(
+        fs::read_to_string(folder.path().join("link")).unwrap(),
+        "one"
+    );
     let found = package::digest(folder.path(), LIMIT_BYTES).unwrap();
     assert_eq!(found, loaded.sha256);
 }

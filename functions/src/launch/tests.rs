@@ -46,7 +46,7 @@ impl Place {
 }
 
 #[track_caller]
-fn says(result: Result<LaunchPlan, String>, parts: &[&str]) {
+fn says<T: std::fmt::Debug>(result: Result<T, String>, parts: &[&str]) {
     let error = result.unwrap_err();
     assert!(error.starts_with("function thumb: "), "{error}");
     for part in parts {

@@ -316,14 +316,22 @@ async fn what_runs_is_a_read_only_copy_that_goes_with_its_last_process() {
     fixture.host.install(prepared, Some(revision.clone()));
     let old = fixture.host.invoke(slot, invocation(look)).await;
     assert_eq!(answer(&old), found);
-    let slot = fixture.host.reserve_revision(&fixture.name, &revision).unwrap();
+    let slot = fixture
+        .host
+        .reserve_revision(&fixture.name, &revision)
+        .unwrap();
     let new = answer(&fixture.host.invoke(slot, invocation(look)).await);
     assert!(new[0].as_str().unwrap().ends_with(&revision.sha256));
     let other = daybook_domain::execution::CodeRevision {
         revision: 3,
         ..revision
     };
-    assert!(fixture.host.reserve_revision(&fixture.name, &other).is_none());
+    assert!(
+        fixture
+            .host
+            .reserve_revision(&fixture.name, &other)
+            .is_none()
+    );
     let before = std::path::PathBuf::from(found[0].as_str().unwrap());
     until("the old copy is gone", || !before.exists()).await;
 }
