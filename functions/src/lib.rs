@@ -19,8 +19,7 @@
 //!
 //! Processes run from read-only copies of their packages, named by digest (`code.rs`).
 //!
-//! What is deliberately left out so far: limits on memory, CPU and files, streamed responses, and
-//! remote runtimes.
+//! What is deliberately left out so far: limits on memory, CPU and files, and remote runtimes.
 
 mod attempt;
 mod builtin_errors;
@@ -37,6 +36,7 @@ mod peer;
 mod pool;
 mod process;
 mod report;
+mod response;
 mod runtime_api;
 mod session;
 mod spec;
@@ -45,7 +45,7 @@ mod watchdog;
 
 pub use builtin_errors::{
     FUNCTION_UNKNOWN, INIT_ERROR, INIT_TIMEOUT, INVALID_ENTRYPOINT, INVALID_RESPONSE,
-    PAYLOAD_TOO_LARGE, RESPONSE_TOO_LARGE, RUNTIME_EXIT,
+    PAYLOAD_TOO_LARGE, RESPONSE_TOO_LARGE, RUNTIME_EXIT, TRUNCATED_RESPONSE,
 };
 pub use host::{FunctionHost, FunctionStatus, LiveLogs, Prepared};
 pub use invocation::{Invocation, Outcome, OutcomeResult};
