@@ -18,6 +18,7 @@ mod lineage;
 mod outputs;
 mod revisions;
 mod s3_cases;
+mod secrets;
 mod shared_log;
 mod support;
 mod upstream;

@@ -99,7 +99,7 @@ async fn revision(server: &Server, wanted: usize) -> Value {
 
 #[tokio::test]
 async fn changed_code_is_a_revision_that_the_next_attempts_run_on() {
-    let ledger = ledger(LIMITS);
+    let ledger = ledger(&format!("{OPERATOR}{LIMITS}"));
     let server = ledger.start().await;
     put(&server, "wait").await;
     eventually("it runs", || async {
@@ -146,7 +146,7 @@ async fn changed_code_is_a_revision_that_the_next_attempts_run_on() {
 
 #[tokio::test]
 async fn code_that_cannot_run_is_reported_and_the_old_goes_on() {
-    let ledger = ledger(LIMITS);
+    let ledger = ledger(&format!("{OPERATOR}{LIMITS}"));
     let server = ledger.start().await;
     std::fs::remove_file(ledger.path("code/bootstrap")).unwrap();
     eventually("it is reported", || async {

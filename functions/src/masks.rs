@@ -46,12 +46,18 @@ impl Masks {
         let mut passed = Vec::with_capacity(held.len());
         let mut at = 0;
         while let Some(rest) = held.get(at..).filter(|rest| !rest.is_empty()) {
+            // It may become a longer one yet.
+            if !last
+                && self
+                    .secrets()
+                    .any(|(it, _)| it.len() > rest.len() && it.starts_with(rest))
+            {
+                break;
+            }
             let found = self.secrets().find(|(secret, _)| rest.starts_with(secret));
             if let Some((secret, label)) = found {
                 passed.extend_from_slice(label.as_bytes());
                 at += secret.len();
-            } else if !last && self.secrets().any(|(secret, _)| secret.starts_with(rest)) {
-                break;
             } else {
                 passed.push(rest[0]);
                 at += 1;
