@@ -141,7 +141,7 @@ async fn start(
 
 enum Handed {
     /// There is an outcome, and the process, if it can go on.
-    Done(Option<Process>),
+    Done(Option<Box<Process>>),
     /// The process ended before it took the invocation.
     NeverTaken,
 }
@@ -207,13 +207,13 @@ async fn hand_over(
     // Lists that were cut off say what was touched, but not that nothing else was.
     outcome.report.lineage_known &= !activity.truncated;
     outcome.result = result;
-    Handed::Done(goes_on.then_some(process))
+    Handed::Done(goes_on.then(|| Box::new(process)))
 }
 
 /// Waits until a process that answered asks for more, and only then gives its slot back.
-async fn settle(shared: Arc<Shared>, slot: Slot, process: Process) {
+async fn settle(shared: Arc<Shared>, slot: Slot, process: Box<Process>) {
     tokio::select! {
-        () = process.session.ready() => slot.pool().put_idle(process),
+        () = process.session.ready() => slot.pool().put_idle(*process),
         status = process.exited() => tracing::warn!(
             function = %slot.pool().spec.name,
             status,

@@ -104,6 +104,6 @@ fn what_a_start_finds_is_used_if_it_is_whole_and_swept_if_it_is_not_needed() {
     let folder = next.open(&new);
     assert_eq!(fs::read_to_string(&file).unwrap(), "new");
     next.store.sweep();
-    assert_eq!(next.entries(), [new.sha256.clone()]);
+    assert_eq!(next.entries(), std::slice::from_ref(&new.sha256));
     drop(folder);
 }
