@@ -16,6 +16,7 @@ mod notification;
 mod publish;
 mod redrive;
 mod replay;
+mod revisions;
 mod service;
 mod shim;
 mod spans;
@@ -24,6 +25,7 @@ mod worklist;
 
 pub use commands::{CommandError, Executed, Ledger, Origin};
 pub use gateway::GatewayStorage;
+pub use notification::s3_event;
 pub use publish::{PipelineConfig, PublishError};
 pub use replay::Preview;
 pub use service::{CommandService, CommandServiceConfig, StartError};

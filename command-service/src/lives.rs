@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daybook_domain::function::Function;
 use daybook_domain::worker::{Worker, WorkerCommand, WorkerError, stream_of};
 use daybook_domain::{CommandId, FunctionName, WorkerId};
 use daybook_functions::FunctionHost;
 use daybook_s3_gateway::Gateway;
 use thiserror::Error;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -52,7 +54,9 @@ pub(crate) struct Lives {
     pub host_name: String,
     pub version: String,
     /// The functions that run here, each with the SHA-256 of its package.
-    pub functions: BTreeMap<FunctionName, String>,
+    pub offered: watch::Receiver<BTreeMap<FunctionName, String>>,
+    /// Where the functions go as the log has them.
+    pub known: watch::Sender<BTreeMap<FunctionName, Function>>,
     /// Keeps the id of the newest life, so that the next start can say that it is over.
     pub last_words: PathBuf,
     pub tracer: Option<Tracer>,
@@ -68,7 +72,7 @@ impl Lives {
             lease_ms: self
                 .lease
                 .map(|lease| u64::try_from(lease.as_millis()).unwrap_or(u64::MAX)),
-            functions: self.functions.clone(),
+            functions: self.offered.borrow().clone(),
         };
         // The others count from when they see it, which is later.
         let sent = Instant::now();
@@ -124,6 +128,8 @@ impl Lives {
                 tracer: self.tracer.clone(),
                 checkpoint: self.checkpoint.clone(),
                 worklist,
+                offered: self.offered.clone(),
+                known: self.known.clone(),
             });
             match conductor.run(shutdown.clone()).await {
                 Ok(Ended::ByLapse(left)) => worklist = *left,

@@ -16,7 +16,7 @@ const KEY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b' ');
 
 /// The notification of one object version.
-pub(crate) fn s3_event(
+pub fn s3_event(
     object: &TriggerObject,
     event_name: &str,
     event_time: Timestamp,

@@ -1,14 +1,15 @@
 //! Makes the config known to the ledger: each function's and pipeline's revision, and the end of
 //! those that are in the config no more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use daybook_domain::execution::CodeRevision;
 use daybook_domain::function::{self, Function, FunctionCommand, FunctionError, FunctionSettings};
 use daybook_domain::pipeline::{self, Pipeline, PipelineCommand, PipelineError, Trigger};
 use daybook_domain::{CommandId, FunctionName, PipelineName};
 use daybook_event_store::blobs::{BlobError, BlobRef};
-use daybook_functions::{FunctionHost, FunctionSpec, LoadError, Package};
+use daybook_functions::{Fingerprint, FunctionHost, FunctionSpec, LoadError, Package, Runtime};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -65,7 +66,7 @@ pub enum PackageError {
 }
 
 /// Makes functions and pipelines known, and retires the pipelines that are not among them. Returns
-/// the functions that run here, each with the SHA-256 of its package.
+/// the functions that run here.
 pub(crate) async fn publish(
     ledger: &Ledger,
     host: &FunctionHost,
@@ -73,13 +74,14 @@ pub(crate) async fn publish(
     pipelines: Vec<PipelineConfig>,
     known: &Worklist,
     actor: &str,
-) -> Result<BTreeMap<FunctionName, String>, PublishError> {
-    let mut running = BTreeMap::new();
+) -> Result<Vec<Running>, PublishError> {
+    let mut running = Vec::new();
     for spec in functions {
-        let name = spec.name.clone();
-        let sha256 = publish_function(ledger, host, spec, actor).await?;
-        running.insert(name, sha256);
+        let published = publish_function(ledger, host, spec, actor, None).await?;
+        running.extend(published);
     }
+    // What is there now and unused was left by an earlier process.
+    host.sweep().await;
     let names: BTreeSet<_> = pipelines
         .iter()
         .map(|pipeline| pipeline.name.clone())
@@ -110,20 +112,35 @@ pub(crate) async fn publish(
     Ok(running)
 }
 
-async fn publish_function(
+/// A function as it runs here.
+#[derive(Clone, Debug)]
+pub(crate) struct Running {
+    /// What the config says of it.
+    pub spec: FunctionSpec,
+    /// The revision that runs.
+    pub code: CodeRevision,
+    /// The SHA-256 that its folder gave when it was packed last: another one than that of `code`
+    /// where another process has published since.
+    pub folder_sha256: String,
+    /// What its folder looked like when it was packed last; `None` for built-in functions.
+    pub packed: Option<Fingerprint>,
+}
+
+/// Packs a function's code as it is now, records it where it is new, and runs it from then on.
+/// `None` where its folder gives what it gave `before`.
+pub(crate) async fn publish_function(
     ledger: &Ledger,
     host: &FunctionHost,
     spec: FunctionSpec,
     actor: &str,
-) -> Result<String, PublishError> {
+    before: Option<&str>,
+) -> Result<Option<Running>, PublishError> {
     let name = spec.name.clone();
-    let settings = FunctionSettings {
-        runtime: spec.runtime.as_str().to_owned(),
-        handler: spec.handler.clone(),
-        timeout_ms: u64::try_from(spec.timeout.as_millis()).unwrap_or(u64::MAX),
-        memory_bytes: spec.memory_bytes,
-    };
-    let loaded = host.load(spec).await?;
+    let packed = fingerprint_of(&spec).await;
+    let (prepared, loaded) = host.prepare(spec.clone()).await?;
+    if before == Some(loaded.sha256.as_str()) {
+        return Ok(None);
+    }
     let package = BlobRef {
         sha256: loaded.sha256,
         size: loaded.size,
@@ -138,14 +155,45 @@ async fn publish_function(
         function: name.clone(),
         sha256: package.sha256.clone(),
         package_bytes: package.size,
-        settings,
+        settings: settings_of(&spec),
         actor: actor.to_owned(),
     };
-    ledger
+    let revised = ledger
         .execute::<Function>(&function::stream_of(&name), command, &origin(actor))
         .await
-        .map(|_| package.sha256)
-        .map_err(|error| PublishError::FunctionRefused(name.to_string(), error))
+        .map_err(|error| PublishError::FunctionRefused(name.to_string(), error))?;
+    // What it decided nothing new on is what it is; so this is the code of the command.
+    let revision = revised.state.current.map_or(0, |current| current.revision);
+    let code = CodeRevision {
+        revision,
+        sha256: package.sha256,
+    };
+    host.install(prepared, Some(code.clone()));
+    Ok(Some(Running {
+        spec,
+        folder_sha256: code.sha256.clone(),
+        code,
+        packed,
+    }))
+}
+
+fn settings_of(spec: &FunctionSpec) -> FunctionSettings {
+    FunctionSettings {
+        runtime: spec.runtime.as_str().to_owned(),
+        handler: spec.handler.clone(),
+        timeout_ms: u64::try_from(spec.timeout.as_millis()).unwrap_or(u64::MAX),
+        memory_bytes: spec.memory_bytes,
+    }
+}
+
+/// What a function's folder looks like now, if it has one that can be read.
+pub(crate) async fn fingerprint_of(spec: &FunctionSpec) -> Option<Fingerprint> {
+    if !spec.runtime.has_folder() {
+        return None;
+    }
+    let folder = spec.code.clone();
+    let look = move || daybook_functions::fingerprint(&folder).ok();
+    tokio::task::spawn_blocking(look).await.ok().flatten()
 }
 
 /// Keeps a package in the blob store, unless a recorded revision says that it is kept.

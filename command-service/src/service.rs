@@ -12,6 +12,7 @@ use daybook_event_store::{EventLog, ReadError};
 use daybook_functions::{FunctionHost, FunctionSpec, HostOptions};
 use daybook_s3_gateway::{Gateway, GatewayConfig, ObjectLedger, Policy};
 use thiserror::Error;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +22,7 @@ use crate::gateway::{GatewayStorage, RecordedObjects, Stories};
 use crate::http;
 use crate::lives::{LifeError, Lives};
 use crate::publish::{PipelineConfig, PublishError, publish};
+use crate::revisions::{Rejections, Revisions};
 use crate::spans::{SpanSink, Tracer};
 use crate::worklist::Worklist;
 
@@ -64,6 +66,8 @@ pub struct CommandServiceConfig {
     pub grace: Duration,
     /// Where the spans of traces go, if somebody wants them.
     pub spans: Option<Arc<dyn SpanSink>>,
+    /// How often the folders with code are looked at for changes.
+    pub code_rescan: Duration,
 }
 
 /// Why a command service does not start.
@@ -91,12 +95,13 @@ pub struct CommandService {
     claims: Arc<Claims>,
     grace: Duration,
     shutdown: CancellationToken,
+    rejections: Rejections,
     work: Work,
 }
 
 /// The work, before and after it began.
 enum Work {
-    Waiting(Box<(Lives, Worklist)>),
+    Waiting(Box<(Lives, Worklist, Revisions)>),
     Begun(JoinHandle<Result<(), LifeError>>),
 }
 
@@ -126,7 +131,7 @@ impl CommandService {
         ));
         let host = FunctionHost::new(storage, config.host);
         let mut worklist = catch_up(&ledger, &config.worklist_path).await?;
-        let functions = publish(
+        let running = publish(
             &ledger,
             &host,
             config.functions,
@@ -135,6 +140,15 @@ impl CommandService {
             &config.actor,
         )
         .await?;
+        let actor = format!("watch:{}", config.host_name);
+        let revisions = Revisions::new(
+            ledger.clone(),
+            host.clone(),
+            running,
+            actor,
+            config.code_rescan,
+        );
+        let rejections = revisions.rejections();
         let (claims, grants) = (Arc::<Claims>::default(), gateway.grants());
         let last_words = config.worklist_path.with_file_name("worker");
         let lives = Lives {
@@ -150,7 +164,8 @@ impl CommandService {
             checkpoint: config.worklist_path,
             host_name: config.host_name,
             version: config.version,
-            functions,
+            offered: revisions.offered(),
+            known: watch::Sender::default(),
             last_words,
             tracer: config.spans.map(|sink| Tracer::start(ledger.clone(), sink)),
         };
@@ -163,14 +178,17 @@ impl CommandService {
             claims,
             grace: config.grace,
             shutdown: CancellationToken::new(),
-            work: Work::Waiting(Box::new((lives, worklist))),
+            rejections,
+            work: Work::Waiting(Box::new((lives, worklist, revisions))),
         })
     }
 
     /// Begins to work: call it when the gateway serves, since functions go there at once.
     pub fn begin(mut self) -> Self {
         if let Work::Waiting(waiting) = self.work {
-            let (lives, worklist) = *waiting;
+            let (lives, worklist, revisions) = *waiting;
+            let known = lives.known.subscribe();
+            tokio::spawn(revisions.run(known, self.shutdown.clone()));
             let running = tokio::spawn(lives.run(worklist, self.shutdown.clone()));
             self.work = Work::Begun(running);
         }
@@ -189,7 +207,11 @@ impl CommandService {
 
     /// The command API (`/v1/…`).
     pub fn router(&self) -> Router {
-        http::router(self.ledger.clone())
+        http::router(
+            self.ledger.clone(),
+            self.host.clone(),
+            self.rejections.clone(),
+        )
     }
 
     /// Waits until the service ends by itself, which it does only when the log holds what it

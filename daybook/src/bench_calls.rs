@@ -32,7 +32,7 @@ pub(crate) struct Calls {
 impl Calls {
     pub(crate) async fn new(options: HostOptions, folder: &Path) -> Result<Self> {
         let function: FunctionName = "echo".parse()?;
-        let host = FunctionHost::new(Arc::new(NoStorage), options);
+        let host = FunctionHost::new(Arc::new(NoStorage::default()), options);
         let mut spec = FunctionSpec::new(function.clone(), Runtime::Builtin, folder, "echo");
         spec.concurrency = PROCESSES;
         host.load(spec).await?;

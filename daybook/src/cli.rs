@@ -51,11 +51,17 @@ pub(crate) enum Command {
     Objects(ObjectsArgs),
     /// List executions, newest first.
     Executions(ExecutionsArgs),
+    /// List the functions: their code, and what their processes are doing.
+    Functions,
     /// Tell the story of an object (s3://BUCKET/KEY) or of an execution (its id).
     Show {
         /// s3://BUCKET/KEY or an execution's id.
         target: String,
     },
+    /// Print what the attempts of an execution wrote.
+    Logs(LogsArgs),
+    /// Try one function alone: no server, no ledger and no storage. Exit code 1 if it fails.
+    Invoke(InvokeArgs),
     /// List events, the audit trail.
     Events(EventsArgs),
     /// Check or show the config.
@@ -160,6 +166,37 @@ pub(crate) struct ExecutionsArgs {
     pub status: Option<String>,
     #[command(flatten)]
     pub page: Page,
+}
+
+#[derive(Args)]
+pub(crate) struct LogsArgs {
+    /// The execution's id.
+    pub execution: String,
+    /// Those of this attempt [default: all of them].
+    #[arg(long)]
+    pub attempt: Option<u32>,
+    /// Go on until the execution is over: what runs is shown while it runs.
+    #[arg(long)]
+    pub follow: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct InvokeArgs {
+    /// The function.
+    pub function: String,
+    /// A file with the event, or - for standard input.
+    #[arg(
+        long,
+        required_unless_present = "s3_object",
+        conflicts_with = "s3_object"
+    )]
+    pub event: Option<PathBuf>,
+    /// Make the event that the arrival of this object would give: s3://BUCKET/KEY.
+    #[arg(long)]
+    pub s3_object: Option<String>,
+    /// The config file.
+    #[arg(long, default_value = "daybook.toml")]
+    pub config: PathBuf,
 }
 
 #[derive(Args)]

@@ -4,15 +4,21 @@ use daybook_domain::FunctionName;
 use daybook_functions::{InvocationScope, StorageAccess, StorageActivity, StorageCredentials};
 
 /// Credentials that open nothing.
-pub(crate) struct NoStorage;
+#[derive(Default)]
+pub(crate) struct NoStorage {
+    /// Where requests go; nowhere where it is empty.
+    pub endpoint: String,
+    /// The region that they are signed for.
+    pub region: String,
+}
 
 impl StorageAccess for NoStorage {
     fn issue(&self, _function: &FunctionName) -> StorageCredentials {
         StorageCredentials {
-            access_key: String::new(),
-            secret_key: String::new(),
-            endpoint: String::new(),
-            region: String::new(),
+            access_key: "NO-STORAGE".to_owned(),
+            secret_key: "NO-STORAGE".to_owned(),
+            endpoint: self.endpoint.clone(),
+            region: self.region.clone(),
         }
     }
 

@@ -231,7 +231,8 @@ fn command_config(
     let run_dir = config.data_dir.join("run");
     // What a killed process left there is nobody's: this process holds the directory's lock.
     let _ = std::fs::remove_dir_all(&run_dir);
-    let host = host_options(&config, run_dir)?;
+    let mut host = host_options(&config, run_dir)?;
+    host.code_dir = Some(config.data_dir.join("code"));
     let spans = config.otlp.clone().map(Otlp::start).transpose()?;
     let shared = config.shares_log();
     Ok(CommandServiceConfig {
@@ -257,6 +258,7 @@ fn command_config(
         lease: shared.then_some(config.worker_lease),
         grace: config.shutdown_grace,
         spans,
+        code_rescan: config.code_rescan,
     })
 }
 
@@ -268,6 +270,9 @@ pub(crate) fn host_options(config: &Config, run_dir: PathBuf) -> Result<HostOpti
         client_dirs: config.client_dirs.clone(),
         run_dir,
         remote_connect_timeout: config.remote_connect_timeout,
+        max_package_bytes: config.max_package_bytes,
+        log_bytes: config.log_bytes,
+        log_lines: config.log_lines,
         ..HostOptions::default()
     })
 }

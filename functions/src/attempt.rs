@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use daybook_domain::ExecutionId;
 use daybook_domain::execution::AttemptReport;
 use tokio::sync::oneshot;
 
@@ -16,11 +17,12 @@ use crate::builtin_errors::{
 };
 use crate::clock;
 use crate::environment::trace_id;
-use crate::host::Shared;
+use crate::host::{LiveAttempt, Shared};
 use crate::invocation::{Invocation, Outcome, OutcomeResult};
 use crate::launch::LaunchPlan;
 use crate::pool::Slot;
 use crate::process::Process;
+use crate::report;
 use crate::response;
 use crate::runtime_api::PAYLOAD_LIMIT_BYTES;
 use crate::session::{Delivery, Reply};
@@ -34,11 +36,12 @@ const CLOSING: &str = "the host is shutting down";
 const CANCELLED: &str = "the invocation was cancelled";
 
 /// What an invocation begins with: nothing has happened yet.
-pub(crate) fn beginning() -> Outcome {
+pub(crate) fn beginning(invocation: &Invocation) -> Outcome {
     Outcome {
         result: OutcomeResult::interrupted(CLOSING),
         report: AttemptReport {
             lineage_known: true,
+            request_id: Some(invocation.request_id),
             ..AttemptReport::default()
         },
         staged: false,
@@ -74,7 +77,7 @@ pub(crate) async fn run(
     invocation: Invocation,
     plan: &LaunchPlan,
 ) -> Outcome {
-    let mut outcome = beginning();
+    let mut outcome = beginning(&invocation);
     if let Some(result) = refusal(shared, &invocation) {
         outcome.result = result;
         return outcome;
@@ -137,6 +140,7 @@ async fn start(
             Ok(()) => {
                 pool.start_succeeded();
                 outcome.report.init_ms = Some(millis(process.started.elapsed()));
+                process.init = Some(process.started.elapsed());
                 return Ok(process);
             }
             Err(report) => {
@@ -155,7 +159,8 @@ async fn start(
     };
     outcome.report.max_memory_bytes = process.max_memory_bytes();
     process.kill();
-    outcome.logs = process.logs.take();
+    let result = without_secrets(&process, result);
+    report::of_failed_start(&process, spec, &result, outcome);
     if !matches!(result, OutcomeResult::Interrupted { .. }) {
         pool.start_failed(begun, error_name(&result));
     }
@@ -164,7 +169,7 @@ async fn start(
 
 enum Handed {
     /// There is an outcome, and the process, if it can go on.
-    Done(Option<Process>),
+    Done(Option<Box<Process>>),
     /// The process ended before it took the invocation.
     NeverTaken,
 }
@@ -181,6 +186,9 @@ async fn hand_over(
     let timeout = timeout(spec, invocation);
     let (reply, mut replied) = oneshot::channel();
     let scope = Scope::begin(shared, &process, slot, invocation);
+    let _live = Live::begin(shared, &process, invocation);
+    let revision = slot.pool().revision.get();
+    process.logs.note(&report::start_line(id, revision));
     let begun = Instant::now();
     let delivery = Delivery {
         request_id: id,
@@ -208,14 +216,16 @@ async fn hand_over(
         why = stopped(shared, invocation) => (OutcomeResult::interrupted(why), false),
     };
 
-    outcome.report.duration_ms = Some(millis(begun.elapsed()));
+    let duration = begun.elapsed();
+    outcome.report.duration_ms = Some(millis(duration));
     // Before anything else: from here on what the process still tries is refused.
     let activity = scope.end();
     outcome.report.max_memory_bytes = process.max_memory_bytes();
     if !goes_on {
         process.kill();
     }
-    outcome.logs.push_str(&process.logs.take());
+    let result = without_secrets(&process, result);
+    report::of_invocation(&mut process, spec, duration, &result, outcome);
     outcome.report.read = activity.read;
     outcome.report.written = activity.written;
     outcome.staged = activity.staged;
@@ -223,13 +233,13 @@ async fn hand_over(
     // Lists that were cut off say what was touched, but not that nothing else was.
     outcome.report.lineage_known &= !activity.truncated;
     outcome.result = result;
-    Handed::Done(goes_on.then_some(process))
+    Handed::Done(goes_on.then(|| Box::new(process)))
 }
 
 /// Waits until a process that answered asks for more, and only then gives its slot back.
-async fn settle(shared: Arc<Shared>, slot: Slot, process: Process) {
+async fn settle(shared: Arc<Shared>, slot: Slot, process: Box<Process>) {
     tokio::select! {
-        () = process.session.ready() => slot.pool().put_idle(process),
+        () = process.session.ready() => slot.pool().put_idle(*process),
         status = process.exited() => tracing::warn!(
             function = %slot.pool().spec.name,
             status,
@@ -284,6 +294,21 @@ pub(crate) async fn stopped(shared: &Shared, invocation: &Invocation) -> &'stati
     }
 }
 
+/// What is recorded of a failure must not hold a secret. An answer is data and stays.
+fn without_secrets(process: &Process, result: OutcomeResult) -> OutcomeResult {
+    let masked = |text: String| process.masks.text(&text);
+    match result {
+        OutcomeResult::Failed { error, cause } => OutcomeResult::Failed {
+            error: masked(error),
+            cause: masked(cause),
+        },
+        OutcomeResult::TimedOut { cause } => OutcomeResult::TimedOut {
+            cause: masked(cause),
+        },
+        other => other,
+    }
+}
+
 fn error_name(result: &OutcomeResult) -> String {
     match result {
         OutcomeResult::Failed { error, .. } => error.clone(),
@@ -299,6 +324,31 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 fn deadline_ms(timeout: Duration) -> i64 {
     let timeout_ms = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
     clock::now_ms().saturating_add(timeout_ms)
+}
+
+/// The time during which the logs of an attempt can be followed. Ends when it is dropped.
+struct Live<'a> {
+    shared: &'a Shared,
+    execution: ExecutionId,
+}
+
+impl<'a> Live<'a> {
+    fn begin(shared: &'a Shared, process: &Process, invocation: &Invocation) -> Self {
+        let live = LiveAttempt {
+            task: invocation.task,
+            attempt: invocation.attempt,
+            logs: Arc::clone(&process.logs),
+        };
+        let execution = invocation.execution;
+        shared.live().insert(execution, live);
+        Self { shared, execution }
+    }
+}
+
+impl Drop for Live<'_> {
+    fn drop(&mut self) {
+        self.shared.live().remove(&self.execution);
+    }
 }
 
 /// The time during which a process's credentials act for an attempt. Ends when it is dropped.

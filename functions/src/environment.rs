@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use secrecy::ExposeSecret;
 use uuid::Uuid;
 
 use crate::clock;
@@ -39,6 +40,9 @@ pub(crate) fn variables(
     // The config's own variables, which cannot override what follows: AWS Lambda reserves it.
     for (name, value) in &spec.environment {
         set(name, value.into());
+    }
+    for (name, value) in &spec.secrets {
+        set(name, value.expose_secret().into());
     }
     for (name, value) in &plan.environment {
         set(name, value.clone());

@@ -6,16 +6,20 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use daybook_domain::FunctionName;
+use bytes::Bytes;
+use daybook_domain::execution::CodeRevision;
+use daybook_domain::{ExecutionId, FunctionName};
 use tempfile::TempDir;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::attempt;
+use crate::code::{self, CodeFolder, CodeStore};
 use crate::invocation::{Invocation, Outcome};
 use crate::launch::{self, LoadError};
-use crate::package::{self, LoadedCode};
+use crate::logs::Logs;
+use crate::package::{self, LoadedCode, Package};
 use crate::pool::{Pool, Program, Slot};
 use crate::remote::{self, Remote};
 use crate::spec::{FunctionSpec, HostOptions, Runtime};
@@ -45,7 +49,35 @@ pub(crate) struct Shared {
     pub(crate) killing: CancellationToken,
     pub(crate) tracker: TaskTracker,
     run_dir: Mutex<Option<TempDir>>,
+    code: Mutex<Option<Arc<CodeStore>>>,
+    live: Mutex<HashMap<ExecutionId, LiveAttempt>>,
 }
+
+/// A running attempt whose logs can be followed.
+pub(crate) struct LiveAttempt {
+    pub(crate) task: u32,
+    pub(crate) attempt: u32,
+    pub(crate) logs: Arc<Logs>,
+}
+
+/// What a running attempt wrote lately.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveLogs {
+    /// The task within the execution.
+    pub task: u32,
+    /// The attempt.
+    pub attempt: u32,
+    /// What it wrote after what was asked for.
+    pub text: String,
+    /// How many bytes it wrote so far: ask for what comes after them next.
+    pub next: u64,
+    /// How many bytes of those asked for are kept no more.
+    pub missed: u64,
+}
+
+/// A function that can run here, before it does.
+#[derive(Debug)]
+pub struct Prepared(Arc<Pool>);
 
 /// What a function's processes are doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +86,8 @@ pub struct FunctionStatus {
     pub function: FunctionName,
     /// How it is started.
     pub runtime: Runtime,
+    /// The revision that runs, where the ledger knows it.
+    pub revision: Option<CodeRevision>,
     /// Processes at most.
     pub concurrency: usize,
     /// Slots in use.
@@ -81,6 +115,8 @@ impl FunctionHost {
                 killing: CancellationToken::new(),
                 tracker: TaskTracker::new(),
                 run_dir: Mutex::default(),
+                code: Mutex::default(),
+                live: Mutex::default(),
             }),
             pools: Mutex::default(),
             freed: Arc::default(),
@@ -92,53 +128,134 @@ impl FunctionHost {
     ///
     /// A remote function has no code here: what is known of it is described instead.
     pub async fn load(&self, spec: FunctionSpec) -> Result<LoadedCode, LoadError> {
-        let (program, loaded) = match &spec.remote {
-            None => self.load_process(&spec).await?,
-            Some(target) => {
-                let missing = |what| LoadError::Missing {
-                    function: spec.name.clone(),
-                    what,
-                };
-                // Boxed: the way to AWS's credentials is long, and most functions do not take it.
-                let loaded = Box::pin(Remote::load(target, &self.shared.options)).await;
-                let (remote, loaded) = loaded.map_err(missing)?;
-                (Program::Remote(remote), loaded)
-            }
-        };
-        let name = spec.name.clone();
-        let pool = Pool::new(spec, program, &self.shared.options, Arc::clone(&self.freed));
-        if let Some(old) = self.pools().insert(name, pool) {
-            old.retire();
-        }
+        let (prepared, loaded) = self.prepare(spec).await?;
+        self.install(prepared, None);
         Ok(loaded)
     }
 
-    async fn load_process(&self, spec: &FunctionSpec) -> Result<(Program, LoadedCode), LoadError> {
+    /// Packs the function's code, unpacks the copy that will run, and checks that it can run here.
+    /// Nothing changes before [`FunctionHost::install`].
+    pub async fn prepare(&self, spec: FunctionSpec) -> Result<(Prepared, LoadedCode), LoadError> {
+        if let Some(target) = &spec.remote {
+            // Boxed: the way to AWS's credentials is long, and most functions do not take it.
+            let loaded = Box::pin(Remote::load(target, &self.shared.options)).await;
+            let (remote, loaded) = loaded.map_err(|what| LoadError::Missing {
+                function: spec.name.clone(),
+                what,
+            })?;
+            return Ok((self.prepared(spec, Program::Remote(remote), None), loaded));
+        }
         let unreadable = |folder: &Path, source| LoadError::Code {
             function: spec.name.clone(),
             folder: folder.to_owned(),
             source,
         };
-        let run_dir = self.shared.run_dir();
-        let run_dir = run_dir.map_err(|source| unreadable(&self.shared.options.run_dir, source))?;
-        let plan = launch::plan(spec, &self.shared.options, &run_dir).await?;
-        let packed = match spec.runtime {
-            Runtime::Builtin => plan.program.clone(),
-            _ => plan.folder.clone(),
-        };
-        let source = packed.clone();
-        let loaded = tokio::task::spawn_blocking(move || {
-            if source.is_dir() {
-                package::pack(&source, &run_dir)
-            } else {
-                package::executable(&source)
-            }
+        let (run_dir, store) = self.own_folders(&spec)?;
+        if spec.runtime == Runtime::Builtin {
+            let plan = launch::plan(&spec, &self.shared.options, &run_dir, run_dir.clone()).await?;
+            let program = plan.program.clone();
+            let loaded = blocking(move || package::executable(&program)).await;
+            let loaded = loaded.map_err(|source| unreadable(&plan.program, source))?;
+            return Ok((self.prepared(spec, Program::Process(plan), None), loaded));
+        }
+        let folder = launch::live_folder(&spec, &[&run_dir, store.folder()])?;
+        let (source, limit_bytes) = (folder.clone(), self.shared.options.max_package_bytes);
+        let packed = blocking(move || {
+            let loaded = package::pack(&source, &run_dir, limit_bytes)?;
+            let Package::Archive(archive) = &loaded.package else {
+                return Err(io::ErrorKind::Unsupported.into());
+            };
+            let copy = store.open(code::archive(archive.path())?, &loaded.sha256)?;
+            Ok((loaded, copy))
+        });
+        let (loaded, copy) = packed.await.map_err(|source| unreadable(&folder, source))?;
+        Ok((self.prepared_from(spec, copy).await?, loaded))
+    }
+
+    /// The same from a package that somebody else made: the bytes of its archive, and their digest,
+    /// which the caller has checked.
+    pub async fn prepare_package(
+        &self,
+        spec: FunctionSpec,
+        archive: Bytes,
+        sha256: &str,
+    ) -> Result<Prepared, LoadError> {
+        let (_, store) = self.own_folders(&spec)?;
+        let digest = sha256.to_owned();
+        let copy = blocking(move || store.open(&archive[..], &digest)).await;
+        let copy = copy.map_err(|source| LoadError::Code {
+            function: spec.name.clone(),
+            folder: self.shared.code_dir().unwrap_or_default().join(sha256),
+            source,
+        })?;
+        self.prepared_from(spec, copy).await
+    }
+
+    async fn prepared_from(
+        &self,
+        spec: FunctionSpec,
+        copy: Arc<CodeFolder>,
+    ) -> Result<Prepared, LoadError> {
+        let (run_dir, _) = self.own_folders(&spec)?;
+        let folder = copy.path().to_owned();
+        let plan = launch::plan(&spec, &self.shared.options, &run_dir, folder).await?;
+        Ok(self.prepared(spec, Program::Process(plan), Some(copy)))
+    }
+
+    fn prepared(
+        &self,
+        spec: FunctionSpec,
+        program: Program,
+        copy: Option<Arc<CodeFolder>>,
+    ) -> Prepared {
+        let freed = Arc::clone(&self.freed);
+        Prepared(Pool::new(spec, program, copy, &self.shared.options, freed))
+    }
+
+    /// Runs what was prepared from now on, as this revision of the ledger: running invocations
+    /// finish on the old code, new ones start on the new.
+    pub fn install(&self, prepared: Prepared, revision: Option<CodeRevision>) {
+        let Prepared(pool) = prepared;
+        if let Some(revision) = revision {
+            // It is new: nobody has set it before.
+            let _ = pool.revision.set(revision);
+        }
+        let old = self.pools().insert(pool.spec.name.clone(), pool);
+        if let Some(old) = old {
+            old.retire();
+        }
+        self.freed.notify_waiters();
+        self.freed.notify_one();
+    }
+
+    /// Removes unpacked code that nobody uses: what earlier processes left.
+    pub async fn sweep(&self) {
+        if let Ok(store) = self.shared.code_store() {
+            let _ = tokio::task::spawn_blocking(move || store.sweep()).await;
+        }
+    }
+
+    /// The folder for temporary files, and that of the unpacked packages.
+    fn own_folders(&self, spec: &FunctionSpec) -> Result<(PathBuf, Arc<CodeStore>), LoadError> {
+        let folders = self
+            .shared
+            .run_dir()
+            .and_then(|run_dir| Ok((run_dir, self.shared.code_store()?)));
+        folders.map_err(|source| LoadError::Code {
+            function: spec.name.clone(),
+            folder: self.shared.options.run_dir.clone(),
+            source,
         })
-        .await
-        .map_err(io::Error::other)
-        .flatten()
-        .map_err(|source| unreadable(&packed, source))?;
-        Ok((Program::Process(plan), loaded))
+    }
+
+    /// The same as [`FunctionHost::reserve`], but only if what runs here is this revision.
+    pub fn reserve_revision(&self, function: &FunctionName, code: &CodeRevision) -> Option<Slot> {
+        // Asked first: a slot that is given back wakes whoever waits for one.
+        let runs = self
+            .pools()
+            .get(function)
+            .is_some_and(|pool| pool.revision.get() == Some(code));
+        runs.then(|| self.reserve(function)).flatten()
     }
 
     /// A slot for one invocation of the function. None while all are in use, while the function
@@ -183,6 +300,7 @@ impl FunctionHost {
         if finished.is_err() {
             self.shared.tracker.wait().await;
         }
+        self.shared.keep_code();
         let pools: Vec<_> = self.pools().drain().collect();
         for (_, pool) in &pools {
             pool.retire();
@@ -192,6 +310,20 @@ impl FunctionHost {
         if tokio::time::timeout(KILL_LIMIT, gone).await.is_err() {
             tracing::warn!("killed function processes are still there");
         }
+    }
+
+    /// What the running attempt of an execution wrote after so many bytes; none while none runs here.
+    pub fn live_logs(&self, execution: ExecutionId, after: u64) -> Option<LiveLogs> {
+        let live = self.shared.live();
+        let running = live.get(&execution)?;
+        let (text, next, missed) = running.logs.after(after);
+        Some(LiveLogs {
+            task: running.task,
+            attempt: running.attempt,
+            text,
+            next,
+            missed,
+        })
     }
 
     /// What each function's processes are doing, by name.
@@ -204,6 +336,7 @@ impl FunctionHost {
                 FunctionStatus {
                     function: pool.spec.name.clone(),
                     runtime: pool.spec.runtime,
+                    revision: pool.revision.get().cloned(),
                     concurrency: pool.spec.concurrency,
                     busy: status.busy,
                     idle: status.idle,
@@ -226,6 +359,7 @@ impl Drop for FunctionHost {
     fn drop(&mut self) {
         self.shared.closing.cancel();
         self.shared.killing.cancel();
+        self.shared.keep_code();
         for pool in self.pools().values() {
             pool.retire();
         }
@@ -248,6 +382,55 @@ impl Shared {
         *run_dir = Some(folder);
         Ok(path)
     }
+
+    pub(crate) fn live(&self) -> MutexGuard<'_, HashMap<ExecutionId, LiveAttempt>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where packages are unpacked.
+    fn code_dir(&self) -> io::Result<PathBuf> {
+        match &self.options.code_dir {
+            Some(folder) => std::path::absolute(folder),
+            None => Ok(self.run_dir()?.join("code")),
+        }
+    }
+
+    fn code_store(&self) -> io::Result<Arc<CodeStore>> {
+        let folder = self.code_dir()?;
+        let mut code = self.code.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || CodeStore::new(folder, self.options.max_package_bytes);
+        Ok(Arc::clone(code.get_or_insert_with(new)))
+    }
+
+    /// At the end: the next start finds what is unpacked, unless it goes with this process.
+    fn keep_code(&self) {
+        if self.options.code_dir.is_some()
+            && let Ok(store) = self.code_store()
+        {
+            store.keep();
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Read-only folders would keep the temporary one from being removed.
+        if self.options.code_dir.is_none()
+            && let Some(store) = self.code.get_mut().ok().and_then(Option::take)
+        {
+            code::remove(store.folder());
+        }
+    }
+}
+
+/// Runs what blocks where it may.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)
+        .flatten()
 }
 
 #[cfg(test)]

@@ -51,19 +51,12 @@ pub(crate) struct LaunchPlan {
     pub(crate) arguments: Vec<OsString>,
     /// Variables beyond those that all functions get.
     pub(crate) environment: Vec<(&'static str, OsString)>,
-    /// The code folder: absolute, since it is the working directory as well.
+    /// The copy of the code that runs: absolute, since it is the working directory as well.
     pub(crate) folder: PathBuf,
 }
 
-/// Finds out how to start the function. `run_dir` is the host's own folder.
-pub(crate) async fn plan(
-    spec: &FunctionSpec,
-    options: &HostOptions,
-    run_dir: &Path,
-) -> Result<LaunchPlan, LoadError> {
-    if spec.runtime == Runtime::Builtin {
-        return builtin(spec, options, run_dir).map_err(|what| missing(spec, what));
-    }
+/// The folder where the function's code is kept and changed. `own` are the host's folders.
+pub(crate) fn live_folder(spec: &FunctionSpec, own: &[&Path]) -> Result<PathBuf, LoadError> {
     let folder = spec.code.canonicalize().and_then(|folder| {
         if folder.is_dir() {
             Ok(folder)
@@ -80,7 +73,7 @@ pub(crate) async fn plan(
             ),
         )
     })?;
-    if run_dir.starts_with(&folder) {
+    if let Some(run_dir) = own.iter().find(|own| own.starts_with(&folder)) {
         let what = format!(
             "its code folder {} contains the ledger's own files in {}: move the code into a folder \
              of its own",
@@ -89,10 +82,22 @@ pub(crate) async fn plan(
         );
         return Err(missing(spec, what));
     }
+    Ok(folder)
+}
+
+/// Finds out how to start the function from this copy of its code. `run_dir` is the host's own
+/// folder.
+pub(crate) async fn plan(
+    spec: &FunctionSpec,
+    options: &HostOptions,
+    run_dir: &Path,
+    folder: PathBuf,
+) -> Result<LaunchPlan, LoadError> {
     let plan = match spec.runtime {
         Runtime::NodeJs => node(spec, options, folder, run_dir),
         Runtime::Python => python(spec, options, folder).await,
-        Runtime::Provided | Runtime::Builtin => provided(spec, folder),
+        Runtime::Provided => provided(spec, folder),
+        Runtime::Builtin => builtin(spec, options, run_dir),
         Runtime::Lambda | Runtime::Http => {
             Err("it runs elsewhere, and nothing says where".to_owned())
         }
@@ -189,6 +194,14 @@ async fn python(
     let own = folder.join(".venv/bin/python");
     let program = if own.is_file() {
         own
+    } else if own.is_symlink() {
+        let target = std::fs::read_link(&own).unwrap_or_default();
+        return Err(format!(
+            "its .venv/bin/python leads to {}, which is not there: make the .venv with a Python of \
+             this machine, or install the packages without one (pip install --target {})",
+            target.display(),
+            spec.code.display()
+        ));
     } else {
         interpreter(options, options.python.as_deref(), "python3").ok_or_else(|| {
             "Python is not installed: run apt-get install python3 python3-venv, or put python3 \

@@ -18,23 +18,26 @@
 //! so that what a superseded attempt still tries to write is refused.
 //!
 //! Functions may run elsewhere instead (`remote`): then there is no process and no gateway between.
+//! Processes run from read-only copies of their packages, named by digest (`code.rs`).
 //!
-//! What is deliberately left out so far: limits on memory, CPU and files, and a fresh read-only copy
-//! of the code.
+//! What is deliberately left out so far: limits on memory, CPU and files.
 
 mod attempt;
 mod builtin_errors;
 mod clock;
+mod code;
 mod environment;
 mod host;
 mod invocation;
 mod launch;
 mod logs;
+mod masks;
 mod package;
 mod peer;
 mod pool;
 mod process;
 mod remote;
+mod report;
 mod response;
 mod runtime_api;
 mod session;
@@ -47,11 +50,12 @@ pub use builtin_errors::{
     INVALID_ENTRYPOINT, INVALID_RESPONSE, LAMBDA, LAMBDA_CLIENT, LAMBDA_UNKNOWN, PAYLOAD_TOO_LARGE,
     RESPONSE_TOO_LARGE, RUNTIME_EXIT, SHADOW_REFUSED, TRUNCATED_RESPONSE,
 };
-pub use host::{FunctionHost, FunctionStatus};
+pub use host::{FunctionHost, FunctionStatus, LiveLogs, Prepared};
 pub use invocation::{Invocation, Outcome, OutcomeResult};
 pub use launch::LoadError;
-pub use logs::LOG_LIMIT_BYTES;
-pub use package::{Archive, LoadedCode, Package};
+pub use logs::{LOG_LIMIT_BYTES, LOG_LIMIT_LINES};
+pub use masks::MASK_LEAST_BYTES;
+pub use package::{Archive, Fingerprint, LoadedCode, Package, fingerprint};
 pub use pool::Slot;
 pub use remote::{
     EventMode, HttpHeaders, HttpSpec, HttpUrl, LambdaArn, LambdaSpec, RemoteSpec, TargetError,

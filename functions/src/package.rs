@@ -4,8 +4,8 @@
 use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -49,19 +49,71 @@ impl Archive {
 }
 
 /// Packs the folder into a temporary file in `into`. Everything in it counts; symbolic links are
-/// packed as links and never followed. Blocks.
-pub(crate) fn pack(folder: &Path, into: &Path) -> io::Result<LoadedCode> {
+/// packed as links and never followed. Its files may have `limit_bytes` together. Blocks.
+pub(crate) fn pack(folder: &Path, into: &Path, limit_bytes: u64) -> io::Result<LoadedCode> {
     let file = tempfile::NamedTempFile::new_in(into)?;
     let (file, path) = file.into_parts();
-    let mut archive = tar::Builder::new(Hashing::new(BufWriter::new(file)));
-    add_folder(&mut archive, folder, Path::new(""), 0)?;
-    let mut hashing = archive.into_inner()?;
+    let mut hashing = write(folder, BufWriter::new(file), limit_bytes)?;
     hashing.inner.flush()?;
     Ok(LoadedCode {
         sha256: hex::encode(hashing.hash.finalize()),
         size: hashing.size,
         package: Package::Archive(Archive(path)),
     })
+}
+
+/// The digest of the package that the folder would give. Blocks.
+pub(crate) fn digest(folder: &Path, limit_bytes: u64) -> io::Result<String> {
+    let hashing = write(folder, io::sink(), limit_bytes)?;
+    Ok(hex::encode(hashing.hash.finalize()))
+}
+
+fn write<W: Write>(folder: &Path, to: W, limit_bytes: u64) -> io::Result<Hashing<W>> {
+    let mut packing = Packing {
+        archive: tar::Builder::new(Hashing::new(to)),
+        left_bytes: limit_bytes,
+        limit_bytes,
+    };
+    packing.add_folder(folder, Path::new(""), 0)?;
+    packing.archive.into_inner()
+}
+
+/// What a folder looks like from outside, for finding out that something in it was changed without
+/// reading it: names, sizes, inodes and times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
+/// The fingerprint of a code folder. Blocks.
+pub fn fingerprint(folder: &Path) -> io::Result<Fingerprint> {
+    let mut hash = Sha256::new();
+    look(folder, &mut hash, 0)?;
+    Ok(Fingerprint(hash.finalize().into()))
+}
+
+fn look(folder: &Path, hash: &mut Sha256, depth: usize) -> io::Result<()> {
+    if depth > DEPTH_LIMIT {
+        return Err(io::Error::other("it is nested too deeply"));
+    }
+    for entry in sorted(folder)? {
+        let (name, data) = (entry.file_name(), entry.metadata()?);
+        hash.update((name.len() as u64).to_le_bytes());
+        hash.update(name.as_bytes());
+        for number in [
+            data.mtime(),
+            data.mtime_nsec(),
+            data.ctime(),
+            data.ctime_nsec(),
+        ] {
+            hash.update(number.to_le_bytes());
+        }
+        for number in [data.ino(), data.size(), u64::from(data.mode())] {
+            hash.update(number.to_le_bytes());
+        }
+        if data.is_dir() {
+            look(&entry.path(), hash, depth + 1)?;
+        }
+    }
+    Ok(())
 }
 
 /// The digest of an executable. Blocks.
@@ -75,54 +127,103 @@ pub(crate) fn executable(program: &Path) -> io::Result<LoadedCode> {
     })
 }
 
-fn add_folder<W: Write>(
-    archive: &mut tar::Builder<W>,
-    folder: &Path,
-    inside: &Path,
-    depth: usize,
-) -> io::Result<()> {
-    if depth > DEPTH_LIMIT {
-        return Err(io::Error::other(format!(
-            "{} is nested too deeply",
-            inside.display()
-        )));
+/// A package that is being written.
+struct Packing<W: Write> {
+    archive: tar::Builder<Hashing<W>>,
+    left_bytes: u64,
+    limit_bytes: u64,
+}
+
+impl<W: Write> Packing<W> {
+    fn add_folder(&mut self, folder: &Path, inside: &Path, depth: usize) -> io::Result<()> {
+        if depth > DEPTH_LIMIT {
+            return Err(io::Error::other(format!(
+                "{} is nested too deeply",
+                inside.display()
+            )));
+        }
+        for entry in sorted(folder)? {
+            let inside = inside.join(entry.file_name());
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                let mut header = header(tar::EntryType::Directory, 0o755);
+                self.archive
+                    .append_data(&mut header, &inside, io::empty())?;
+                self.add_folder(&entry.path(), &inside, depth + 1)?;
+            } else if kind.is_symlink() {
+                let target = std::fs::read_link(entry.path())?;
+                check_link(&inside, &target)?;
+                let mut header = header(tar::EntryType::Symlink, 0o644);
+                self.archive.append_link(&mut header, &inside, target)?;
+            } else if kind.is_file() {
+                self.add_file(&entry.path(), &inside)?;
+            }
+            // Sockets, pipes and devices are not code.
+        }
+        Ok(())
     }
+
+    fn add_file(&mut self, path: &Path, inside: &Path) -> io::Result<()> {
+        let file = File::open(path)?;
+        let data = file.metadata()?;
+        self.left_bytes = self.left_bytes.checked_sub(data.len()).ok_or_else(|| {
+            io::Error::other(format!(
+                "its files have more than {} bytes together: move what is no code out of the \
+                 folder, or raise limits.max_package_size",
+                self.limit_bytes
+            ))
+        })?;
+        let mut header = header(tar::EntryType::Regular, plain_mode(&data.permissions()));
+        header.set_size(data.len());
+        // Exactly as long as the header says, even if the file grows meanwhile.
+        let mut exact = io::Read::take(&file, data.len());
+        self.archive.append_data(&mut header, inside, &mut exact)?;
+        match exact.limit() {
+            0 => Ok(()),
+            _ => Err(io::Error::other(format!(
+                "{} shrank while read",
+                inside.display()
+            ))),
+        }
+    }
+}
+
+fn sorted(folder: &Path) -> io::Result<Vec<std::fs::DirEntry>> {
     let mut entries = std::fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
     entries.sort_by(|a, b| a.file_name().as_bytes().cmp(b.file_name().as_bytes()));
-    for entry in entries {
-        let inside = inside.join(entry.file_name());
-        let kind = entry.file_type()?;
-        let mut header = tar::Header::new_gnu();
-        header.set_mtime(0);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_size(0);
-        header.set_mode(0o644);
-        if kind.is_dir() {
-            header.set_entry_type(tar::EntryType::Directory);
-            header.set_mode(0o755);
-            archive.append_data(&mut header, &inside, io::empty())?;
-            add_folder(archive, &entry.path(), &inside, depth + 1)?;
-        } else if kind.is_symlink() {
-            header.set_entry_type(tar::EntryType::Symlink);
-            archive.append_link(&mut header, &inside, std::fs::read_link(entry.path())?)?;
-        } else if kind.is_file() {
-            let file = File::open(entry.path())?;
-            let data = file.metadata()?;
-            header.set_entry_type(tar::EntryType::Regular);
-            header.set_mode(plain_mode(&data.permissions()));
-            header.set_size(data.len());
-            // Exactly as long as the header says, even if the file grows meanwhile.
-            let mut exact = io::Read::take(&file, data.len());
-            archive.append_data(&mut header, &inside, &mut exact)?;
-            if exact.limit() > 0 {
+    Ok(entries)
+}
+
+fn header(kind: tar::EntryType, mode: u32) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_mtime(0);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_size(0);
+    header.set_mode(mode);
+    header.set_entry_type(kind);
+    header
+}
+
+/// A relative link must not lead out of the folder: from the copy that runs it would lead elsewhere.
+fn check_link(inside: &Path, target: &Path) -> io::Result<()> {
+    if target.is_absolute() {
+        return Ok(());
+    }
+    let mut depth = inside.components().count().saturating_sub(1);
+    for part in target.components() {
+        match part {
+            Component::ParentDir if depth == 0 => {
                 return Err(io::Error::other(format!(
-                    "{} shrank while read",
+                    "the link {} leads out of the folder: put what it names into the folder, or make \
+                     the link absolute",
                     inside.display()
                 )));
             }
+            Component::ParentDir => depth -= 1,
+            Component::Normal(_) => depth += 1,
+            _ => {}
         }
-        // Sockets, pipes and devices are not code.
     }
     Ok(())
 }

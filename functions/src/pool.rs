@@ -2,11 +2,13 @@
 //! ones are used again (the latest first, so that the others become idle and stop), and one whose
 //! start keeps failing may not start again at once. A remote function has slots and no processes.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use daybook_domain::execution::CodeRevision;
 use tokio::sync::Notify;
 
+use crate::code::CodeFolder;
 use crate::launch::LaunchPlan;
 use crate::process::Process;
 use crate::remote::Remote;
@@ -29,6 +31,10 @@ pub(crate) enum Program {
 pub(crate) struct Pool {
     pub(crate) spec: FunctionSpec,
     pub(crate) program: Program,
+    /// The revision that the ledger knows this code as, once it is known.
+    pub(crate) revision: OnceLock<CodeRevision>,
+    /// The copy that its processes run from stays as long as the pool and its slots.
+    _code: Option<Arc<CodeFolder>>,
     state: Mutex<State>,
     freed: Arc<Notify>,
     backoff_first: Duration,
@@ -64,6 +70,14 @@ pub struct Slot {
     pool: Arc<Pool>,
 }
 
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Pool")
+            .field(&self.spec.name.as_str())
+            .finish()
+    }
+}
+
 impl std::fmt::Debug for Slot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Slot")
@@ -90,12 +104,15 @@ impl Pool {
     pub(crate) fn new(
         spec: FunctionSpec,
         program: Program,
+        code: Option<Arc<CodeFolder>>,
         options: &HostOptions,
         freed: Arc<Notify>,
     ) -> Arc<Self> {
         let pool = Arc::new(Self {
             spec,
             program,
+            revision: OnceLock::new(),
+            _code: code,
             state: Mutex::default(),
             freed,
             backoff_first: options.crash_backoff_first,

@@ -4,11 +4,12 @@
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use hyper::header::HeaderValue;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -17,6 +18,7 @@ use crate::environment;
 use crate::host::Shared;
 use crate::launch::LaunchPlan;
 use crate::logs::Logs;
+use crate::masks::Masks;
 use crate::runtime_api;
 use crate::session::Session;
 use crate::spec::FunctionSpec;
@@ -28,7 +30,11 @@ const WATCHER_STACK_BYTES: usize = 512 << 10;
 pub(crate) struct Process {
     pub(crate) session: Arc<Session>,
     pub(crate) logs: Arc<Logs>,
+    /// What must not be recorded of what it says.
+    pub(crate) masks: Masks,
     pub(crate) started: Instant,
+    /// How long its start took, for the first invocation to account for.
+    pub(crate) init: Option<Duration>,
     credentials: Credentials,
     group: Arc<Group>,
     exited: watch::Receiver<Option<String>>,
@@ -47,9 +53,11 @@ impl Process {
         let temporary = tempfile::Builder::new()
             .prefix(&format!("{}-", spec.name))
             .tempdir_in(shared.run_dir()?)?;
-        let (logs, output) = Logs::open()?;
         let credentials = Credentials::issue(shared, spec);
         let storage = &credentials.issued;
+        let masks = masks(spec, &storage.secret_key);
+        let options = &shared.options;
+        let (logs, output) = Logs::open(options.log_bytes, options.log_lines, masks.clone())?;
         let arn = HeaderValue::try_from(environment::arn(spec, &storage.region));
         let variables = environment::variables(
             spec,
@@ -84,7 +92,9 @@ impl Process {
         Ok(Self {
             session,
             logs,
+            masks,
             started,
+            init: None,
             credentials,
             group,
             exited,
@@ -133,6 +143,14 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+fn masks(spec: &FunctionSpec, storage_secret: &str) -> Masks {
+    let own = spec
+        .secrets
+        .iter()
+        .map(|(name, secret)| (name.as_str(), secret.expose_secret()));
+    Masks::new(own.chain([("AWS_SECRET_ACCESS_KEY", storage_secret)]))
 }
 
 /// Storage credentials that are revoked at the latest when this is dropped.

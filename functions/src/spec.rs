@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use daybook_domain::FunctionName;
+use secrecy::SecretString;
 use thiserror::Error;
 
+use crate::logs::{LOG_LIMIT_BYTES, LOG_LIMIT_LINES};
 use crate::remote::RemoteSpec;
 
 /// How a function's program is started.
@@ -34,6 +36,11 @@ pub enum Runtime {
 pub struct UnknownRuntime(String);
 
 impl Runtime {
+    /// Whether its code is a folder of this machine.
+    pub fn has_folder(self) -> bool {
+        matches!(self, Self::NodeJs | Self::Python | Self::Provided)
+    }
+
     /// Its name in the config.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -86,8 +93,10 @@ pub struct FunctionSpec {
     pub concurrency: usize,
     /// What the function is told as its memory size, in bytes. Not enforced yet.
     pub memory_bytes: u64,
-    /// Its own environment variables. May hold secrets: `Debug` shows the names only.
+    /// Its own environment variables: `Debug` shows the names only.
     pub environment: BTreeMap<String, String>,
+    /// Variables that are secret. They are masked in logs and in errors.
+    pub secrets: BTreeMap<String, SecretString>,
     /// After this time without an invocation a process is stopped.
     pub idle_timeout: Duration,
     /// How long a process may take from its start to its first poll.
@@ -127,6 +136,7 @@ impl FunctionSpec {
             concurrency: 4,
             memory_bytes: 256 << 20,
             environment: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             idle_timeout: Duration::from_secs(300),
             init_timeout: Duration::from_secs(10),
             remote: None,
@@ -145,12 +155,16 @@ impl fmt::Debug for FunctionSpec {
             .field("concurrency", &self.concurrency)
             .field("memory_bytes", &self.memory_bytes)
             .field("environment", &self.environment.keys().collect::<Vec<_>>())
+            .field("secrets", &self.secrets.keys().collect::<Vec<_>>())
             .field("idle_timeout", &self.idle_timeout)
             .field("init_timeout", &self.init_timeout)
             .field("remote", &self.remote)
             .finish()
     }
 }
+
+/// What AWS Lambda takes, unpacked (Lambda developer guide, "Lambda quotas").
+const MAX_PACKAGE_BYTES: u64 = 250 << 20;
 
 /// What holds for all functions of a host.
 #[derive(Clone, Debug)]
@@ -168,6 +182,15 @@ pub struct HostOptions {
     pub path: OsString,
     /// A folder for temporary files: each process gets its own one below it.
     pub run_dir: PathBuf,
+    /// Where packages are unpacked, to be run from there; kept from one start to the next, and of
+    /// one process at a time. `None`: in `run_dir`, as long as this process lives.
+    pub code_dir: Option<PathBuf>,
+    /// What the files of one package may have together, in bytes.
+    pub max_package_bytes: u64,
+    /// What is kept of one attempt's output, in bytes and in lines.
+    pub log_bytes: usize,
+    /// See `log_bytes`.
+    pub log_lines: usize,
     /// How long a function may not start again after its first failed start. Doubles with each
     /// further failure in a row.
     pub crash_backoff_first: Duration,
@@ -186,6 +209,10 @@ impl Default for HostOptions {
             python: None,
             path: std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
             run_dir: std::env::temp_dir(),
+            code_dir: None,
+            max_package_bytes: MAX_PACKAGE_BYTES,
+            log_bytes: LOG_LIMIT_BYTES,
+            log_lines: LOG_LIMIT_LINES,
             crash_backoff_first: Duration::from_millis(500),
             crash_backoff_most: Duration::from_secs(60),
             remote_connect_timeout: Duration::from_secs(5),

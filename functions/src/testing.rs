@@ -110,6 +110,20 @@ pub(crate) fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// What the function wrote, without the lines of the host around it.
+pub(crate) fn written(outcome: &Outcome) -> String {
+    let ours = |line: &&str| {
+        ["START ", "END ", "REPORT "]
+            .iter()
+            .any(|it| line.starts_with(it))
+    };
+    outcome
+        .logs
+        .split_inclusive('\n')
+        .filter(|line| !ours(line))
+        .collect()
+}
+
 pub(crate) fn bootstrap(code: &Path) {
     let file = code.join("bootstrap");
     std::fs::write(&file, format!("#!{} -SE\n{BOOTSTRAP}", *PYTHON)).unwrap();

@@ -36,7 +36,7 @@ pub use projector::{
     WaitError,
 };
 pub use query::{
-    AccessRow, AttemptRow, Cursor, CursorKey, EventFilter, EventRow, ExecutionFilter,
+    AccessRow, AttemptRow, CostRow, Cursor, CursorKey, EventFilter, EventRow, ExecutionFilter,
     ExecutionOrder, ExecutionRow, ExportRow, FailureRow, FunctionRow, NotificationRow,
     ObjectFilter, ObjectOrder, ObjectRow, Page, Paged, PipelineRow, ReplayRow, RevisionRow,
     StatisticsBucket, StatisticsRows, StepRow, StreamFilter, Touched,

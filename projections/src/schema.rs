@@ -5,14 +5,20 @@
 
 /// The version of the tables below and of what is folded into them. Raise it with any change to
 /// either: a file of another version is thrown away and made again from the log.
-pub(crate) const SCHEMA_VERSION: i64 = 2;
+pub(crate) const SCHEMA_VERSION: i64 = 3;
 
 /// The projections by name, each with its tables. They share one file and one checkpoint.
 pub const PROJECTIONS: &[(&str, &[&str])] = &[
     ("objects", &["objects", "object_versions", "notifications"]),
     (
         "executions",
-        &["executions", "steps", "attempts", "failures"],
+        &[
+            "executions",
+            "object_costs",
+            "steps",
+            "attempts",
+            "failures",
+        ],
     ),
     ("lineage", &["lineage"]),
     ("pipelines", &["pipelines", "pipeline_revisions"]),
@@ -74,7 +80,8 @@ CREATE TABLE executions (
   status TEXT NOT NULL,
   cause TEXT NOT NULL, redrive_of TEXT, replay TEXT, reason TEXT, actor TEXT NOT NULL, shadow TEXT,
   started_at INTEGER NOT NULL, stopped_at INTEGER, stopped_position INTEGER,
-  error TEXT, error_cause TEXT, fingerprint TEXT
+  error TEXT, error_cause TEXT, fingerprint TEXT,
+  billed_ms INTEGER NOT NULL DEFAULT 0, mib_ms INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX executions_by_object ON executions (bucket, key, identity, pipeline);
 CREATE INDEX executions_by_version ON executions (object_version);
@@ -83,6 +90,12 @@ CREATE INDEX executions_by_pipeline ON executions (pipeline, position);
 CREATE INDEX executions_by_stop ON executions (stopped_at, position);
 CREATE INDEX executions_by_replay ON executions (replay, position) WHERE replay IS NOT NULL;
 CREATE INDEX executions_by_fingerprint ON executions (fingerprint, position) WHERE fingerprint IS NOT NULL;
+
+CREATE TABLE object_costs (
+  bucket TEXT NOT NULL, key TEXT NOT NULL,
+  billed_ms INTEGER NOT NULL, mib_ms INTEGER NOT NULL,
+  PRIMARY KEY (bucket, key)
+) WITHOUT ROWID;
 
 CREATE TABLE steps (
   execution INTEGER NOT NULL, task INTEGER NOT NULL,
@@ -101,6 +114,7 @@ CREATE TABLE attempts (
   duration_ms INTEGER, init_ms INTEGER, max_memory_bytes INTEGER,
   lineage_known INTEGER, refused TEXT,
   error TEXT, error_cause TEXT,
+  request_id TEXT, billed_ms INTEGER, memory_bytes INTEGER,
   PRIMARY KEY (execution, task, attempt)
 ) WITHOUT ROWID;
 

@@ -20,6 +20,7 @@ mod attempt;
 mod figures;
 mod follow;
 mod lease;
+mod offering;
 mod peers;
 mod proposing;
 mod publishing;
@@ -30,12 +31,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use daybook_domain::{ExecutionId, ReplayId, WorkerId};
+use daybook_domain::function::Function;
+use daybook_domain::{ExecutionId, FunctionName, ReplayId, WorkerId};
 use daybook_event_store::{Position, ReadError, RecordedEvent};
 use daybook_functions::FunctionHost;
 use daybook_s3_gateway::Gateway;
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -74,6 +76,10 @@ pub(crate) struct ConductorConfig {
     pub tracer: Option<Tracer>,
     pub checkpoint: PathBuf,
     pub worklist: Worklist,
+    /// What this worker can run, each function with the SHA-256 of its package.
+    pub offered: watch::Receiver<BTreeMap<FunctionName, String>>,
+    /// Where the functions go as the log has them.
+    pub known: watch::Sender<BTreeMap<FunctionName, Function>>,
 }
 
 /// The process manager.
@@ -194,6 +200,8 @@ impl Conductor {
         let _reader = AbortOnDropHandle::new(tokio::spawn(read(subscription, batches)));
         // Kept to the very end: what runs may finish only while the lease counts.
         let mut lease = AbortOnDropHandle::new(self.keep_lease());
+        let _offering = AbortOnDropHandle::new(self.keep_offering());
+        self.tell_functions();
         let lapsed = loop {
             self.fire_timers();
             self.expire_overdue();
@@ -275,6 +283,7 @@ impl Conductor {
             }
         }
         if reassigned {
+            self.tell_functions();
             self.enqueue_all();
             self.peers.retain(&self.worklist.workers);
         }

@@ -207,8 +207,7 @@ impl Conductor {
     }
 
     pub(super) fn propose(&mut self) {
-        let host = self.config.host.clone();
-        while let Some((id, slot)) = self.queues.next_task(|function| host.reserve(function)) {
+        while let Some((id, slot)) = self.next_claim() {
             self.claim(id, slot);
         }
         while self.starts < MAX_STARTS {
@@ -217,6 +216,16 @@ impl Conductor {
             };
             self.start(id);
         }
+    }
+
+    /// A task and a slot that runs what the log says that its function is: an attempt names the code
+    /// that it runs on.
+    fn next_claim(&mut self) -> Option<(ExecutionId, Slot)> {
+        let (host, functions) = (&self.config.host, &self.worklist.functions);
+        self.queues.next_task(|function| {
+            let current = functions.get(function)?.current.as_ref()?;
+            host.reserve_revision(function, current)
+        })
     }
 
     fn claim(&mut self, id: ExecutionId, slot: Slot) {
@@ -273,7 +282,7 @@ impl Conductor {
             .filter(|function| self.owner_of_task(id, function) == Some(self.config.worker))
             .and_then(|function| {
                 let current = self.worklist.functions.get(&function)?.current.clone()?;
-                let slot = self.config.host.reserve(&function)?;
+                let slot = self.config.host.reserve_revision(&function, &current)?;
                 Some((slot, current))
             });
         let start = Start {

@@ -239,6 +239,12 @@ impl Worklist {
                 }
                 vec![Change::WorkerSeen(renewed.worker)]
             }
+            WorkerEvent::FunctionsOffered(offered) => {
+                if let Some(worker) = self.workers.get_mut(&offered.worker) {
+                    worker.functions = offered.functions;
+                }
+                vec![Change::Reassigned]
+            }
             WorkerEvent::WorkerLeft(left) => {
                 self.workers.remove(&left.worker);
                 vec![Change::Reassigned]

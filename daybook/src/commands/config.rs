@@ -44,7 +44,7 @@ async fn check(path: &Path) -> Result<()> {
     let functions = std::mem::take(&mut config.functions);
     let run_dir = tempfile::tempdir().context("no temporary folder could be made")?;
     let options = server::host_options(&config, run_dir.path().to_owned())?;
-    let host = FunctionHost::new(std::sync::Arc::new(NoStorage), options);
+    let host = FunctionHost::new(std::sync::Arc::new(NoStorage::default()), options);
     for function in functions {
         host.load(function).await?;
     }

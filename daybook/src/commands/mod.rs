@@ -6,7 +6,10 @@ mod config;
 mod events;
 mod executions;
 mod export;
+mod functions;
+mod invoke;
 mod log;
+mod logs;
 mod projections;
 mod replay;
 mod show;
@@ -39,7 +42,10 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Status => status::run(&client, format).await?,
         Command::Objects(args) => objects::run(&client, format, args).await?,
         Command::Executions(args) => executions::run(&client, format, args).await?,
+        Command::Functions => functions::run(&client, format).await?,
         Command::Show { target } => show::run(&client, format, &target).await?,
+        Command::Logs(args) => logs::run(&client, format, args).await?,
+        Command::Invoke(args) => return invoke::run(format, args).await,
         Command::Events(args) => events::run(&client, format, args).await?,
         Command::Config(command) => return config::run(format, command).await,
         Command::Redrive {

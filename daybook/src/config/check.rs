@@ -8,7 +8,7 @@ use daybook_command_service::PipelineConfig;
 use daybook_domain::asl::Machine;
 use daybook_domain::{BucketName, FunctionName, PipelineName};
 use daybook_event_store::open::LogUrl;
-use daybook_functions::{FunctionSpec, Runtime};
+use daybook_functions::{FunctionSpec, HostOptions, LOG_LIMIT_BYTES, LOG_LIMIT_LINES, Runtime};
 use daybook_s3_gateway::{BucketConfig, CreatedBuckets, Limits, OperatorKey, Policy};
 
 use super::file::{ConfigFile, FunctionTable, KeyTable, LimitsTable, PipelineTable};
@@ -27,6 +27,15 @@ const WORKER_LEASE: Duration = Duration::from_secs(15);
 /// How often a pipeline may run on its own output: about as often as AWS Lambda lets a function
 /// (Lambda developer guide, "Use Lambda recursive loop detection").
 const LOOP_DEPTH: u32 = 16;
+
+/// How often the folders with code are looked at: soon enough for somebody who edits them, seldom
+/// enough for a folder with many thousands of files.
+const CODE_RESCAN: Duration = Duration::from_secs(2);
+
+/// A log that holds less would lose the lines around an attempt; each process holds one in memory.
+const LEAST_LOG_BYTES: usize = 4 << 10;
+const MOST_LOG_BYTES: usize = 16 << 20;
+const LEAST_LOG_LINES: usize = 10;
 
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
@@ -110,6 +119,10 @@ pub(super) fn check(
                 file.limits.shutdown_grace.as_deref(),
             )?
             .unwrap_or(SHUTDOWN_GRACE),
+        code_rescan: code_rescan(&place, &file.limits)?,
+        max_package_bytes: max_package_bytes(&place, &file.limits)?,
+        log_bytes: log_bytes(&place, &file.limits)?,
+        log_lines: log_lines(&place, &file.limits)?,
         gateway_limits: limits(&place, &file.limits)?,
         client_dirs: file
             .runtimes
@@ -153,6 +166,48 @@ fn worker_lease(place: &Place<'_>, limits: &LimitsTable) -> Result<Duration, Con
              out for the default",
         ),
         Some(lease) => Ok(lease),
+    }
+}
+
+fn code_rescan(place: &Place<'_>, limits: &LimitsTable) -> Result<Duration, ConfigError> {
+    let mut every = CODE_RESCAN;
+    let text = limits.code_rescan_every.as_deref();
+    place.set_positive("limits.code_rescan_every", text, &mut every)?;
+    Ok(every)
+}
+
+fn max_package_bytes(place: &Place<'_>, limits: &LimitsTable) -> Result<u64, ConfigError> {
+    match limits.max_package_size.map(|size| size.as_u64()) {
+        None => Ok(HostOptions::default().max_package_bytes),
+        Some(0) => place.wrong(
+            "limits.max_package_size",
+            "0 lets no code run; give more, or leave it out for the default",
+        ),
+        Some(bytes) => Ok(bytes),
+    }
+}
+
+fn log_bytes(place: &Place<'_>, limits: &LimitsTable) -> Result<usize, ConfigError> {
+    let Some(size) = limits.log_size else {
+        return Ok(LOG_LIMIT_BYTES);
+    };
+    match usize::try_from(size.as_u64()) {
+        Ok(bytes @ LEAST_LOG_BYTES..=MOST_LOG_BYTES) => Ok(bytes),
+        _ => place.wrong(
+            "limits.log_size",
+            "give between \"4KiB\" and \"16MiB\", or leave it out for the default",
+        ),
+    }
+}
+
+fn log_lines(place: &Place<'_>, limits: &LimitsTable) -> Result<usize, ConfigError> {
+    match limits.log_lines {
+        None => Ok(LOG_LIMIT_LINES),
+        Some(lines) if lines < LEAST_LOG_LINES => place.wrong(
+            "limits.log_lines",
+            "10 is the least, for the lines around an attempt; leave it out for the default",
+        ),
+        Some(lines) => Ok(lines),
     }
 }
 
@@ -299,7 +354,7 @@ fn function(
     spec.environment = table.environment.clone();
     for (variable, secret) in &table.secrets {
         match secret.resolve(place.folder) {
-            Ok(secret) => spec.environment.insert(variable.clone(), secret),
+            Ok(secret) => spec.secrets.insert(variable.clone(), secret.into()),
             Err(problem) => return place.wrong(&format!("{at}.secrets.{variable}"), problem),
         };
     }

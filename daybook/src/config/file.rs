@@ -159,6 +159,10 @@ fn everything() -> Vec<String> {
 #[serde(deny_unknown_fields)]
 pub(super) struct LimitsTable {
     pub shutdown_grace: Option<String>,
+    pub code_rescan_every: Option<String>,
+    pub max_package_size: Option<ByteSize>,
+    pub log_size: Option<ByteSize>,
+    pub log_lines: Option<usize>,
     pub worker_lease: Option<String>,
     pub loop_depth: Option<u32>,
     pub max_put_size: Option<ByteSize>,

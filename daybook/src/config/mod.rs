@@ -51,6 +51,14 @@ pub(crate) struct Config {
     pub store: LogUrl,
     pub blobs: BlobsAt,
     pub shutdown_grace: Duration,
+    /// How often the folders with code are looked at for changes.
+    pub code_rescan: Duration,
+    /// What the files of one package may have together.
+    pub max_package_bytes: u64,
+    /// What is kept of one attempt's output, in bytes and in lines.
+    pub log_bytes: usize,
+    /// See `log_bytes`.
+    pub log_lines: usize,
     /// How long a worker's word counts where several share the log.
     pub worker_lease: Duration,
     /// How often a pipeline may run on what it wrote itself.

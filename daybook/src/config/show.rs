@@ -35,6 +35,7 @@ pub(crate) fn show(config: &Config) -> Value {
                 "concurrency": spec.concurrency,
                 "memory": bytesize::ByteSize(spec.memory_bytes).to_string(),
                 "environment": spec.environment.keys().collect::<Vec<_>>(),
+                "secrets": spec.secrets.keys().collect::<Vec<_>>(),
                 "read": policy.map(|policy| &policy.read),
                 "write": policy.map(|policy| &policy.write),
                 "publish": publish,
@@ -82,6 +83,10 @@ pub(crate) fn show(config: &Config) -> Value {
         "limits": {
             "shutdown_grace": humantime::format_duration(config.shutdown_grace).to_string(),
             "worker_lease": humantime::format_duration(config.worker_lease).to_string(),
+            "code_rescan_every": humantime::format_duration(config.code_rescan).to_string(),
+            "max_package_size": bytesize::ByteSize(config.max_package_bytes).to_string(),
+            "log_size": bytesize::ByteSize(config.log_bytes as u64).to_string(),
+            "log_lines": config.log_lines,
             "loop_depth": config.loop_depth,
             "max_put_size": bytesize::ByteSize(config.gateway_limits.max_put_bytes).to_string(),
             "max_connections": config.gateway_limits.max_connections,

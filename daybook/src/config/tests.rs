@@ -3,6 +3,8 @@ mod remote;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use secrecy::ExposeSecret;
+
 use super::*;
 
 /// A config that can run; the cases add to it or change it.
@@ -497,9 +499,9 @@ secret_key = { file = "secret" }
     };
     assert_eq!(secret_of("text"), "in-the-config");
     assert_eq!(secret_of("file"), "from-a-file");
-    let environment = &config.functions[0].environment;
-    assert_eq!(environment["TOKEN"], "a-token");
-    assert_eq!(environment["FILE"], "from-a-file");
+    let secrets = &config.functions[0].secrets;
+    assert_eq!(secrets["TOKEN"].expose_secret(), "a-token");
+    assert_eq!(secrets["FILE"].expose_secret(), "from-a-file");
 
     let (debug, shown) = (format!("{config:#?}"), show(&config).to_string());
     for text in [&debug, &shown] {

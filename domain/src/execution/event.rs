@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::aggregate::events;
 use crate::stored_object::ObjectVersion;
@@ -341,6 +342,15 @@ pub struct AttemptReport {
     /// The memory high-water mark of the process, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_memory_bytes: Option<u64>,
+    /// The id under which the function knew the attempt, as its log lines name it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<Uuid>,
+    /// What AWS Lambda would bill: start and run, rounded up to a millisecond.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub billed_ms: Option<u64>,
+    /// The function's memory at that time, in bytes: what such a millisecond is billed for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
 }
 
 /// One object version that an attempt touched.
@@ -370,6 +380,13 @@ pub struct ObjectAccess {
 }
 
 impl AttemptReport {
+    /// What it cost in MiB held for a millisecond: AWS Lambda's gigabyte-seconds are so many over
+    /// 1024 and 1000.
+    pub fn mib_ms(&self) -> u64 {
+        let mib = self.memory_bytes.unwrap_or_default() >> 20;
+        self.billed_ms.unwrap_or_default().saturating_mul(mib)
+    }
+
     /// The report once what was staged is published.
     #[must_use]
     pub fn published(mut self) -> Self {

@@ -25,6 +25,8 @@ pub fn stream_of(function: &FunctionName) -> String {
 pub struct Function {
     /// The newest code; `None` before the first.
     pub current: Option<CodeRevision>,
+    /// The size of its package in bytes.
+    pub package_bytes: u64,
     /// How that code is run.
     pub settings: Option<FunctionSettings>,
 }
@@ -78,6 +80,7 @@ impl Aggregate for Function {
             revision: event.revision,
             sha256: event.sha256.clone(),
         });
+        self.package_bytes = event.package_bytes;
         self.settings = Some(event.settings.clone());
         self
     }

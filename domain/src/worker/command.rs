@@ -27,6 +27,13 @@ pub enum WorkerCommand {
         /// Which renewal it is, from 1: sending the same one again renews nothing.
         renewal: u64,
     },
+    /// It runs other code from now on.
+    Offer {
+        /// The worker.
+        worker: WorkerId,
+        /// All functions that it can run, each with the SHA-256 of its package.
+        functions: BTreeMap<FunctionName, String>,
+    },
     /// It is gone, by its own word or by that of one who knows.
     Leave {
         /// The worker.

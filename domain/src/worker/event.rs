@@ -14,6 +14,8 @@ events! {
         WorkerJoined,
         /// It is still here.
         LeaseRenewed,
+        /// It runs other code from now on.
+        FunctionsOffered,
         /// It is gone, by its own word or by that of a worker that knows.
         WorkerLeft,
     }
@@ -44,6 +46,15 @@ pub struct LeaseRenewed {
     pub worker: WorkerId,
     /// Which renewal it is, from 1.
     pub renewal: u64,
+}
+
+/// It runs other code from now on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FunctionsOffered {
+    /// The worker.
+    pub worker: WorkerId,
+    /// All functions that it can run, each with the SHA-256 of its package.
+    pub functions: BTreeMap<FunctionName, String>,
 }
 
 /// It is gone.

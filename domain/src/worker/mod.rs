@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  Join ─> WorkerJoined ── Renew ─> LeaseRenewed ── Leave ────────────────> WorkerLeft
-//!                                        └───────── Expire (by another) ──> WorkerLeft
+//!                       └─ Offer ─> FunctionsOffered └ Expire (by another) ──> WorkerLeft
 //! ```
 //!
 //! How long ago a renewal was, everybody measures on a clock of his own; the stream only decides
@@ -15,13 +15,15 @@ mod event;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 pub use command::WorkerCommand;
 pub use error::WorkerError;
-pub use event::{LeaseRenewed, WorkerEvent, WorkerJoined, WorkerLeft};
+pub use event::{FunctionsOffered, LeaseRenewed, WorkerEvent, WorkerJoined, WorkerLeft};
 
-use crate::{Aggregate, Context, WorkerId};
+use crate::{Aggregate, Context, FunctionName, WorkerId};
 
 /// The name of the stream of a worker.
 pub fn stream_of(worker: WorkerId) -> String {
@@ -39,6 +41,8 @@ pub struct Worker {
     pub lease_ms: Option<u64>,
     /// Its newest renewal, from 1; 0 before the first.
     pub renewal: u64,
+    /// The functions that it can run, each with the SHA-256 of its package.
+    pub functions: BTreeMap<FunctionName, String>,
 }
 
 impl Aggregate for Worker {
@@ -77,6 +81,11 @@ impl Aggregate for Worker {
             WorkerCommand::Renew { worker, renewal } => {
                 Ok(vec![LeaseRenewed { worker, renewal }.into()])
             }
+            WorkerCommand::Offer { .. } if self.left => Err(WorkerError::Left),
+            WorkerCommand::Offer { functions, .. } if functions == self.functions => Ok(Vec::new()),
+            WorkerCommand::Offer { worker, functions } => {
+                Ok(vec![FunctionsOffered { worker, functions }.into()])
+            }
             // Ending what has ended is what was asked for.
             WorkerCommand::Leave { .. } | WorkerCommand::Expire { .. } if self.left => {
                 Ok(Vec::new())
@@ -101,8 +110,12 @@ impl Aggregate for Worker {
             WorkerEvent::WorkerJoined(joined) => {
                 self.joined = true;
                 self.lease_ms = joined.lease_ms;
+                self.functions.clone_from(&joined.functions);
             }
             WorkerEvent::LeaseRenewed(renewed) => self.renewal = renewed.renewal,
+            WorkerEvent::FunctionsOffered(offered) => {
+                self.functions.clone_from(&offered.functions);
+            }
             WorkerEvent::WorkerLeft(_) => self.left = true,
         }
         self

@@ -24,6 +24,25 @@ fn a_worker_joins_once_leaves_once_and_never_comes_back() {
 }
 
 #[test]
+fn what_it_offers_is_recorded_when_it_changes() {
+    let offer = |sha256: &str| WorkerCommand::Offer {
+        worker: ID,
+        functions: BTreeMap::from([("upper".parse().unwrap(), sha256.to_owned())]),
+    };
+    assert_eq!(decide(&[], offer("aa")), Err(WorkerError::Unknown));
+    assert_eq!(names(&[join()], offer("aa")), ["FunctionsOffered"]);
+    assert_eq!(names(&[join(), offer("aa")], offer("aa")), [""; 0]);
+    assert_eq!(
+        names(&[join(), offer("aa")], offer("bb")),
+        ["FunctionsOffered"]
+    );
+    assert_eq!(
+        decide(&[join(), leave()], offer("aa")),
+        Err(WorkerError::Left)
+    );
+}
+
+#[test]
 fn a_renewal_counts_once() {
     assert_eq!(names(&[join()], renew(1)), ["LeaseRenewed"]);
     assert_eq!(names(&[join(), renew(1)], renew(1)), [""; 0]);

@@ -34,14 +34,19 @@ impl Place {
         let name = FunctionName::parse("thumb").unwrap();
         let spec = FunctionSpec::new(name, runtime, self.folder.path().join("code"), handler);
         let run = self.folder.path().join("run");
-        plan(&spec, &self.options, &run)
+        let folder = match runtime {
+            Runtime::Builtin => Ok(run.clone()),
+            _ => live_folder(&spec, &[&run]),
+        };
+        let folder = folder.map_err(|error| error.to_string())?;
+        plan(&spec, &self.options, &run, folder)
             .await
             .map_err(|error| error.to_string())
     }
 }
 
 #[track_caller]
-fn says(result: Result<LaunchPlan, String>, parts: &[&str]) {
+fn says<T: std::fmt::Debug>(result: Result<T, String>, parts: &[&str]) {
     let error = result.unwrap_err();
     assert!(error.starts_with("function thumb: "), "{error}");
     for part in parts {
@@ -152,7 +157,7 @@ async fn a_code_folder_must_not_contain_what_changes() {
     let name = FunctionName::parse("thumb").unwrap();
     let spec = FunctionSpec::new(name, Runtime::Provided, &code, "");
     let run_dir = code.canonicalize().unwrap().join("data/run");
-    let result = plan(&spec, &place.options, &run_dir).await;
+    let result = live_folder(&spec, &[&run_dir]);
     says(
         result.map_err(|error| error.to_string()),
         &["contains the ledger's own files"],

@@ -17,7 +17,7 @@ fn sample(into: &Path, order: &[&str]) {
 
 fn packed(folder: &Path) -> (String, Vec<u8>) {
     let into = TempDir::new().unwrap();
-    let loaded = pack(folder, into.path()).unwrap();
+    let loaded = pack(folder, into.path(), 1 << 30).unwrap();
     let Package::Archive(archive) = &loaded.package else {
         panic!("not an archive")
     };
@@ -83,4 +83,37 @@ fn an_executable_is_its_own_package() {
     assert_eq!(loaded.size, 3);
     assert!(loaded.sha256.starts_with("ba7816bf"));
     assert!(matches!(loaded.package, Package::Executable(path) if path == program));
+}
+
+#[test]
+fn a_package_is_bounded() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("a"), "12345").unwrap();
+    fs::write(folder.path().join("b"), "12345").unwrap();
+    assert!(digest(folder.path(), 10).is_ok());
+    let error = digest(folder.path(), 9).unwrap_err().to_string();
+    assert!(error.contains("limits.max_package_size"), "{error}");
+}
+
+#[test]
+fn a_relative_link_stays_inside() {
+    let folder = TempDir::new().unwrap();
+    fs::create_dir_all(folder.path().join("a/b")).unwrap();
+    symlink("../../c", folder.path().join("a/b/link")).unwrap();
+    assert!(digest(folder.path(), 0).is_ok());
+    symlink("../../../c", folder.path().join("a/b/out")).unwrap();
+    let error = digest(folder.path(), 0).unwrap_err().to_string();
+    assert!(error.contains("a/b/out leads out of the folder"), "{error}");
+}
+
+#[test]
+fn a_fingerprint_tells_that_something_changed() {
+    let folder = TempDir::new().unwrap();
+    sample(folder.path(), &["run", "a/b"]);
+    let before = fingerprint(folder.path()).unwrap();
+    assert_eq!(before, fingerprint(folder.path()).unwrap());
+    // As an editor does it: the same size, another file.
+    fs::write(folder.path().join("new"), "A/B").unwrap();
+    fs::rename(folder.path().join("new"), folder.path().join("a/b")).unwrap();
+    assert_ne!(before, fingerprint(folder.path()).unwrap());
 }

@@ -87,7 +87,7 @@ pub(crate) async fn run(
     remote: &Remote,
 ) -> Outcome {
     let spec = &slot.pool().spec;
-    let mut outcome = attempt::beginning();
+    let mut outcome = attempt::beginning(&invocation);
     if let Some(result) = attempt::refusal(shared, &invocation) {
         outcome.result = result;
         return outcome;
@@ -117,6 +117,8 @@ pub(crate) async fn run(
             outcome.logs = called.logs;
             outcome.report.duration_ms = called.figures.duration_ms;
             outcome.report.init_ms = called.figures.init_ms;
+            outcome.report.billed_ms = called.figures.billed_ms;
+            outcome.report.memory_bytes = called.figures.memory_bytes;
             outcome.report.max_memory_bytes = called.figures.max_memory_bytes;
             called.result
         }

@@ -1,13 +1,17 @@
 //! The figures in the logs of a Lambda function: its `REPORT` line, where the tail of the logs
 //! that AWS gives still has it.
 
-/// What a `REPORT` line says. The billed duration stays in the logs.
+/// What a `REPORT` line says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Figures {
     /// How long the handler took.
     pub(crate) duration_ms: Option<u64>,
     /// How long its process took to start, if this call waited for it.
     pub(crate) init_ms: Option<u64>,
+    /// What is billed.
+    pub(crate) billed_ms: Option<u64>,
+    /// The memory that the function has, for which it is billed.
+    pub(crate) memory_bytes: Option<u64>,
     /// The memory high-water mark.
     pub(crate) max_memory_bytes: Option<u64>,
 }
@@ -24,15 +28,18 @@ impl Figures {
             match name.trim() {
                 "Duration" => figures.duration_ms = number(value, "ms"),
                 "Init Duration" => figures.init_ms = number(value, "ms"),
-                "Max Memory Used" => {
-                    let megabytes = number(value, "MB");
-                    figures.max_memory_bytes = megabytes.map(|it| it.saturating_mul(1 << 20));
-                }
+                "Billed Duration" => figures.billed_ms = number(value, "ms"),
+                "Memory Size" => figures.memory_bytes = megabytes(value),
+                "Max Memory Used" => figures.max_memory_bytes = megabytes(value),
                 _ => {}
             }
         }
         figures
     }
+}
+
+fn megabytes(value: &str) -> Option<u64> {
+    number(value, "MB").map(|megabytes| megabytes.saturating_mul(1 << 20))
 }
 
 /// `12.34 ms` as whole units; what has begun counts as whole.

@@ -277,6 +277,34 @@ impl Fold<'_> {
             .optional()
     }
 
+    /// What an attempt cost, whatever came of it and whatever it ran for: shadows and repetitions
+    /// cost as well.
+    fn cost(
+        &mut self,
+        recorded: &RecordedEvent,
+        known: &Known,
+        report: &AttemptReport,
+    ) -> Folded<()> {
+        let Some(billed_ms) = report.billed_ms.map(int) else {
+            return Ok(());
+        };
+        let mib_ms = int(report.mib_ms());
+        self.run(
+            "UPDATE executions SET billed_ms = billed_ms + ?2, mib_ms = mib_ms + ?3
+             WHERE position = ?1",
+            params![known.row, billed_ms, mib_ms],
+        )?;
+        self.run(
+            "INSERT INTO object_costs SELECT bucket, key, ?2, ?3 FROM executions WHERE position = ?1
+             ON CONFLICT DO UPDATE SET billed_ms = billed_ms + ?2, mib_ms = mib_ms + ?3",
+            params![known.row, billed_ms, mib_ms],
+        )?;
+        for (name, amount) in [("billed_ms", billed_ms), ("mib_ms", mib_ms)] {
+            self.tally.happened(recorded, &known.pipeline, name, amount);
+        }
+        Ok(())
+    }
+
     fn set_status(&mut self, known: &Known, status: Status) -> Folded<()> {
         let (before, after) = (&known.status, status.as_str());
         if before == after {
@@ -306,7 +334,8 @@ impl Fold<'_> {
         self.run(
             "UPDATE attempts SET status = ?4, stopped_at = ?5, outcome_position = ?6,
                duration_ms = ?7, init_ms = ?8, max_memory_bytes = ?9, lineage_known = ?10,
-               refused = ?11, error = ?12, error_cause = ?13
+               refused = ?11, error = ?12, error_cause = ?13, request_id = ?14, billed_ms = ?15,
+               memory_bytes = ?16
              WHERE execution = ?1 AND task = ?2 AND attempt = ?3",
             params![
                 known.row,
@@ -322,8 +351,12 @@ impl Fold<'_> {
                 Value::from(report.refused.clone()).to_string(),
                 outcome.error,
                 outcome.cause,
+                report.request_id.map(|id| id.to_string()),
+                report.billed_ms.map(int),
+                report.memory_bytes.map(int),
             ],
         )?;
+        self.cost(recorded, known, report)?;
         for (kind, accesses) in [("read", &report.read), ("written", &report.written)] {
             for (ordinal, access) in accesses.iter().enumerate() {
                 self.lineage(known.row, &outcome, kind, ordinal, access)?;

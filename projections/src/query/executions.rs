@@ -1,10 +1,13 @@
 //! Executions with their steps, attempts and lineage; failures in groups.
 
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Conditions, Listing, Page, Paged, maybe_unsigned, unsigned};
+use crate::fold::HOUR_US;
 use crate::pool::{ReadModelError, Reader};
+
+const DAY_US: i64 = 24 * HOUR_US;
 
 /// One run of a pipeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +58,17 @@ pub struct ExecutionRow {
     pub error: Option<String>,
     /// The error's details as JSON: a text or a reference into the blob store.
     pub error_cause: Option<String>,
+    /// What its attempts cost together.
+    pub cost: CostRow,
+}
+
+/// What attempts cost together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CostRow {
+    /// What AWS Lambda would bill, in milliseconds.
+    pub billed_ms: u64,
+    /// The same times the memory of the functions in MiB.
+    pub mib_ms: u64,
 }
 
 /// A state that an execution was in.
@@ -111,6 +125,12 @@ pub struct AttemptRow {
     pub init_ms: Option<u64>,
     /// The memory high-water mark, in bytes.
     pub max_memory_bytes: Option<u64>,
+    /// The id under which the function knew it.
+    pub request_id: Option<String>,
+    /// What AWS Lambda would bill, in milliseconds.
+    pub billed_ms: Option<u64>,
+    /// The function's memory at that time, in bytes.
+    pub memory_bytes: Option<u64>,
     /// Whether what it read and wrote is known.
     pub lineage_known: Option<bool>,
     /// What the gateway refused it, as a JSON array.
@@ -264,6 +284,48 @@ impl Reader {
             execution,
             step_row,
         )
+        .await
+    }
+
+    /// What the attempts of all executions for an object's key cost together.
+    pub async fn object_cost(&self, bucket: &str, key: &str) -> Result<CostRow, ReadModelError> {
+        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        let cost = self
+            .call(move |conn| {
+                conn.prepare_cached("SELECT * FROM object_costs WHERE bucket = ?1 AND key = ?2")?
+                    .query_row([bucket, key], cost_row)
+                    .optional()
+            })
+            .await?;
+        Ok(cost.unwrap_or_default())
+    }
+
+    /// What the attempts of a pipeline cost in each of the days (UTC) before `until_us`, with when
+    /// the day began, in microseconds; days without a cost are left out.
+    pub async fn pipeline_costs(
+        &self,
+        pipeline: &str,
+        days: u32,
+        until_us: i64,
+    ) -> Result<Vec<(i64, CostRow)>, ReadModelError> {
+        let pipeline = pipeline.to_owned();
+        let since_us = until_us.div_euclid(DAY_US) * DAY_US - i64::from(days.max(1) - 1) * DAY_US;
+        self.call(move |conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT start / ?1 * ?1 AS day,
+                   SUM(iif(name = 'billed_ms', value, 0)) AS billed_ms,
+                   SUM(iif(name = 'mib_ms', value, 0)) AS mib_ms
+                 FROM series
+                 WHERE width = ?2 AND start >= ?3 AND pipeline = ?4
+                   AND name IN ('billed_ms', 'mib_ms')
+                 GROUP BY day ORDER BY day",
+            )?;
+            let rows = statement
+                .query_map(params![DAY_US, HOUR_US, since_us, pipeline], |row| {
+                    Ok((row.get("day")?, cost_row(row)?))
+                })?;
+            rows.collect()
+        })
         .await
     }
 
@@ -436,6 +498,14 @@ fn execution_row(row: &Row<'_>) -> rusqlite::Result<ExecutionRow> {
         stopped_position: maybe_unsigned(row, "stopped_position")?,
         error: row.get("error")?,
         error_cause: row.get("error_cause")?,
+        cost: cost_row(row)?,
+    })
+}
+
+fn cost_row(row: &Row<'_>) -> rusqlite::Result<CostRow> {
+    Ok(CostRow {
+        billed_ms: unsigned(row, "billed_ms")?,
+        mib_ms: unsigned(row, "mib_ms")?,
     })
 }
 
@@ -467,6 +537,9 @@ fn attempt_row(row: &Row<'_>) -> rusqlite::Result<AttemptRow> {
         worker: row.get("worker")?,
         timeout_seconds: maybe_unsigned(row, "timeout_seconds")?,
         duration_ms: maybe_unsigned(row, "duration_ms")?,
+        request_id: row.get("request_id")?,
+        billed_ms: maybe_unsigned(row, "billed_ms")?,
+        memory_bytes: maybe_unsigned(row, "memory_bytes")?,
         init_ms: maybe_unsigned(row, "init_ms")?,
         max_memory_bytes: maybe_unsigned(row, "max_memory_bytes")?,
         lineage_known: row.get("lineage_known")?,

@@ -16,8 +16,8 @@ use rusqlite::{Connection, Row, params_from_iter};
 pub use catalog::{ExportRow, FunctionRow, PipelineRow, ReplayRow, RevisionRow};
 pub use events::{EventFilter, EventRow, StreamFilter};
 pub use executions::{
-    AccessRow, AttemptRow, ExecutionFilter, ExecutionOrder, ExecutionRow, FailureRow, StepRow,
-    Touched,
+    AccessRow, AttemptRow, CostRow, ExecutionFilter, ExecutionOrder, ExecutionRow, FailureRow,
+    StepRow, Touched,
 };
 pub use objects::{NotificationRow, ObjectFilter, ObjectOrder, ObjectRow};
 pub use statistics::{StatisticsBucket, StatisticsRows};

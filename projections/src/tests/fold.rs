@@ -14,7 +14,9 @@ use crate::fold::fold_batch;
 use crate::model;
 use crate::pool::Reader;
 use crate::projector::prepare_all;
-use crate::query::{ExecutionFilter, ExecutionOrder, ObjectFilter, ObjectOrder, Page, Touched};
+use crate::query::{
+    CostRow, ExecutionFilter, ExecutionOrder, ObjectFilter, ObjectOrder, Page, Touched,
+};
 
 /// Folds the whole log, in batches of a size.
 async fn folded(story: &Story, batch: usize) -> Connection {
@@ -156,6 +158,35 @@ async fn an_execution_has_its_steps_attempts_and_lineage() {
     assert_eq!(attempt.code_revision, Some(3));
     assert_eq!(attempt.code_sha256.as_deref(), Some("c0de"));
     assert_eq!(attempt.duration_ms, Some(12));
+
+    assert_eq!(
+        (attempt.billed_ms, attempt.memory_bytes),
+        (Some(20), Some(256 << 20))
+    );
+
+    let cost = |runs: u64| CostRow {
+        billed_ms: 20 * runs,
+        mib_ms: 20 * 256 * runs,
+    };
+    assert_eq!(row.cost, cost(1));
+    let shadow = story.shadow("p", "a.txt", 1, id).await;
+    story.claim(shadow).await;
+    story.end(shadow, failed("too late")).await;
+    let reader = self::reader(&story).await;
+    let of_object = reader.object_cost("inbox", "a.txt").await.unwrap();
+    assert_eq!(of_object, cost(2));
+    assert_eq!(reader.object_cost("inbox", "b.txt").await.unwrap(), cost(0));
+    let now_us = row.started_at_us + 60_000_000;
+    let days = reader.pipeline_costs("p", 30, now_us).await.unwrap();
+    let together: u64 = days.iter().map(|(_, cost)| cost.mib_ms).sum();
+    assert_eq!(together, cost(2).mib_ms);
+    assert!(
+        reader
+            .pipeline_costs("q", 30, now_us)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 
     let steps = reader.steps(row.position).await.unwrap();
     assert_eq!(steps.len(), 1);

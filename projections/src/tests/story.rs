@@ -394,6 +394,8 @@ impl Story {
                 written: vec![access("results")],
                 lineage_known: true,
                 duration_ms: Some(12),
+                billed_ms: Some(20),
+                memory_bytes: Some(256 << 20),
                 ..AttemptReport::default()
             },
             logs,

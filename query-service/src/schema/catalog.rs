@@ -11,7 +11,7 @@ use daybook_projections::{
 use serde_json::Value;
 
 use super::enums::ReplayStatus;
-use super::execution::{ExecutionNode, find_execution};
+use super::execution::{Cost, ExecutionNode, find_execution};
 use super::object::most;
 use super::paging::{PageArgs, connect, cost};
 use super::scalars::{DateTime, Long, Position};
@@ -77,6 +77,24 @@ impl PipelineNode {
         DateTime::from_us(self.row.revised_at_us)
     }
 
+    /// What its attempts cost in each of the last days (UTC), oldest first; days without a cost are
+    /// left out. Shadows and repetitions cost as well.
+    #[graphql(complexity = "5 * child_complexity")]
+    async fn costs(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default = 30, validator(minimum = 1, maximum = 366))] days: u32,
+    ) -> Result<Vec<DailyCost>> {
+        let now = (ctx.data::<Arc<State>>()?.config.clock)();
+        let (name, now_us) = (&self.row.name, now.as_microsecond());
+        let rows = self.reader.pipeline_costs(name, days, now_us).await;
+        let day = |(start_us, row)| DailyCost {
+            day: DateTime::from_us(start_us),
+            cost: Cost::of(row),
+        };
+        Ok(rows.map_err(unavailable)?.into_iter().map(day).collect())
+    }
+
     /// Its revisions, oldest first.
     #[graphql(complexity = "5 * child_complexity")]
     async fn revisions(&self) -> Result<Vec<Revision>> {
@@ -87,6 +105,15 @@ impl PipelineNode {
             .map(Revision::from)
             .collect())
     }
+}
+
+/// What a day cost.
+#[derive(SimpleObject)]
+pub(crate) struct DailyCost {
+    /// When it begins, in UTC.
+    day: DateTime,
+    /// What it cost.
+    cost: Cost,
 }
 
 /// Which objects a pipeline wants.

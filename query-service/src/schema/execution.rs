@@ -6,7 +6,7 @@ use async_graphql::connection::Connection;
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
 use daybook_domain::ShadowId;
 use daybook_projections::{
-    AccessRow, AttemptRow, ExecutionFilter, ExecutionRow, ObjectRow, Reader, StepRow,
+    AccessRow, AttemptRow, CostRow, ExecutionFilter, ExecutionRow, ObjectRow, Reader, StepRow,
 };
 use serde_json::Value;
 
@@ -204,6 +204,11 @@ impl ExecutionNode {
         Ok(self.accesses(rows.map_err(unavailable)?))
     }
 
+    /// What its attempts cost together, those that failed included.
+    async fn cost(&self) -> Cost {
+        Cost::of(self.row.cost)
+    }
+
     /// The objects that its attempts wrote, as far as lineage is known.
     #[graphql(complexity = "5 * child_complexity")]
     async fn written_objects(&self) -> Result<Vec<AccessNode>> {
@@ -284,6 +289,29 @@ async fn text(ctx: &Context<'_>, stored: Option<&str>) -> Result<Option<String>>
         Some(stored) => ctx.data::<Arc<State>>()?.text(stored).await.map(Some),
         None => Ok(None),
     }
+}
+
+/// What attempts cost together.
+#[derive(SimpleObject)]
+pub(crate) struct Cost {
+    /// What AWS Lambda would bill, in milliseconds.
+    billed_ms: Long,
+    /// The same times the memory of the functions, in gigabyte-seconds as AWS Lambda has them.
+    gb_seconds: f64,
+}
+
+impl Cost {
+    pub(super) fn of(row: CostRow) -> Self {
+        Self {
+            billed_ms: Long(row.billed_ms),
+            gb_seconds: gb_seconds(row.mib_ms),
+        }
+    }
+}
+
+/// From MiB held for a millisecond to what AWS Lambda calls a gigabyte-second.
+pub(super) fn gb_seconds(mib_ms: u64) -> f64 {
+    mib_ms as f64 / (1024.0 * 1000.0)
 }
 
 /// One attempt of a task.
@@ -367,6 +395,27 @@ impl AttemptNode {
     /// The memory high-water mark of its process, in bytes.
     async fn max_memory_bytes(&self) -> Option<Long> {
         self.row.max_memory_bytes.map(Long)
+    }
+
+    /// The id under which the function knew it, as its log lines name it; null before it ended.
+    async fn request_id(&self) -> Option<&str> {
+        self.row.request_id.as_deref()
+    }
+
+    /// What AWS Lambda would bill: start and run, rounded up to a millisecond.
+    async fn billed_ms(&self) -> Option<Long> {
+        self.row.billed_ms.map(Long)
+    }
+
+    /// The function's memory at that time, in MiB.
+    async fn memory_mb(&self) -> Option<Long> {
+        self.row.memory_bytes.map(|bytes| Long(bytes >> 20))
+    }
+
+    /// What was billed times the memory, in gigabyte-seconds as AWS Lambda has them.
+    async fn gb_seconds(&self) -> Option<f64> {
+        let mib = self.row.memory_bytes? >> 20;
+        Some(gb_seconds(self.row.billed_ms?.saturating_mul(mib)))
     }
 
     /// Whether what it read and wrote is known; null before it ended.

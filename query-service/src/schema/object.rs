@@ -11,7 +11,7 @@ use daybook_projections::{
 
 use super::enums::{AttemptStatus, ObjectStatus, OrderDirection, Verdict};
 use super::event::EventNode;
-use super::execution::{ExecutionNode, find_execution};
+use super::execution::{Cost, ExecutionNode, find_execution};
 use super::paging::{PageArgs, connect, cost};
 use super::scalars::{DateTime, Long, Position};
 use crate::state::{State, unavailable};
@@ -50,6 +50,13 @@ impl ObjectNode {
     /// The entity tag, without quotes.
     async fn etag(&self) -> Option<&str> {
         self.row.etag.as_deref()
+    }
+
+    /// What the attempts of all executions for its key cost together, for whatever version and
+    /// reason.
+    async fn cost(&self) -> Result<Cost> {
+        let row = self.reader.object_cost(&self.row.bucket, &self.row.key);
+        Ok(Cost::of(row.await.map_err(unavailable)?))
     }
 
     /// The size in bytes.

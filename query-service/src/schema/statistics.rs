@@ -8,6 +8,7 @@ use daybook_projections::StatisticsRows;
 use jiff::{SignedDuration, Timestamp};
 
 use super::enums::{ExecutionStatus, ObjectStatus, Window};
+use super::execution::gb_seconds;
 use super::scalars::{DateTime, Long, Position};
 use crate::state::{State, unavailable};
 
@@ -93,6 +94,10 @@ pub(crate) struct Figures {
     attempts: Long,
     /// What attempts took, in milliseconds together.
     duration_ms: Long,
+    /// What AWS Lambda would bill for attempts, in milliseconds together.
+    billed_ms: Long,
+    /// The same times the memory of the functions, in gigabyte-seconds as AWS Lambda has them.
+    gb_seconds: f64,
     /// What executions took from start to end, in milliseconds together.
     elapsed_ms: Long,
 }
@@ -109,6 +114,11 @@ impl Figures {
             "executions_aborted" => &mut self.executions_aborted,
             "attempts" => &mut self.attempts,
             "duration_ms" => &mut self.duration_ms,
+            "billed_ms" => &mut self.billed_ms,
+            "mib_ms" => {
+                self.gb_seconds += gb_seconds(value.max(0).unsigned_abs());
+                return;
+            }
             "elapsed_ms" => &mut self.elapsed_ms,
             _ => return,
         };

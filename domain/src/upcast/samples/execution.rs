@@ -17,7 +17,7 @@ pub(super) fn samples() -> Vec<(&'static str, ExecutionEvent)> {
     for (name, full) in [("full", true), ("bare", false)] {
         samples.extend([(name, scheduled(full).into()), (name, aborted(full).into())]);
     }
-    for (name, full) in [("ranged", true), ("bare", false)] {
+    for (name, full) in [("billed", true), ("bare", false)] {
         samples.extend([
             (name, committed(full).into()),
             (name, succeeded(full).into()),
@@ -27,7 +27,7 @@ pub(super) fn samples() -> Vec<(&'static str, ExecutionEvent)> {
         ]);
     }
     samples.extend(plain().map(|event| ("full", event)));
-    samples.extend(with_staged_writes().map(|event| ("staged-ranged", event)));
+    samples.extend(with_staged_writes().map(|event| ("staged-billed", event)));
     samples
 }
 
@@ -260,6 +260,9 @@ fn report(full: bool) -> AttemptReport {
         duration_ms: Some(120),
         init_ms: Some(80),
         max_memory_bytes: Some(50_000_000),
+        request_id: Some(uuid(7)),
+        billed_ms: Some(200),
+        memory_bytes: Some(256 << 20),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{name, uuid};
 use crate::WorkerId;
-use crate::worker::{LeaseRenewed, WorkerEvent, WorkerJoined, WorkerLeft};
+use crate::worker::{FunctionsOffered, LeaseRenewed, WorkerEvent, WorkerJoined, WorkerLeft};
 
 pub(super) fn samples() -> Vec<(&'static str, WorkerEvent)> {
     let worker = WorkerId(uuid(1));
@@ -28,6 +28,14 @@ pub(super) fn samples() -> Vec<(&'static str, WorkerEvent)> {
                 version: "0.1.0".to_owned(),
                 lease_ms: Some(15_000),
                 functions: BTreeMap::from([(name("uppercase"), "0b".repeat(32))]),
+            }
+            .into(),
+        ),
+        (
+            "full",
+            FunctionsOffered {
+                worker,
+                functions: BTreeMap::from([(name("uppercase"), "0c".repeat(32))]),
             }
             .into(),
         ),

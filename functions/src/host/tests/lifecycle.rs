@@ -294,6 +294,49 @@ async fn loading_again_replaces_the_code() {
 }
 
 #[tokio::test]
+async fn what_runs_is_a_read_only_copy_that_goes_with_its_last_process() {
+    let fixture = Fixture::new().await;
+    let look = "import os.path\n\
+                root = os.environ['LAMBDA_TASK_ROOT']\n\
+                respond(json.dumps([root, os.getcwd(), os.stat(root + '/bootstrap').st_mode & 0o777]))";
+    let found = answer(&fixture.run(look).await);
+    assert_eq!(found[0], found[1]);
+    assert_eq!(found[2], json!(0o555));
+    let code = fixture.folder.path().join("code");
+    std::fs::write(code.join("added"), "new").unwrap();
+    assert_eq!(answer(&fixture.run(look).await), found);
+    // Nor does the change count for a process that starts now.
+    let spec = FunctionSpec::new(fixture.name.clone(), Runtime::Provided, code, "");
+    let (prepared, loaded) = fixture.host.prepare(spec).await.unwrap();
+    let slot = fixture.slot().await;
+    let revision = daybook_domain::execution::CodeRevision {
+        revision: 2,
+        sha256: loaded.sha256,
+    };
+    fixture.host.install(prepared, Some(revision.clone()));
+    let old = fixture.host.invoke(slot, invocation(look)).await;
+    assert_eq!(answer(&old), found);
+    let slot = fixture
+        .host
+        .reserve_revision(&fixture.name, &revision)
+        .unwrap();
+    let new = answer(&fixture.host.invoke(slot, invocation(look)).await);
+    assert!(new[0].as_str().unwrap().ends_with(&revision.sha256));
+    let other = daybook_domain::execution::CodeRevision {
+        revision: 3,
+        ..revision
+    };
+    assert!(
+        fixture
+            .host
+            .reserve_revision(&fixture.name, &other)
+            .is_none()
+    );
+    let before = std::path::PathBuf::from(found[0].as_str().unwrap());
+    until("the old copy is gone", || !before.exists()).await;
+}
+
+#[tokio::test]
 async fn each_process_has_its_own_temporary_folder_for_its_life() {
     let fixture = Fixture::with(|spec| spec.idle_timeout = Duration::from_millis(50)).await;
     let code = "open(os.environ['TMPDIR'] + '/x', 'w').write('x'); \

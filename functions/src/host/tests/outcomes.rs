@@ -77,7 +77,7 @@ async fn an_exit_fails_the_invocation_at_once() {
         "{message}"
     );
     assert!(message.starts_with("RequestId: "));
-    assert_eq!(outcome.logs, "last words\n");
+    assert_eq!(written(&outcome), "last words\n");
     assert_eq!(
         fixture.storage.calls(),
         ["issue AK1", "begin AK1", "end AK1", "revoke AK1"]
@@ -110,7 +110,7 @@ async fn a_time_out_fences_first_and_then_kills_the_whole_group() {
         message(cause).ends_with("Task timed out after 0.70 seconds"),
         "{cause}"
     );
-    assert_eq!(outcome.logs, "waiting\n");
+    assert!(written(&outcome).starts_with("waiting\n"));
     assert!(outcome.report.duration_ms.unwrap() >= 700);
     assert_eq!(
         fixture.storage.calls(),
@@ -175,9 +175,9 @@ async fn output_of_any_size_neither_blocks_nor_grows() {
                 sys.stdout.flush(); respond('null')";
     let outcome = fixture.run(code).await;
     assert_eq!(answer(&outcome), json!(null));
-    assert!(outcome.logs.starts_with("aaa") && outcome.logs.ends_with("the end"));
+    assert!(written(&outcome).starts_with("aaa") && written(&outcome).ends_with("the end\n"));
     assert!(outcome.logs.contains(" bytes dropped "));
-    assert!(outcome.logs.len() < LOG_LIMIT_BYTES + 100);
+    assert!(outcome.logs.len() < LOG_LIMIT_BYTES + 500);
 }
 
 #[tokio::test]
@@ -239,7 +239,11 @@ async fn a_start_that_fails_says_how() {
     let (error, message) = failure(&outcome);
     assert_eq!(error, INIT_ERROR);
     assert!(message.ends_with("exit status 3"), "{message}");
-    assert_eq!(outcome.logs, "no config\n");
+    assert!(
+        outcome
+            .logs
+            .starts_with("no config\nINIT_REPORT Init Duration: ")
+    );
     assert_eq!(exits.storage.calls(), ["issue AK1", "revoke AK1"]);
 
     let hangs = init("time.sleep(600)").await;
@@ -250,12 +254,99 @@ async fn a_start_that_fails_says_how() {
 #[tokio::test]
 async fn a_program_that_cannot_be_started_says_so() {
     let fixture = Fixture::new().await;
-    std::fs::write(
-        fixture.folder.path().join("code/bootstrap"),
-        "#!/no/such/program\n",
-    )
-    .unwrap();
+    let code = fixture.folder.path().join("code");
+    std::fs::write(code.join("bootstrap"), "#!/no/such/program\n").unwrap();
+    let spec = FunctionSpec::new(fixture.name.clone(), Runtime::Provided, code, "");
+    fixture.host.load(spec).await.unwrap();
     assert_eq!(failure(&fixture.run("").await).0, INVALID_ENTRYPOINT);
     let calls = fixture.storage.calls();
     assert_eq!(calls, ["issue AK1", "revoke AK1"]);
+}
+
+#[tokio::test]
+async fn the_log_has_lambdas_lines_and_the_report_their_figures() {
+    let fixture = Fixture::with(|spec| {
+        spec.timeout = Duration::from_millis(300);
+        spec.environment = environment(&[("INIT", "print('up', flush=True)")]);
+    })
+    .await;
+    let cold = fixture.run("print('here', flush=True); respond('1')").await;
+    let id = cold.report.request_id.unwrap();
+    let lines: Vec<_> = cold.logs.lines().collect();
+    let [up, start, here, end, report] = lines.as_slice() else {
+        panic!("{}", cold.logs)
+    };
+    assert_eq!((*up, *here), ("up", "here"));
+    assert_eq!(*start, format!("START RequestId: {id} Version: $LATEST"));
+    assert_eq!(*end, format!("END RequestId: {id}"));
+    let billed = cold.report.billed_ms.unwrap();
+    let begins = format!("REPORT RequestId: {id}\tDuration: ");
+    let middle =
+        format!(" ms\tBilled Duration: {billed} ms\tMemory Size: 256 MB\tMax Memory Used: ");
+    assert!(
+        report.starts_with(&begins) && report.contains(&middle),
+        "{report}"
+    );
+    assert!(report.contains("\tInit Duration: "), "{report}");
+    assert!(billed >= cold.report.init_ms.unwrap() + cold.report.duration_ms.unwrap());
+    assert_eq!(cold.report.memory_bytes, Some(256 << 20));
+
+    let warm = fixture.run("respond('1')").await;
+    assert!(warm.logs.starts_with("START ") && !warm.logs.contains("Init Duration"));
+    let late = fixture.run("time.sleep(600)").await;
+    assert!(
+        late.logs
+            .contains("Task timed out after 0.30 seconds\nEND ")
+    );
+    assert!(
+        late.logs.trim_end().ends_with("\tStatus: timeout"),
+        "{}",
+        late.logs
+    );
+    let failed = fixture.run("fail(json.dumps({'errorType': 'Odd'}))").await;
+    assert!(
+        failed
+            .logs
+            .trim_end()
+            .ends_with("\tStatus: error\tError Type: Odd")
+    );
+}
+
+#[tokio::test]
+async fn a_running_attempt_can_be_followed_and_secrets_stay_out_of_it() {
+    let fixture = Fixture::with(|spec| {
+        let secret = "sesame-open".to_owned().into();
+        spec.secrets.insert("TOKEN".to_owned(), secret);
+    })
+    .await;
+    let gate = fixture.folder.path().join("gate");
+    let code = format!(
+        "print('it is ' + os.environ['TOKEN'], flush=True)\n\
+         while not os.path.exists({gate:?}): time.sleep(0.01)\n\
+         fail(json.dumps({{'errorType': 'Told', 'errorMessage': os.environ['TOKEN']}}))"
+    );
+    let slot = fixture.slot().await;
+    let invocation = invocation(&code);
+    let execution = invocation.execution;
+    let (host, other) = (fixture.host.clone(), fixture.host.clone());
+    let running = tokio::spawn(async move { host.invoke(slot, invocation).await });
+    until("it says something", || {
+        other
+            .live_logs(execution, 0)
+            .is_some_and(|live| live.text.contains("it is ***TOKEN***\n"))
+    })
+    .await;
+    let live = other.live_logs(execution, 0).unwrap();
+    assert!(
+        other
+            .live_logs(execution, live.next)
+            .unwrap()
+            .text
+            .is_empty()
+    );
+    std::fs::write(gate, "").unwrap();
+    let outcome = running.await.unwrap();
+    assert!(outcome.logs.starts_with(&live.text), "{}", outcome.logs);
+    assert_eq!(failure(&outcome).1, "***TOKEN***");
+    assert_eq!(other.live_logs(execution, 0), None);
 }

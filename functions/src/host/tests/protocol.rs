@@ -105,7 +105,8 @@ async fn the_environment_is_lambdas_and_nothing_else() {
     .await;
     let outcome = fixture.run("respond(json.dumps(dict(os.environ)))").await;
     let found = answer(&outcome);
-    let code = fixture.folder.path().join("code").canonicalize().unwrap();
+    let code = found["LAMBDA_TASK_ROOT"].as_str().unwrap().to_owned();
+    assert!(code.contains("/code/"), "{code} is no unpacked copy");
     for (name, value) in [
         ("STAGE", "dev"),
         ("_HANDLER", "index.handler"),
@@ -120,7 +121,7 @@ async fn the_environment_is_lambdas_and_nothing_else() {
         ("AWS_SECRET_ACCESS_KEY", "planted-secret"),
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:9000"),
         ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000"),
-        ("LAMBDA_TASK_ROOT", code.to_str().unwrap()),
+        ("LAMBDA_RUNTIME_DIR", &code),
         ("TZ", ":UTC"),
     ] {
         assert_eq!(found[name], json!(value), "{name}");

@@ -2,12 +2,13 @@ use super::*;
 
 #[track_caller]
 fn check(logs: &str, duration: Option<u64>, init: Option<u64>, megabytes: Option<u64>) {
-    let expected = Figures {
-        duration_ms: duration,
-        init_ms: init,
-        max_memory_bytes: megabytes.map(|it| it << 20),
-    };
-    assert_eq!(Figures::from_logs(logs), expected, "{logs}");
+    let read = Figures::from_logs(logs);
+    let most = megabytes.map(|it| it << 20);
+    assert_eq!(
+        (read.duration_ms, read.init_ms, read.max_memory_bytes),
+        (duration, init, most),
+        "{logs}"
+    );
 }
 
 #[test]
@@ -46,5 +47,16 @@ fn what_is_cut_off_or_odd_is_not_guessed() {
         Some(5),
         None,
         None,
+    );
+}
+
+#[test]
+fn what_is_billed_is_read() {
+    let line = "REPORT RequestId: 1\tDuration: 12.34 ms\tBilled Duration: 123 ms\t\
+                Memory Size: 128 MB\tMax Memory Used: 38 MB\tInit Duration: 110.00 ms\t\n";
+    let read = Figures::from_logs(line);
+    assert_eq!(
+        (read.billed_ms, read.memory_bytes),
+        (Some(123), Some(128 << 20))
     );
 }
