@@ -185,7 +185,7 @@ impl CommandService {
 
     /// The command API (`/v1/…`).
     pub fn router(&self) -> Router {
-        http::router(self.ledger.clone())
+        http::router(self.ledger.clone(), self.host.clone())
     }
 
     /// Waits until the service ends by itself, which it does only when the log holds what it

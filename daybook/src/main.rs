@@ -37,10 +37,20 @@ use std::process::ExitCode;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
+use crate::server::LAUNCH_COMMAND;
+
 /// Called in a way that cannot be meant; also what clap exits with.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    // Before any thread is there, and without what a command line needs: it costs each start.
+    let mut arguments = std::env::args().skip(1);
+    if let (Some(LAUNCH_COMMAND), Some(told)) = (arguments.next().as_deref(), arguments.next()) {
+        return match u8::try_from(daybook_functions::launch(&told)) {
+            Ok(code) => ExitCode::from(code),
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     let cli = cli::Cli::parse();
     // s3s logs each refused request as an error; the gateway has its own access log.
     let default = if cli.is_server() {

@@ -17,30 +17,33 @@
 //! [`StorageAccess::begin`] to [`StorageAccess::end`] only, and are revoked before it is killed,
 //! so that what a superseded attempt still tries to write is refused.
 //!
-//! What is deliberately left out so far: limits on memory, CPU and files, a fresh read-only copy
-//! of the code, streamed responses, and remote runtimes.
+//! What is deliberately left out so far: a fresh read-only copy of the code, streamed responses,
+//! and remote runtimes.
 
 mod attempt;
 mod builtin_errors;
 mod clock;
 mod environment;
+mod group;
 mod host;
 mod invocation;
 mod launch;
 mod logs;
+mod meter;
 mod package;
 mod peer;
 mod pool;
 mod process;
 mod runtime_api;
+mod sandbox;
 mod session;
 mod spec;
 mod storage;
 mod watchdog;
 
 pub use builtin_errors::{
-    FUNCTION_UNKNOWN, INIT_ERROR, INIT_TIMEOUT, INVALID_ENTRYPOINT, INVALID_RESPONSE,
-    PAYLOAD_TOO_LARGE, RESPONSE_TOO_LARGE, RUNTIME_EXIT,
+    FUNCTION_UNKNOWN, INIT_ERROR, INIT_TIMEOUT, INVALID_ENTRYPOINT, INVALID_RESPONSE, OUT_OF_DISK,
+    OUT_OF_MEMORY, PAYLOAD_TOO_LARGE, RESPONSE_TOO_LARGE, RUNTIME_EXIT, TOO_MANY_PROCESSES,
 };
 pub use host::{FunctionHost, FunctionStatus};
 pub use invocation::{Invocation, Outcome, OutcomeResult};
@@ -49,6 +52,7 @@ pub use logs::LOG_LIMIT_BYTES;
 pub use package::{Archive, LoadedCode, Package};
 pub use pool::Slot;
 pub use runtime_api::{PAYLOAD_LIMIT_BYTES, RESPONSE_LIMIT_BYTES};
+pub use sandbox::{SandboxMode, SandboxPart, SandboxReport, UnknownSandboxMode, launch};
 pub use spec::{FunctionSpec, HostOptions, Runtime, UnknownRuntime};
 pub use storage::{InvocationScope, StorageAccess, StorageActivity, StorageCredentials};
 

@@ -4,16 +4,20 @@
 //! `Idempotency-Key` (a UUID): sending it again under the same key does nothing twice. Who acts is
 //! said in `Daybook-Actor`; on loopback it is believed.
 
+mod functions;
 mod problem;
+
+use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use daybook_domain::execution::{Cause, Status};
 use daybook_domain::export::ExportCompleted;
 use daybook_domain::replay::{Replay, ReplayCommand, Selection, stream_of};
 use daybook_domain::{CommandId, ExecutionId, ExportId, PipelineName, ReplayId};
+use daybook_functions::FunctionHost;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -33,7 +37,10 @@ const MAX_REASON_BYTES: usize = 4 << 10;
 const ACTOR: &str = "daybook-actor";
 
 /// The command API.
-pub(crate) fn router(ledger: Ledger) -> Router {
+pub(crate) fn router(ledger: Ledger, host: Arc<FunctionHost>) -> Router {
+    let functions = Router::new()
+        .route("/v1/functions", get(functions::list))
+        .with_state(host);
     Router::new()
         .route("/v1/executions/{id}/redrive", post(redrive_execution))
         .route("/v1/replays", post(start_replay))
@@ -42,6 +49,7 @@ pub(crate) fn router(ledger: Ledger) -> Router {
         .route("/v1/exports/{id}/complete", post(complete_export))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(ledger)
+        .merge(functions)
 }
 
 #[derive(Deserialize)]

@@ -9,6 +9,7 @@ mod buckets;
 mod check;
 mod file;
 mod folders;
+mod limits;
 mod secret;
 mod show;
 mod syntax;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use daybook_command_service::PipelineConfig;
 use daybook_domain::{BucketName, FunctionName};
 use daybook_event_store::open::LogUrl;
-use daybook_functions::FunctionSpec;
+use daybook_functions::{FunctionSpec, SandboxMode};
 use daybook_s3_gateway::{BucketConfig, CreatedBuckets, Limits, OperatorKey, Policy};
 use thiserror::Error;
 
@@ -53,6 +54,12 @@ pub(crate) struct Config {
     pub loop_depth: u32,
     /// Folders in which runtime clients are looked for beside a function's own.
     pub client_dirs: Vec<PathBuf>,
+    /// Whether functions that do not say so themselves run in a sandbox.
+    pub sandbox: SandboxMode,
+    /// Where this was read.
+    pub file: PathBuf,
+    /// The files that hold its secrets.
+    pub secret_files: Vec<PathBuf>,
 }
 
 /// Where blobs are kept.
