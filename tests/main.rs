@@ -17,6 +17,7 @@ mod layering;
 mod lineage;
 mod outputs;
 mod s3_cases;
+mod sandbox;
 mod shared_log;
 mod support;
 mod upstream;

@@ -44,12 +44,14 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     // Before any thread is there, and without what a command line needs: it costs each start.
-    let mut arguments = std::env::args().skip(1);
-    if let (Some(LAUNCH_COMMAND), Some(told)) = (arguments.next().as_deref(), arguments.next()) {
-        return match u8::try_from(daybook_functions::launch(&told)) {
-            Ok(code) => ExitCode::from(code),
-            Err(_) => ExitCode::FAILURE,
-        };
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments
+        .next()
+        .is_some_and(|first| first == LAUNCH_COMMAND)
+    {
+        let told = arguments.next().unwrap_or_default();
+        let code = daybook_functions::launch(&told.to_string_lossy());
+        return ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX));
     }
     let cli = cli::Cli::parse();
     // s3s logs each refused request as an error; the gateway has its own access log.

@@ -20,7 +20,7 @@ use axum::routing::get;
 use daybook_command_service::{CommandService, CommandServiceConfig};
 use daybook_event_store::EventLog;
 use daybook_event_store::open::LogUrl;
-use daybook_functions::HostOptions;
+use daybook_functions::{FunctionStatus, HostOptions};
 use daybook_query_service::{QueryConfig, QueryService};
 use daybook_s3_gateway::{BucketConfig, GatewayConfig, OperatorKey};
 use tokio::net::TcpListener;
@@ -129,6 +129,12 @@ impl Server {
     pub(crate) fn s3(&self) -> Option<(SocketAddr, &OperatorKey)> {
         let commanding = self.commanding.as_ref()?;
         Some((commanding.s3, &commanding.operator))
+    }
+
+    /// What the functions of this process are doing.
+    pub(crate) fn functions(&self) -> Vec<FunctionStatus> {
+        let commanding = self.commanding.as_ref();
+        commanding.map_or_else(Vec::new, |commanding| commanding.service.host().status())
     }
 
     /// The log, for measurements.

@@ -195,9 +195,12 @@ async fn node(
         plan.readable.extend(real(&place.join("node_modules")));
     }
     const PROBE: &str = "console.log(process.execPath)";
-    if let Probed::Works(told) = probe(&plan, options, &["-e", PROBE]).await? {
-        interpreter_found(&mut plan, &told);
-    }
+    // One that cannot say has to be taken for what it is called.
+    let told = match probe(&plan, options, &["-e", PROBE]).await {
+        Ok(Probed::Works(told)) => told,
+        _ => String::new(),
+    };
+    interpreter_found(&mut plan, &told);
     Ok(plan)
 }
 

@@ -132,13 +132,15 @@ impl Metered {
 
     /// Judges what was seen of it.
     fn judge(&self, usage: &Usage, now: Instant) {
-        self.peak_bytes
-            .fetch_max(usage.memory_bytes, Ordering::Relaxed);
-        if usage.memory_bytes > self.bounds.memory_bytes {
-            self.end(Excess::Memory {
-                used: usage.memory_bytes,
-                allowed: self.bounds.memory_bytes,
-            });
+        let allowed = self.bounds.memory_bytes;
+        let mut used = usage.memory_bytes;
+        if used > allowed {
+            // Pages that processes share since one forked the other are in it several times.
+            used = usage::proportional(&usage.members).unwrap_or(used);
+        }
+        self.peak_bytes.fetch_max(used, Ordering::Relaxed);
+        if used > allowed {
+            self.end(Excess::Memory { used, allowed });
         } else if usage.tasks > self.bounds.processes {
             self.end(Excess::Processes {
                 used: usage.tasks,

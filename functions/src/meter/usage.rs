@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use rustix::process::Pid;
@@ -87,17 +88,38 @@ impl Stat {
 pub(super) fn memory(process: Pid) -> Option<Memory> {
     let path = format!("/proc/{}/status", process.as_raw_nonzero());
     let status = fs::read_to_string(path).ok()?;
-    let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        let kibibytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-        Some(kibibytes << 10)
-    };
+    let field = |name| field(&status, name);
     let bytes = field("RssAnon:")? + field("RssShmem:")? + field("VmSwap:").unwrap_or(0);
     let most = field("VmHWM:")?.saturating_sub(field("RssFile:")?);
     Some(Memory {
         bytes,
         peak_bytes: most.max(bytes),
     })
+}
+
+/// What processes have in use together, each page once. It takes longer than [`memory`]; none where
+/// the kernel does not say.
+pub(super) fn proportional(members: &[i32]) -> Option<u64> {
+    let mut bytes = 0;
+    for member in members {
+        let path = format!("/proc/{member}/smaps_rollup");
+        let rollup = match fs::read_to_string(path) {
+            Ok(rollup) => rollup,
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => return None,
+            // It has ended.
+            Err(_) => continue,
+        };
+        let field = |name| field(&rollup, name).unwrap_or(0);
+        bytes += field("Pss_Anon:") + field("Pss_Shmem:") + field("SwapPss:");
+    }
+    (bytes > 0).then_some(bytes)
+}
+
+/// A size in bytes, from a line like `VmSwap:  12 kB`.
+fn field(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kibibytes << 10)
 }
 
 #[cfg(test)]
@@ -121,5 +143,6 @@ mod tests {
         let usage = &all[&group];
         assert!(usage.members.contains(&std::process::id().cast_signed()));
         assert!(usage.memory_bytes > 0 && usage.tasks > 0, "{usage:?}");
+        assert!(proportional(&usage.members).is_some());
     }
 }

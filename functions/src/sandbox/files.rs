@@ -1,7 +1,7 @@
 //! What every program needs of the file system to run at all, and how a folder is given without
 //! what must stay hidden in it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::Confinement;
 
@@ -81,17 +81,6 @@ pub(super) fn readable(confinement: &Confinement) -> Vec<PathBuf> {
         give(path, &confinement.hidden, &mut paths);
     }
     paths
-}
-
-/// The process's `/tmp`, if that is its own folder.
-pub(super) fn own_tmp(confinement: &Confinement) -> Option<&'static Path> {
-    let same = |one: &Path, other: &Path| {
-        use std::os::unix::fs::MetadataExt;
-        let identity = |path: &Path| path.metadata().map(|data| (data.dev(), data.ino())).ok();
-        identity(one).is_some_and(|identity_of_one| identity(other) == Some(identity_of_one))
-    };
-    let tmp = Path::new(super::own_tmp::TMP);
-    same(tmp, &confinement.temporary).then_some(tmp)
 }
 
 /// A path, or in its place all that is in it beside what is hidden.

@@ -51,11 +51,6 @@ fn rules(confinement: &Confinement) -> Result<RestrictionStatus, RulesetError> {
     let mut created = beneath(created, readable, reading)?;
     created = beneath(created, files::DEVICES, device)?;
     created = beneath(created, own, AccessFs::from_all(NEWEST))?;
-    created = beneath(
-        created,
-        files::own_tmp(confinement),
-        AccessFs::from_all(NEWEST),
-    )?;
     for port in &confinement.connect {
         created = created.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
     }
