@@ -132,6 +132,14 @@ impl Metered {
 
     /// Judges what was seen of it.
     fn judge(&self, usage: &Usage, now: Instant) {
+        // First: to look closely at the memory of a fork bomb takes long.
+        if usage.tasks > self.bounds.processes {
+            self.end(Excess::Processes {
+                used: usage.tasks,
+                allowed: self.bounds.processes,
+            });
+            return;
+        }
         let allowed = self.bounds.memory_bytes;
         let mut used = usage.memory_bytes;
         if used > allowed {
@@ -141,11 +149,6 @@ impl Metered {
         self.peak_bytes.fetch_max(used, Ordering::Relaxed);
         if used > allowed {
             self.end(Excess::Memory { used, allowed });
-        } else if usage.tasks > self.bounds.processes {
-            self.end(Excess::Processes {
-                used: usage.tasks,
-                allowed: self.bounds.processes,
-            });
         } else if let Some(share) = &self.share {
             let mut share = share.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(signal) = share.after(usage.cpu, now) {

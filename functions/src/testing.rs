@@ -92,7 +92,11 @@ impl Fixture {
         launch_command: Vec<OsString>,
         change: impl FnOnce(&mut FunctionSpec),
     ) -> Self {
-        let folder = TempDir::new().unwrap();
+        // Outside of /tmp, which a launched function may have one of its own.
+        let folder = match launch_command.is_empty() {
+            true => TempDir::new().unwrap(),
+            false => TempDir::new_in("/var/tmp").unwrap(),
+        };
         let code = folder.path().join("code");
         std::fs::create_dir(&code).unwrap();
         bootstrap(&code);

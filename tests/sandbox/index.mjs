@@ -28,6 +28,13 @@ function listen() {
   });
 }
 
+// What is not its own: where the ledger lies in /tmp, the way to its own folders is to be seen.
+function foreign(names, own) {
+  const found = names.filter((name) => name !== own);
+  if (found.length === 0) throw Object.assign(new Error('nothing'), { code: 'ENOENT' });
+  return found;
+}
+
 function linked(make) {
   const own = `${fs.mkdtempSync(`${os.tmpdir()}/`)}/linked`;
   make(own);
@@ -41,10 +48,10 @@ export async function handler(event) {
   const url = new URL(api);
   const found = {
     log: await refused(() => fs.readFileSync(`${LEDGER}/data/log.sqlite`).length),
-    'data directory': await refused(() => fs.readdirSync(`${LEDGER}/data`)),
-    "processes' folders": await refused(() => fs.readdirSync(`${LEDGER}/data/run`)),
+    'data directory': await refused(() => foreign(fs.readdirSync(`${LEDGER}/data`), 'run')),
+    bucket: await refused(() => fs.readdirSync(`${LEDGER}/inbox`)),
     config: await refused(() => fs.readFileSync(`${LEDGER}/daybook.toml`)),
-    bucket: await refused(() => fs.readFileSync(`${LEDGER}/inbox/${object.key}`)),
+    object: await refused(() => fs.readFileSync(`${LEDGER}/inbox/${object.key}`)),
     'write to bucket': await refused(() => fs.writeFileSync(`${LEDGER}/results/forged`, '')),
     'own code': await refused(() => fs.appendFileSync(`${process.env.LAMBDA_TASK_ROOT}/index.mjs`, '')),
     link: await refused(() => linked((own) => fs.linkSync(`${LEDGER}/data/log.sqlite`, own))),
