@@ -74,7 +74,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, slot: Slot, invocation: Invocation
                 let shared_by_settling = Arc::clone(shared);
                 shared
                     .tracker
-                    .spawn(settle(shared_by_settling, slot, process));
+                    .spawn(settle(shared_by_settling, slot, *process));
                 return outcome;
             }
             Handed::Done(None) | Handed::NeverTaken => return outcome,
@@ -155,7 +155,7 @@ fn ended(process: &Process, error: &str, id: Uuid, status: &str) -> OutcomeResul
 
 enum Handed {
     /// There is an outcome, and the process, if it can go on.
-    Done(Option<Process>),
+    Done(Option<Box<Process>>),
     /// The process ended before it took the invocation.
     NeverTaken,
 }
@@ -217,7 +217,7 @@ async fn hand_over(
     // Lists that were cut off say what was touched, but not that nothing else was.
     outcome.report.lineage_known &= !activity.truncated;
     outcome.result = result;
-    Handed::Done(goes_on.then_some(process))
+    Handed::Done(goes_on.then(|| Box::new(process)))
 }
 
 /// Waits until a process that answered asks for more, and only then gives its slot back.
