@@ -19,6 +19,7 @@ use crate::host::Shared;
 use crate::invocation::{Invocation, Outcome, OutcomeResult};
 use crate::pool::{Pool, Slot};
 use crate::process::Process;
+use crate::response;
 use crate::runtime_api::{PAYLOAD_LIMIT_BYTES, RESPONSE_LIMIT_BYTES};
 use crate::session::{Delivery, Reply};
 use crate::storage::{InvocationScope, StorageActivity};
@@ -179,6 +180,7 @@ async fn hand_over(
         request_id: id,
         deadline_ms: deadline_ms(timeout),
         trace_id: trace_id(invocation.traceparent.as_deref(), id),
+        traceparent: invocation.traceparent.clone(),
         payload: invocation.payload.clone(),
         reply,
     };
@@ -259,6 +261,18 @@ fn answered(reply: Reply) -> OutcomeResult {
                 format!("the response is not JSON: {error}"),
             ),
         },
+        Reply::Value(value) => OutcomeResult::Succeeded(value),
+        Reply::Streamed(body) => match response::value_of_stream(&body) {
+            Some(value) => OutcomeResult::Succeeded(value),
+            None => failed(
+                errors::INVALID_RESPONSE,
+                "the streamed response is neither JSON nor text",
+            ),
+        },
+        Reply::Truncated => failed(
+            errors::TRUNCATED_RESPONSE,
+            "the connection ended before the response did",
+        ),
         Reply::TooLarge => failed(
             errors::RESPONSE_TOO_LARGE,
             format!(

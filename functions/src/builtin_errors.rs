@@ -19,6 +19,8 @@ pub const INVALID_ENTRYPOINT: &str = "Runtime.InvalidEntrypoint";
 /// The response is not JSON. AWS Lambda hands such a response on, and a state machine cannot
 /// use it; here it is an error with this name.
 pub const INVALID_RESPONSE: &str = "Runtime.InvalidResponse";
+/// The response broke off (name from AWS Lambda, which has it for streamed ones).
+pub const TRUNCATED_RESPONSE: &str = "Runtime.TruncatedResponse";
 /// The response is larger than AWS Lambda allows (name from AWS Lambda).
 pub const RESPONSE_TOO_LARGE: &str = "Function.ResponseSizeTooLarge";
 /// The event is larger than AWS Lambda allows (the exception of `Invoke`, as Step Functions

@@ -70,6 +70,8 @@ pub(crate) fn variables(
     set("AWS_SECRET_ACCESS_KEY", storage.secret_key.clone().into());
     set("AWS_ENDPOINT_URL", storage.endpoint.clone().into());
     set("AWS_ENDPOINT_URL_S3", storage.endpoint.clone().into());
+    // The X-Ray SDK would otherwise fail what runs outside of an invocation.
+    set("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR".into());
     // SDKs would otherwise look for an instance's credentials over the network when these fail.
     set("AWS_EC2_METADATA_DISABLED", "true".into());
     variables

@@ -17,8 +17,7 @@
 //! [`StorageAccess::begin`] to [`StorageAccess::end`] only, and are revoked before it is killed,
 //! so that what a superseded attempt still tries to write is refused.
 //!
-//! What is deliberately left out so far: a fresh read-only copy of the code, streamed responses,
-//! and remote runtimes.
+//! What is deliberately left out so far: a fresh read-only copy of the code, and remote runtimes.
 
 mod attempt;
 mod builtin_errors;
@@ -34,6 +33,7 @@ mod package;
 mod peer;
 mod pool;
 mod process;
+mod response;
 mod runtime_api;
 mod sandbox;
 mod session;
@@ -44,6 +44,7 @@ mod watchdog;
 pub use builtin_errors::{
     FUNCTION_UNKNOWN, INIT_ERROR, INIT_TIMEOUT, INVALID_ENTRYPOINT, INVALID_RESPONSE, OUT_OF_DISK,
     OUT_OF_MEMORY, PAYLOAD_TOO_LARGE, RESPONSE_TOO_LARGE, RUNTIME_EXIT, TOO_MANY_PROCESSES,
+    TRUNCATED_RESPONSE,
 };
 pub use host::{FunctionHost, FunctionStatus};
 pub use invocation::{Invocation, Outcome, OutcomeResult};

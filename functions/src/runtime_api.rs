@@ -6,8 +6,8 @@ use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt, Full};
+use bytes::Bytes;
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::peer::{self, Peer};
+use crate::response;
 use crate::session::{Delivery, ErrorReport, Refusal, Reply, Session};
 
 /// The largest response of a function, in bytes (AWS Lambda quotas: 6 MB and a little).
@@ -115,16 +116,17 @@ async fn answer(
         },
         (&Method::POST, ["invocation", id, "response"]) => {
             let id = Uuid::parse_str(id).ok();
+            let reply = response::read(request).await;
             // Refused as "RequestEntityTooLarge", while the invocation fails: both as AWS does it.
-            match collect(request.into_body()).await {
-                Ok(Some(body)) => {
-                    accepted(session.answer(id, "InvocationResponse", Reply::Response(body)))
-                }
-                Ok(None) => match session.answer(id, "InvocationResponse", Reply::TooLarge) {
-                    Ok(()) => too_large(),
-                    Err(refusal) => refused(refusal),
-                },
-                Err(_) => error(StatusCode::BAD_REQUEST, "BodyError", "cannot read the body"),
+            let refusal = match &reply {
+                Reply::TooLarge => Some(too_large()),
+                Reply::Truncated => Some(unreadable()),
+                _ => None,
+            };
+            let answered = accepted(session.answer(id, "InvocationResponse", reply));
+            match refusal {
+                Some(refusal) if answered.status() == StatusCode::ACCEPTED => refusal,
+                _ => answered,
             }
         }
         (&Method::POST, ["invocation", id, "error"]) => {
@@ -159,6 +161,12 @@ fn invocation(delivery: Delivery, arn: &HeaderValue) -> Response<Full<Bytes>> {
     );
     headers.insert("lambda-runtime-invoked-function-arn", arn.clone());
     headers.insert("lambda-runtime-trace-id", text(delivery.trace_id));
+    if let Some(traceparent) = delivery.traceparent {
+        // Where the official clients look for it (`context.w3c()` in Python).
+        let context = json!({ "w3c": { "traceparent": traceparent } });
+        headers.insert("lambda-runtime-client-context", text(context.to_string()));
+        headers.insert("traceparent", text(traceparent));
+    }
     response
 }
 
@@ -169,38 +177,14 @@ async fn report(request: Request<Incoming>) -> Result<ErrorReport, Response<Full
         .get("lambda-runtime-function-error-type")
         .and_then(|value| value.to_str().ok())
         .map(str::to_owned);
-    let body = match collect(request.into_body()).await {
-        Ok(Some(body)) => body,
-        // The error itself matters more than its text.
-        Ok(None) => Bytes::from_static(br#"{"errorMessage":"the error document is too large"}"#),
-        Err(_) => {
-            return Err(error(
-                StatusCode::BAD_REQUEST,
-                "BodyError",
-                "cannot read the body",
-            ));
-        }
+    let body = match response::collect(request.into_body()).await {
+        Ok(collected) => collected.body.unwrap_or(
+            // The error itself matters more than its text.
+            Bytes::from_static(br#"{"errorMessage":"the error document is too large"}"#),
+        ),
+        Err(_) => return Err(unreadable()),
     };
     Ok(ErrorReport { header_type, body })
-}
-
-/// Reads a body to its end; `None` if it is larger than the limit. The rest is read and thrown
-/// away, since clients do not expect an answer before they have sent everything.
-async fn collect(mut body: Incoming) -> Result<Option<Bytes>, hyper::Error> {
-    let mut collected = BytesMut::new();
-    let mut length = 0_usize;
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else {
-            continue;
-        };
-        length = length.saturating_add(data.len());
-        if length <= RESPONSE_LIMIT_BYTES {
-            collected.extend_from_slice(&data);
-        } else {
-            collected = BytesMut::new();
-        }
-    }
-    Ok((length <= RESPONSE_LIMIT_BYTES).then(|| collected.freeze()))
 }
 
 fn accepted(result: Result<(), Refusal>) -> Response<Full<Bytes>> {
@@ -231,6 +215,10 @@ fn too_large() -> Response<Full<Bytes>> {
         "RequestEntityTooLarge",
         &format!("Exceeded maximum allowed payload size ({RESPONSE_LIMIT_BYTES} bytes)."),
     )
+}
+
+fn unreadable() -> Response<Full<Bytes>> {
+    error(StatusCode::BAD_REQUEST, "BodyError", "cannot read the body")
 }
 
 fn not_found() -> Response<Full<Bytes>> {

@@ -15,6 +15,7 @@ pub(crate) struct Delivery {
     pub(crate) request_id: Uuid,
     pub(crate) deadline_ms: i64,
     pub(crate) trace_id: String,
+    pub(crate) traceparent: Option<String>,
     pub(crate) payload: Bytes,
     pub(crate) reply: oneshot::Sender<Reply>,
 }
@@ -23,7 +24,13 @@ pub(crate) struct Delivery {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Reply {
     Response(Bytes),
+    /// The same, sent piece by piece.
+    Streamed(Bytes),
+    /// An answer that had to be put together.
+    Value(serde_json::Value),
     TooLarge,
+    /// The connection ended before the answer did.
+    Truncated,
     Error(ErrorReport),
 }
 

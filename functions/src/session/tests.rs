@@ -10,6 +10,7 @@ fn delivery() -> (Delivery, oneshot::Receiver<Reply>) {
         request_id: crate::clock::new_id(),
         deadline_ms: 0,
         trace_id: String::new(),
+        traceparent: None,
         payload: Bytes::new(),
         reply,
     };

@@ -215,7 +215,7 @@ impl Bucket {
                 return Err(error);
             }
         };
-        durable::sync_parent(&target)?;
+        self.dir_syncs.sync_parent(&target)?;
         if let Some((found, _)) = &current
             && found.path != target
         {

@@ -33,6 +33,7 @@
 
 pub(crate) mod commit;
 pub(crate) mod conditions;
+mod dir_syncs;
 pub(crate) mod durable;
 mod empty;
 pub(crate) mod file_lock;

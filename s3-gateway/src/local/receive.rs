@@ -25,6 +25,10 @@ const BATCH_BYTES: usize = 1 << 20;
 /// From how many bytes on the MD5 of a batch is worth a thread of its own.
 const APART_BYTES: usize = 256 << 10;
 
+/// After so many bytes what was written so far begins to be flushed, while more is taken in: at the
+/// end of a large body little is left to wait for.
+const FLUSH_BYTES: u64 = 32 << 20;
+
 /// A body that was taken in.
 #[derive(Debug)]
 pub(crate) struct Received {
@@ -125,6 +129,29 @@ pub(crate) struct Sink {
     md5: Option<Md5>,
     hasher: ChecksumHasher,
     size: u64,
+    flushing: Option<Flushing>,
+}
+
+/// A flush of the first bytes of a file, on a thread of its own.
+struct Flushing {
+    up_to: u64,
+    thread: std::thread::JoinHandle<io::Result<()>>,
+}
+
+impl Flushing {
+    fn start(file: &File, up_to: u64) -> io::Result<Self> {
+        let file = file.try_clone()?;
+        let thread = std::thread::Builder::new()
+            .name("flush".to_owned())
+            .spawn(move || file.sync_data())?;
+        Ok(Self { up_to, thread })
+    }
+
+    /// An error of a flush is told once, and so has to be heard.
+    fn end(self) -> io::Result<()> {
+        let flushed = self.thread.join();
+        flushed.map_err(|_| io::Error::other("the file could not be flushed"))?
+    }
 }
 
 impl Sink {
@@ -135,6 +162,7 @@ impl Sink {
             md5: Some(Md5::new()),
             hasher,
             size: 0,
+            flushing: None,
         }
     }
 
@@ -184,7 +212,7 @@ impl Sink {
             written.and(hashed.map_err(|_| io::Error::other("the MD5 could not be computed")))
         })?;
         self.size += length as u64;
-        Ok(())
+        self.flush_ahead()
     }
 
     pub(crate) fn write_chunk(&mut self, chunk: &[u8]) -> io::Result<()> {
@@ -194,6 +222,22 @@ impl Sink {
         }
         self.hasher.update(chunk);
         self.size += chunk.len() as u64;
+        self.flush_ahead()
+    }
+
+    /// Begins to flush what was written, if that is enough and the last flush has ended.
+    fn flush_ahead(&mut self) -> io::Result<()> {
+        let flushed = self.flushing.as_ref().map_or(0, |flush| flush.up_to);
+        if self.size - flushed < FLUSH_BYTES {
+            return Ok(());
+        }
+        match self.flushing.take_if(|flush| flush.thread.is_finished()) {
+            Some(ended) => ended.end()?,
+            None if self.flushing.is_some() => return Ok(()),
+            None => {}
+        }
+        let size = self.size;
+        self.flushing = Some(Flushing::start(self.file()?, size)?);
         Ok(())
     }
 
@@ -209,6 +253,9 @@ impl Sink {
     }
 
     pub(crate) fn finish(mut self) -> io::Result<Received> {
+        if let Some(flushing) = self.flushing.take() {
+            flushing.end()?;
+        }
         if self.size > BATCH_BYTES as u64 {
             // The bulk of it before the key is locked; the rest follows with the stamp.
             self.file()?.sync_data()?;

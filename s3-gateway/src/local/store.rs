@@ -12,6 +12,7 @@ use daybook_domain::stored_object::{Channel, ObjectCommand, RecordCreated};
 use daybook_domain::{BucketName, ObjectKey};
 use uuid::Uuid;
 
+use super::dir_syncs::DirSyncs;
 use super::durable;
 use super::file_lock::{self, FolderLock, Held, Slot};
 use super::hidden::HiddenKeys;
@@ -45,6 +46,7 @@ pub(crate) struct Bucket {
     /// How long a request waits for a key that another process has.
     patience: Duration,
     pub(crate) temporaries: Arc<Temporaries>,
+    pub(super) dir_syncs: DirSyncs,
     pub(crate) folder_lock: Arc<FolderLock>,
 }
 
@@ -102,6 +104,7 @@ impl Bucket {
             locks: Arc::new(KeyLocks::new(between)),
             patience: sharing.map_or(Duration::MAX, |sharing| sharing.patience),
             temporaries,
+            dir_syncs: DirSyncs::default(),
             folder_lock,
         })
     }

@@ -38,6 +38,11 @@ async fn an_invocation_carries_every_header() {
         "arn:aws:lambda:eu-central-1:000000000000:function:scripted"
     );
     assert!(header("lambda-runtime-trace-id").starts_with("Root=1-0af76519-16cd"));
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    assert_eq!(header("traceparent"), traceparent);
+    let context: serde_json::Value =
+        serde_json::from_str(&header("lambda-runtime-client-context")).unwrap();
+    assert_eq!(context, json!({ "w3c": { "traceparent": traceparent } }));
     assert_eq!(header("content-type"), "application/json");
 }
 
@@ -183,4 +188,74 @@ fn secrets_do_not_show() {
         shown.contains("TOKEN") && !shown.contains("planted"),
         "{shown}"
     );
+}
+
+/// Python: sends an answer in chunks, as the official clients stream it.
+const STREAM: &str = "\
+def stream(chunks, kind='application/octet-stream', trailers='', end=True):\n\
+\x20   import http.client\n\
+\x20   head = f'POST /2018-06-01/runtime/invocation/{id}/response HTTP/1.1\\r\\nHost: x\\r\\n' \\\n\
+\x20       f'Lambda-Runtime-Function-Response-Mode: streaming\\r\\nContent-Type: {kind}\\r\\n' \\\n\
+\x20       'Trailer: Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body\\r\\n' \\\n\
+\x20       'Transfer-Encoding: chunked\\r\\n\\r\\n'\n\
+\x20   body = b''.join(b'%x\\r\\n%s\\r\\n' % (len(c), c) for c in chunks)\n\
+\x20   api.sock.sendall(head.encode() + body)\n\
+\x20   if not end: api.close(); return\n\
+\x20   api.sock.sendall(b'0\\r\\n' + trailers.encode() + b'\\r\\n')\n\
+\x20   answer = http.client.HTTPResponse(api.sock); answer.begin(); answer.read()\n\
+\x20   return answer.status\n";
+
+async fn streamed(fixture: &Fixture, call: &str) -> Outcome {
+    fixture.run(&format!("{STREAM}{call}")).await
+}
+
+#[tokio::test]
+async fn a_streamed_answer_is_gathered() {
+    let fixture = Fixture::new().await;
+    for (call, expect) in [
+        (
+            "assert stream([b'{\"a\"', b':1}']) == 202",
+            json!({ "a": 1 }),
+        ),
+        (
+            "stream([b'plain ', 'tëxt'.encode()], 'text/plain')",
+            json!("plain tëxt"),
+        ),
+        ("stream([])", json!("")),
+        (
+            "stream([b'{\"statusCode\":201}', bytes(8), b'made'], \
+             'application/vnd.awslambda.http-integration-response')",
+            json!({ "statusCode": 201, "body": "made", "isBase64Encoded": false }),
+        ),
+        (
+            "stream([b'{}' + bytes(8) + b'\\xff'], \
+             'application/vnd.awslambda.http-integration-response')",
+            json!({ "body": "/w==", "isBase64Encoded": true }),
+        ),
+    ] {
+        assert_eq!(answer(&streamed(&fixture, call).await), expect, "{call}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_or_breaks_off_is_a_failure() {
+    let fixture = Fixture::new().await;
+    let code = "import base64\n\
+        document = base64.b64encode(b'{\"errorMessage\":\"half way\"}').decode()\n\
+        stream([b'half of'], trailers=f'Lambda-Runtime-Function-Error-Type: Half\\r\\n\
+        Lambda-Runtime-Function-Error-Body: {document}\\r\\n')";
+    let outcome = streamed(&fixture, code).await;
+    assert_eq!(
+        failure(&outcome),
+        ("Half".to_owned(), "half way".to_owned())
+    );
+
+    let binary = streamed(&fixture, "stream([b'\\xff'])").await;
+    assert_eq!(failure(&binary).0, INVALID_RESPONSE);
+
+    let broken = streamed(&fixture, "stream([b'half of'], end=False)").await;
+    assert_eq!(failure(&broken).0, TRUNCATED_RESPONSE);
+    // Its connection is gone, but not the process.
+    let next = streamed(&fixture, "respond('1')").await;
+    assert_eq!((answer(&next), next.report.init_ms), (json!(1), None));
 }
