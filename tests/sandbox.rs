@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use crate::support::clients::{daybook, link_node, link_python};
-use crate::support::{Ledger, OPERATOR, Server};
+use crate::support::{Ledger, OPERATOR, Server, eventually};
 
 /// Reads the object that triggered it, tries each way out, and writes what came of it.
 const PYTHON: &str = include_str!("sandbox/handler.py");
@@ -115,7 +115,11 @@ async fn status_says_how_functions_are_confined() {
          [functions.bound]\nruntime = \"builtin\"\nhandler = \"echo\"\n"
     ));
     let server = ledger.start().await;
-    assert!(server.log().contains("off, as configured, for: free"));
+    eventually("the start says what is off", || async {
+        let said = server.log().contains("off, as configured, for: free");
+        said.then_some(())
+    })
+    .await;
     let told = daybook(&server, &["status", "--output", "json"])
         .await
         .json();
