@@ -19,6 +19,7 @@ mod outputs;
 mod remote;
 mod revisions;
 mod s3_cases;
+mod sandbox;
 mod secrets;
 mod shared_log;
 mod support;

@@ -9,7 +9,7 @@ use daybook_domain::function::{self, Function, FunctionCommand, FunctionError, F
 use daybook_domain::pipeline::{self, Pipeline, PipelineCommand, PipelineError, Trigger};
 use daybook_domain::{CommandId, FunctionName, PipelineName};
 use daybook_event_store::blobs::{BlobError, BlobRef};
-use daybook_functions::{Fingerprint, FunctionHost, FunctionSpec, LoadError, Package, Runtime};
+use daybook_functions::{Fingerprint, FunctionHost, FunctionSpec, LoadError, Package};
 use serde_json::Value;
 use thiserror::Error;
 

@@ -38,10 +38,22 @@ use std::process::ExitCode;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
+use crate::server::LAUNCH_COMMAND;
+
 /// Called in a way that cannot be meant; also what clap exits with.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    // Before any thread is there, and without what a command line needs: it costs each start.
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments
+        .next()
+        .is_some_and(|first| first == LAUNCH_COMMAND)
+    {
+        let told = arguments.next().unwrap_or_default();
+        let code = daybook_functions::launch(&told.to_string_lossy());
+        return ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX));
+    }
     let cli = cli::Cli::parse();
     // s3s logs each refused request as an error; the gateway has its own access log.
     let default = if cli.is_server() {

@@ -1,6 +1,7 @@
 //! `daybook serve`: runs until it is told to stop, or until a part ends that must not.
 
 use anyhow::{Context, Result, anyhow, bail};
+use daybook_functions::{FunctionStatus, SandboxMode};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::ServeArgs;
@@ -35,6 +36,9 @@ pub(crate) async fn run(args: ServeArgs) -> Result<()> {
         eprintln!("  GraphQL      http://{}/graphql", server.api);
         eprintln!("  console      http://{}/console", server.api);
     }
+    for line in sandbox_in_words(&server.functions()) {
+        eprintln!("  sandbox      {line}");
+    }
     let failure = tokio::select! {
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
@@ -53,5 +57,69 @@ pub(crate) async fn run(args: ServeArgs) -> Result<()> {
     match failure {
         None => Ok(()),
         Some(error) => Err(anyhow!(error).context("a part ended that must not")),
+    }
+}
+
+/// What does not hold of the functions' sandbox; nothing where all of it does.
+fn sandbox_in_words(functions: &[FunctionStatus]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let off: Vec<&str> = functions
+        .iter()
+        .filter(|status| status.sandbox == SandboxMode::Off)
+        .map(|status| status.function.as_str())
+        .collect();
+    if !off.is_empty() {
+        lines.push(format!("off, as configured, for: {}", off.join(", ")));
+    }
+    // What a machine lacks it lacks for all of them.
+    if let Some(status) = functions
+        .iter()
+        .find(|status| !status.sandbox_lacks.is_empty())
+    {
+        let lacks = status.sandbox_lacks.iter().map(|part| part.needs());
+        let lacks = lacks.collect::<Vec<_>>().join(", ");
+        lines.push(format!(
+            "NOT COMPLETE: this machine has none for {lacks}; see docs/functions.md"
+        ));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use daybook_functions::{Runtime, SandboxPart};
+
+    use super::*;
+
+    fn status(name: &str, sandbox: SandboxMode, lacks: &[SandboxPart]) -> FunctionStatus {
+        FunctionStatus {
+            function: name.parse().unwrap(),
+            runtime: Runtime::Python,
+            concurrency: 1,
+            busy: 0,
+            idle: 0,
+            failed_starts: 0,
+            backing_off: None,
+            last_start_failure: None,
+            revision: None,
+            sandbox,
+            sandbox_lacks: lacks.to_vec(),
+        }
+    }
+
+    #[test]
+    fn what_does_not_hold_is_said() {
+        let whole = status("whole", SandboxMode::Available, &[]);
+        assert!(sandbox_in_words(std::slice::from_ref(&whole)).is_empty());
+        let lacks = [SandboxPart::Tcp, SandboxPart::OwnTmp];
+        let functions = [
+            whole,
+            status("free", SandboxMode::Off, &[]),
+            status("half", SandboxMode::Available, &lacks),
+        ];
+        let lines = sandbox_in_words(&functions);
+        assert_eq!(lines[0], "off, as configured, for: free");
+        assert!(lines[1].contains("TCP ports"), "{lines:?}");
+        assert!(lines[1].contains("own /tmp"), "{lines:?}");
     }
 }

@@ -19,15 +19,16 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use daybook_command_service::{CommandService, CommandServiceConfig};
 use daybook_event_store::EventLog;
-use daybook_functions::HostOptions;
+use daybook_event_store::open::LogUrl;
+use daybook_functions::{FunctionStatus, HostOptions};
 use daybook_query_service::{QueryConfig, QueryService};
-use daybook_s3_gateway::{GatewayConfig, OperatorKey};
+use daybook_s3_gateway::{BucketConfig, GatewayConfig, OperatorKey};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{BlobsAt, Config};
 use crate::roles::Roles;
 use crate::store::Store;
 use crate::telemetry::{self, Otlp, Scraped};
@@ -39,6 +40,10 @@ const API: &str = "the API";
 
 /// The hidden subcommand that runs a built-in function.
 pub(crate) const FUNCTION_COMMAND: &str = "function";
+
+/// The hidden subcommand that the function host starts: it limits and confines itself and becomes
+/// the function's program. It is not one of clap's, see `main`.
+pub(crate) const LAUNCH_COMMAND: &str = "launch";
 
 /// What the listeners have beyond the grace to end by themselves.
 const LISTENER_SLACK: Duration = Duration::from_secs(2);
@@ -126,6 +131,12 @@ impl Server {
     pub(crate) fn s3(&self) -> Option<(SocketAddr, &OperatorKey)> {
         let commanding = self.commanding.as_ref()?;
         Some((commanding.s3, &commanding.operator))
+    }
+
+    /// What the functions of this process are doing.
+    pub(crate) fn functions(&self) -> Vec<FunctionStatus> {
+        let commanding = self.commanding.as_ref();
+        commanding.map_or_else(Vec::new, |commanding| commanding.service.host().status())
     }
 
     /// The log, for measurements.
@@ -266,7 +277,10 @@ fn command_config(
 pub(crate) fn host_options(config: &Config, run_dir: PathBuf) -> Result<HostOptions> {
     let program = std::env::current_exe().context("the path of this program is not known")?;
     Ok(HostOptions {
-        builtin_command: vec![program.into(), FUNCTION_COMMAND.into()],
+        builtin_command: vec![program.clone().into(), FUNCTION_COMMAND.into()],
+        launch_command: vec![program.into(), LAUNCH_COMMAND.into()],
+        sandbox: config.sandbox,
+        hidden: hidden(config),
         client_dirs: config.client_dirs.clone(),
         run_dir,
         remote_connect_timeout: config.remote_connect_timeout,
@@ -275,6 +289,26 @@ pub(crate) fn host_options(config: &Config, run_dir: PathBuf) -> Result<HostOpti
         log_lines: config.log_lines,
         ..HostOptions::default()
     })
+}
+
+/// What no function may read as a file: what the ledger keeps, and the buckets, which are read
+/// through the gateway.
+fn hidden(config: &Config) -> Vec<PathBuf> {
+    let folders = config.buckets.values().filter_map(|bucket| match bucket {
+        BucketConfig::Local(local) => Some(local.root.clone()),
+        BucketConfig::Upstream(_) => None,
+    });
+    let mut hidden: Vec<PathBuf> = folders.collect();
+    hidden.push(config.data_dir.clone());
+    hidden.push(config.file.clone());
+    if let LogUrl::Sqlite(path) = &config.store {
+        hidden.push(path.clone());
+    }
+    if let BlobsAt::Folder(folder) = &config.blobs {
+        hidden.push(folder.clone());
+    }
+    hidden.extend(config.secret_files.iter().cloned());
+    hidden
 }
 
 fn host_name() -> String {

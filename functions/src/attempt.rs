@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use daybook_domain::ExecutionId;
 use daybook_domain::execution::AttemptReport;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use crate::builtin_errors::{
-    self as errors, answer_too_large, exited, failed, reported, timed_out,
+    self as errors, answer_too_large, exceeded, exited, failed, reported, timed_out,
 };
 use crate::clock;
 use crate::environment::trace_id;
@@ -87,6 +88,7 @@ pub(crate) async fn run(
             Some(process) => {
                 // What it wrote while idle belongs to nobody.
                 drop(process.logs.take());
+                process.set_busy(shared, true);
                 (process, true)
             }
             None => match start(shared, &slot, plan, &invocation, &mut outcome).await {
@@ -147,7 +149,7 @@ async fn start(
                 reported(&report.body, report.header_type.as_deref(), errors::INIT_ERROR)
             }
         },
-        status = process.exited() => exited(errors::INIT_ERROR, id, &status),
+        status = process.exited() => not_ready(&process, plan, id, &status),
         () = tokio::time::sleep(spec.init_timeout) => failed(
             errors::INIT_TIMEOUT,
             format!(
@@ -165,6 +167,24 @@ async fn start(
         pool.start_failed(begun, error_name(&result));
     }
     Err(result)
+}
+
+/// Why a process ended before it was ready.
+fn not_ready(process: &Process, plan: &LaunchPlan, id: Uuid, status: &str) -> OutcomeResult {
+    if process.could_not_run(status) {
+        let program = plan.program.display();
+        let message = format!("RequestId: {id} Error: cannot start {program}: the log says why");
+        return failed(errors::INVALID_ENTRYPOINT, message);
+    }
+    ended(process, errors::INIT_ERROR, id, status)
+}
+
+/// Why a process ended.
+fn ended(process: &Process, error: &str, id: Uuid, status: &str) -> OutcomeResult {
+    match process.excess() {
+        Some(excess) => exceeded(id, excess),
+        None => exited(error, id, status),
+    }
 }
 
 enum Handed {
@@ -207,10 +227,10 @@ async fn hand_over(
             Ok(reply) => (answered(reply), false),
             Err(_) if process.session.withdraw() => {
                 drop(scope);
-                outcome.result = exited(errors::RUNTIME_EXIT, id, &status);
+                outcome.result = ended(&process, errors::RUNTIME_EXIT, id, &status);
                 return Handed::NeverTaken;
             }
-            Err(_) => (exited(errors::RUNTIME_EXIT, id, &status), false),
+            Err(_) => (ended(&process, errors::RUNTIME_EXIT, id, &status), false),
         },
         () = tokio::time::sleep(timeout) => (timed_out(id, timeout.as_secs_f64()), false),
         why = stopped(shared, invocation) => (OutcomeResult::interrupted(why), false),
@@ -221,7 +241,9 @@ async fn hand_over(
     // Before anything else: from here on what the process still tries is refused.
     let activity = scope.end();
     outcome.report.max_memory_bytes = process.max_memory_bytes();
-    if !goes_on {
+    if goes_on {
+        process.answered();
+    } else {
         process.kill();
     }
     let result = without_secrets(&process, result);
@@ -237,9 +259,19 @@ async fn hand_over(
 }
 
 /// Waits until a process that answered asks for more, and only then gives its slot back.
-async fn settle(shared: Arc<Shared>, slot: Slot, process: Box<Process>) {
+async fn settle(shared: Arc<Shared>, slot: Slot, mut process: Box<Process>) {
     tokio::select! {
-        () = process.session.ready() => slot.pool().put_idle(*process),
+        () = process.session.ready() => match process.worn_out(&slot.pool().spec) {
+            None => {
+                process.set_busy(&shared, false);
+                slot.pool().put_idle(*process);
+            }
+            Some(why) => tracing::info!(
+                function = %slot.pool().spec.name,
+                why,
+                "a function's process is replaced"
+            ),
+        },
         status = process.exited() => tracing::warn!(
             function = %slot.pool().spec.name,
             status,

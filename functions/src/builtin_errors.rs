@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::invocation::OutcomeResult;
+use crate::meter::Excess;
 use crate::runtime_api::RESPONSE_LIMIT_BYTES;
 
 /// The process ended during an invocation (name from AWS Lambda).
@@ -26,6 +27,13 @@ pub const RESPONSE_TOO_LARGE: &str = "Function.ResponseSizeTooLarge";
 /// The event is larger than AWS Lambda allows (the exception of `Invoke`, as Step Functions
 /// prefixes it).
 pub const PAYLOAD_TOO_LARGE: &str = "Lambda.RequestTooLargeException";
+/// The process and what it started had more memory in use than the function may (name from AWS
+/// Lambda).
+pub const OUT_OF_MEMORY: &str = "Runtime.OutOfMemory";
+/// Its temporary folder held more than it may. AWS Lambda lets writes fail instead.
+pub const OUT_OF_DISK: &str = "Runtime.OutOfDisk";
+/// It started more processes and threads than it may. AWS Lambda lets starts fail instead.
+pub const TOO_MANY_PROCESSES: &str = "Runtime.TooManyProcesses";
 /// The function failed without naming its error (name from the Runtime Interface Emulator).
 pub const FUNCTION_UNKNOWN: &str = "Function.Unknown";
 
@@ -72,6 +80,19 @@ pub(crate) fn exited(error: &str, request_id: Uuid, status: &str) -> OutcomeResu
         status => format!("RequestId: {request_id} Error: Runtime exited with error: {status}"),
     };
     failed(error, message)
+}
+
+/// The process was killed for having taken more than it may.
+pub(crate) fn exceeded(request_id: Uuid, excess: Excess) -> OutcomeResult {
+    let name = match excess {
+        Excess::Memory { .. } => OUT_OF_MEMORY,
+        Excess::Disk { .. } => OUT_OF_DISK,
+        Excess::Processes { .. } => TOO_MANY_PROCESSES,
+    };
+    let message = format!(
+        "RequestId: {request_id} Error: Runtime exited with error: signal: killed ({excess})"
+    );
+    failed(name, message)
 }
 
 /// The invocation took longer than `seconds`.

@@ -10,18 +10,20 @@ use bytes::Bytes;
 use daybook_domain::execution::CodeRevision;
 use daybook_domain::{ExecutionId, FunctionName};
 use tempfile::TempDir;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, OnceCell, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::attempt;
 use crate::code::{self, CodeFolder, CodeStore};
 use crate::invocation::{Invocation, Outcome};
-use crate::launch::{self, LoadError};
+use crate::launch::{self, LaunchPlan, LoadError};
 use crate::logs::Logs;
+use crate::meter::Meter;
 use crate::package::{self, LoadedCode, Package};
 use crate::pool::{Pool, Program, Slot};
 use crate::remote::{self, Remote};
+use crate::sandbox::{self, SandboxMode, SandboxPart, SandboxReport};
 use crate::spec::{FunctionSpec, HostOptions, Runtime};
 use crate::storage::StorageAccess;
 use crate::watchdog::Watchdog;
@@ -41,6 +43,11 @@ pub(crate) struct Shared {
     pub(crate) storage: Arc<dyn StorageAccess>,
     pub(crate) options: HostOptions,
     pub(crate) watchdog: Watchdog,
+    pub(crate) meter: Meter,
+    /// Which parts of the sandbox this machine has, once that was needed.
+    sandbox: OnceCell<SandboxReport>,
+    /// The folder of each function's code, where people change it.
+    sources: Mutex<HashMap<FunctionName, PathBuf>>,
     /// How many processes there are.
     pub(crate) processes: watch::Sender<usize>,
     /// No new invocations.
@@ -100,6 +107,10 @@ pub struct FunctionStatus {
     pub backing_off: Option<Duration>,
     /// The name of the last start's error.
     pub last_start_failure: Option<String>,
+    /// Whether it runs in a sandbox.
+    pub sandbox: SandboxMode,
+    /// The parts of the sandbox that this machine lacks.
+    pub sandbox_lacks: Vec<SandboxPart>,
 }
 
 impl FunctionHost {
@@ -110,6 +121,9 @@ impl FunctionHost {
                 storage,
                 options,
                 watchdog: Watchdog::default(),
+                meter: Meter::default(),
+                sandbox: OnceCell::new(),
+                sources: Mutex::default(),
                 processes: watch::Sender::new(0),
                 closing: CancellationToken::new(),
                 killing: CancellationToken::new(),
@@ -153,6 +167,7 @@ impl FunctionHost {
         let (run_dir, store) = self.own_folders(&spec)?;
         if spec.runtime == Runtime::Builtin {
             let plan = launch::plan(&spec, &self.shared.options, &run_dir, run_dir.clone()).await?;
+            self.shared.check_sandbox(&spec, &run_dir).await?;
             let program = plan.program.clone();
             let loaded = blocking(move || package::executable(&program)).await;
             let loaded = loaded.map_err(|source| unreadable(&plan.program, source))?;
@@ -199,6 +214,7 @@ impl FunctionHost {
         let (run_dir, _) = self.own_folders(&spec)?;
         let folder = copy.path().to_owned();
         let plan = launch::plan(&spec, &self.shared.options, &run_dir, folder).await?;
+        self.shared.check_sandbox(&spec, &run_dir).await?;
         Ok(self.prepared(spec, Program::Process(plan), Some(copy)))
     }
 
@@ -219,6 +235,10 @@ impl FunctionHost {
         if let Some(revision) = revision {
             // It is new: nobody has set it before.
             let _ = pool.revision.set(revision);
+        }
+        if pool.spec.runtime.has_folder() {
+            let (name, folder) = (pool.spec.name.clone(), pool.spec.code.clone());
+            self.shared.sources().insert(name, folder);
         }
         let old = self.pools().insert(pool.spec.name.clone(), pool);
         if let Some(old) = old {
@@ -343,6 +363,8 @@ impl FunctionHost {
                     failed_starts: status.failed_starts,
                     backing_off: status.backing_off,
                     last_start_failure: status.last_start_failure,
+                    sandbox: self.shared.sandbox_of(&pool.spec),
+                    sandbox_lacks: self.shared.sandbox_lacks(&pool.spec),
                 }
             })
             .collect();
@@ -367,6 +389,64 @@ impl Drop for FunctionHost {
 }
 
 impl Shared {
+    /// Whether a function runs in a sandbox: what its own config says counts before the host's, but
+    /// does not loosen what the host requires.
+    pub(crate) fn sandbox_of(&self, spec: &FunctionSpec) -> SandboxMode {
+        match self.options.sandbox {
+            SandboxMode::Required => SandboxMode::Required,
+            mode => spec.sandbox.unwrap_or(mode),
+        }
+    }
+
+    /// The parts of its sandbox that this machine lacks.
+    fn sandbox_lacks(&self, spec: &FunctionSpec) -> Vec<SandboxPart> {
+        match self.sandbox.get() {
+            Some(report) if self.sandbox_of(spec) != SandboxMode::Off => report.lacks().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Finds out, once, what of the sandbox this machine has, and whether that does for a function.
+    async fn check_sandbox(&self, spec: &FunctionSpec, run_dir: &Path) -> Result<(), LoadError> {
+        let mode = self.sandbox_of(spec);
+        if mode == SandboxMode::Off {
+            return Ok(());
+        }
+        let refused = |what: String| LoadError::Missing {
+            function: spec.name.clone(),
+            what,
+        };
+        let probe = || sandbox::probe(&self.options.launch_command, run_dir);
+        let report = self.sandbox.get_or_try_init(probe).await.map_err(|error| {
+            refused(format!(
+                "its sandbox cannot be set up: {error}; say sandbox = \"off\" to run it without"
+            ))
+        })?;
+        match report.lacks_required() {
+            Some(lacks) if mode == SandboxMode::Required => Err(refused(format!(
+                "its sandbox is required, and this machine lacks {lacks}; say sandbox = \
+                 \"available\" to run it with what there is"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// What a function's process may not read: the ledger's files and the folders with code, of which
+    /// it runs a copy.
+    pub(crate) fn hidden_from(&self, plan: &LaunchPlan) -> Vec<PathBuf> {
+        let sources = self.sources();
+        let hidden = self.options.hidden.iter().chain(sources.values());
+        hidden
+            // What it is given by name it may read.
+            .filter(|hidden| !plan.readable.contains(hidden))
+            .map(|hidden| hidden.canonicalize().unwrap_or_else(|_| hidden.clone()))
+            .collect()
+    }
+
+    fn sources(&self) -> MutexGuard<'_, HashMap<FunctionName, PathBuf>> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The host's own folder, made when it is first needed.
     pub(crate) fn run_dir(&self) -> io::Result<PathBuf> {
         let mut run_dir = self.run_dir.lock().unwrap_or_else(PoisonError::into_inner);

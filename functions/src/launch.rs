@@ -53,6 +53,8 @@ pub(crate) struct LaunchPlan {
     pub(crate) environment: Vec<(&'static str, OsString)>,
     /// The copy of the code that runs: absolute, since it is the working directory as well.
     pub(crate) folder: PathBuf,
+    /// What a process has to read beyond the system's folders.
+    pub(crate) readable: Vec<PathBuf>,
 }
 
 /// The folder where the function's code is kept and changed. `own` are the host's folders.
@@ -94,7 +96,7 @@ pub(crate) async fn plan(
     folder: PathBuf,
 ) -> Result<LaunchPlan, LoadError> {
     let plan = match spec.runtime {
-        Runtime::NodeJs => node(spec, options, folder, run_dir),
+        Runtime::NodeJs => node(spec, options, folder, run_dir).await,
         Runtime::Python => python(spec, options, folder).await,
         Runtime::Provided => provided(spec, folder),
         Runtime::Builtin => builtin(spec, options, run_dir),
@@ -102,7 +104,18 @@ pub(crate) async fn plan(
             Err("it runs elsewhere, and nothing says where".to_owned())
         }
     };
-    plan.map_err(|what| missing(spec, what))
+    let mut plan = plan.map_err(|what| missing(spec, what))?;
+    plan.readable.extend(spec.readable.iter().cloned());
+    // The launcher works from another folder.
+    plan.readable
+        .retain_mut(|path| match std::path::absolute(&path) {
+            Ok(absolute) => {
+                *path = absolute;
+                true
+            }
+            Err(_) => false,
+        });
+    Ok(plan)
 }
 
 fn missing(spec: &FunctionSpec, what: String) -> LoadError {
@@ -127,10 +140,11 @@ fn builtin(
         arguments,
         environment: Vec::new(),
         folder: run_dir.to_owned(),
+        readable: vec![program.into()],
     })
 }
 
-fn node(
+async fn node(
     spec: &FunctionSpec,
     options: &HostOptions,
     folder: PathBuf,
@@ -178,12 +192,24 @@ fn node(
         node_options.push(" ");
         node_options.push(own);
     }
-    Ok(LaunchPlan {
+    let mut plan = LaunchPlan {
         program,
         arguments: vec![client.into(), spec.handler.clone().into()],
         environment: vec![("NODE_OPTIONS", node_options)],
+        readable: vec![folder.clone(), shim],
         folder,
-    })
+    };
+    for place in std::iter::once(&plan.folder.clone()).chain(&options.client_dirs) {
+        plan.readable.extend(real(&place.join("node_modules")));
+    }
+    const PROBE: &str = "console.log(process.execPath)";
+    // One that cannot say has to be taken for what it is called.
+    let told = match probe(&plan, options, &["-e", PROBE]).await {
+        Ok(Probed::Works(told)) => told,
+        _ => String::new(),
+    };
+    interpreter_found(&mut plan, &told);
+    Ok(plan)
 }
 
 async fn python(
@@ -225,7 +251,7 @@ async fn python(
         path.push(":");
         path.push(place);
     }
-    let plan = LaunchPlan {
+    let mut plan = LaunchPlan {
         program,
         arguments: vec![
             "-m".into(),
@@ -234,45 +260,86 @@ async fn python(
         ],
         // Compiled files would change the package, and with it the revision.
         environment: vec![
-            ("PYTHONPATH", path),
+            ("PYTHONPATH", path.clone()),
             ("PYTHONDONTWRITEBYTECODE", "1".into()),
         ],
+        readable: std::env::split_paths(&path).collect(),
         folder,
     };
-    if !has_python_client(&plan, options).await? {
-        return Err(format!(
-            "awslambdaric is not installed for {}: run python3 -m venv .venv && .venv/bin/pip \
-             install awslambdaric in {}",
-            plan.program.display(),
-            spec.code.display()
-        ));
+    const PROBE: &str = "import importlib.util as u, sys; \
+        print(sys.executable, sys.prefix, sys.base_prefix, sys.base_exec_prefix, sep='\\n'); \
+        sys.exit(3 if u.find_spec('awslambdaric') is None else 0)";
+    match probe(&plan, options, &["-c", PROBE]).await? {
+        Probed::Works(told) => interpreter_found(&mut plan, &told),
+        Probed::LacksClient => {
+            return Err(format!(
+                "awslambdaric is not installed for {}: run python3 -m venv .venv && \
+                 .venv/bin/pip install awslambdaric in {}",
+                plan.program.display(),
+                spec.code.display()
+            ));
+        }
     }
     Ok(plan)
 }
 
-async fn has_python_client(plan: &LaunchPlan, options: &HostOptions) -> Result<bool, String> {
-    const PROBE: &str = "import importlib.util as u, sys; sys.exit(3 if u.find_spec('awslambdaric') is None else 0)";
+/// What an interpreter said of itself.
+enum Probed {
+    Works(String),
+    /// It ended with status 3.
+    LacksClient,
+}
+
+async fn probe(
+    plan: &LaunchPlan,
+    options: &HostOptions,
+    arguments: &[&str],
+) -> Result<Probed, String> {
     let mut probe = tokio::process::Command::new(&plan.program);
     probe
-        .args(["-c", PROBE])
+        .args(arguments)
         .current_dir(&plan.folder)
         .env_clear()
         .env("PATH", &options.path)
         .envs(plan.environment.iter().cloned())
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
         .stderr(Stdio::null())
         .kill_on_drop(true);
-    match tokio::time::timeout(PROBE_TIMEOUT, probe.status()).await {
-        Ok(Ok(status)) if status.success() => Ok(true),
-        Ok(Ok(status)) if status.code() == Some(3) => Ok(false),
-        Ok(Ok(status)) => Err(format!(
-            "{} does not work: {status}",
-            plan.program.display()
-        )),
-        Ok(Err(error)) => Err(format!("cannot start {}: {error}", plan.program.display())),
-        Err(_) => Err(format!("{} does not answer", plan.program.display())),
+    let program = plan.program.display();
+    match tokio::time::timeout(PROBE_TIMEOUT, probe.output()).await {
+        Ok(Ok(output)) if output.status.success() => {
+            let told = String::from_utf8_lossy(&output.stdout).into_owned();
+            Ok(Probed::Works(told))
+        }
+        Ok(Ok(output)) if output.status.code() == Some(3) => Ok(Probed::LacksClient),
+        Ok(Ok(output)) => Err(format!("{program} does not work: {}", output.status)),
+        Ok(Err(error)) => Err(format!("cannot start {program}: {error}")),
+        Err(_) => Err(format!("{program} does not answer")),
     }
+}
+
+/// An interpreter said, a line each, what it really is (version managers put scripts in its place)
+/// and where it is installed. Its libraries may be in a home folder, so only they are taken of that.
+fn interpreter_found(plan: &mut LaunchPlan, told: &str) {
+    let mut lines = told.lines().map(PathBuf::from);
+    if let Some(program) = lines.next().filter(|program| program.is_file()) {
+        plan.program = program;
+    }
+    let home = real(&plan.program).and_then(|program| Some(program.parent()?.parent()?.to_owned()));
+    for prefix in lines.chain(home) {
+        if prefix.join("pyvenv.cfg").is_file() {
+            plan.readable.extend(real(&prefix));
+            continue;
+        }
+        let parts = ["lib", "lib64", "libexec", "ssl"].map(|part| prefix.join(part));
+        plan.readable
+            .extend(parts.into_iter().filter(|part| part.is_dir()));
+    }
+    plan.readable.push(plan.program.clone());
+}
+
+fn real(path: &Path) -> Option<PathBuf> {
+    path.canonicalize().ok()
 }
 
 fn provided(spec: &FunctionSpec, folder: PathBuf) -> Result<LaunchPlan, String> {
@@ -296,6 +363,7 @@ fn provided(spec: &FunctionSpec, folder: PathBuf) -> Result<LaunchPlan, String> 
         program,
         arguments: Vec::new(),
         environment: Vec::new(),
+        readable: vec![folder.clone()],
         folder,
     })
 }

@@ -18,20 +18,21 @@
 //! so that what a superseded attempt still tries to write is refused.
 //!
 //! Functions may run elsewhere instead (`remote`): then there is no process and no gateway between.
-//! Processes run from read-only copies of their packages, named by digest (`code.rs`).
-//!
-//! What is deliberately left out so far: limits on memory, CPU and files.
+//! Processes run from read-only copies of their packages, named by digest (`code.rs`), within limits
+//! (`meter`) and confined (`sandbox`).
 
 mod attempt;
 mod builtin_errors;
 mod clock;
 mod code;
 mod environment;
+mod group;
 mod host;
 mod invocation;
 mod launch;
 mod logs;
 mod masks;
+mod meter;
 mod package;
 mod peer;
 mod pool;
@@ -40,6 +41,7 @@ mod remote;
 mod report;
 mod response;
 mod runtime_api;
+mod sandbox;
 mod session;
 mod spec;
 mod storage;
@@ -47,8 +49,9 @@ mod watchdog;
 
 pub use builtin_errors::{
     ADDRESS_REFUSED, FUNCTION_UNKNOWN, HTTP_SOCKET, HTTP_STATUS, INIT_ERROR, INIT_TIMEOUT,
-    INVALID_ENTRYPOINT, INVALID_RESPONSE, LAMBDA, LAMBDA_CLIENT, LAMBDA_UNKNOWN, PAYLOAD_TOO_LARGE,
-    RESPONSE_TOO_LARGE, RUNTIME_EXIT, SHADOW_REFUSED, TRUNCATED_RESPONSE,
+    INVALID_ENTRYPOINT, INVALID_RESPONSE, LAMBDA, LAMBDA_CLIENT, LAMBDA_UNKNOWN, OUT_OF_DISK,
+    OUT_OF_MEMORY, PAYLOAD_TOO_LARGE, RESPONSE_TOO_LARGE, RUNTIME_EXIT, SHADOW_REFUSED,
+    TOO_MANY_PROCESSES, TRUNCATED_RESPONSE,
 };
 pub use host::{FunctionHost, FunctionStatus, LiveLogs, Prepared};
 pub use invocation::{Invocation, Outcome, OutcomeResult};
@@ -61,6 +64,7 @@ pub use remote::{
     EventMode, HttpHeaders, HttpSpec, HttpUrl, LambdaArn, LambdaSpec, RemoteSpec, TargetError,
 };
 pub use runtime_api::{PAYLOAD_LIMIT_BYTES, RESPONSE_LIMIT_BYTES};
+pub use sandbox::{SandboxMode, SandboxPart, SandboxReport, UnknownSandboxMode, launch};
 pub use spec::{FunctionSpec, HostOptions, Runtime, UnknownRuntime};
 pub use storage::{InvocationScope, StorageAccess, StorageActivity, StorageCredentials};
 

@@ -1,30 +1,34 @@
 //! One process of a function: its process group, its Runtime API port, its output, its storage
 //! credentials and its temporary folder. All of them end together.
 
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use std::{io, thread};
 
 use hyper::header::HeaderValue;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use secrecy::ExposeSecret;
-use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::environment;
+use crate::group;
 use crate::host::Shared;
 use crate::launch::LaunchPlan;
 use crate::logs::Logs;
 use crate::masks::Masks;
+use crate::meter::{Bounds, Excess, Metered};
 use crate::runtime_api;
+use crate::sandbox::{CANNOT_RUN, Confinement, HardLimits, Launch, SandboxMode};
 use crate::session::Session;
 use crate::spec::FunctionSpec;
 
-/// Enough to wait, and to remove a folder afterwards.
-const WATCHER_STACK_BYTES: usize = 512 << 10;
+/// How much more than its function's memory a process may reserve for data (`RLIMIT_DATA`): thread
+/// stacks and heaps are reserved long before they are used. Only what is used counts as memory, and
+/// the host measures that; this holds in between.
+const RESERVE_BYTES: u64 = 4 << 30;
 
 /// A running process. Dropping it revokes its credentials and kills its group.
 pub(crate) struct Process {
@@ -35,8 +39,14 @@ pub(crate) struct Process {
     pub(crate) started: Instant,
     /// How long its start took, for the first invocation to account for.
     pub(crate) init: Option<Duration>,
+    /// The invocations that it has answered.
+    invocations: u64,
+    /// What it had in use after the first of them, in bytes.
+    first_memory_bytes: Option<u64>,
+    /// Whether the launcher is between the host and the program.
+    launched: bool,
     credentials: Credentials,
-    group: Arc<Group>,
+    metered: Arc<Metered>,
     exited: watch::Receiver<Option<String>>,
     _server: AbortOnDropHandle<()>,
 }
@@ -67,9 +77,9 @@ impl Process {
             temporary.path(),
             storage,
         );
-        let mut command = Command::new(&plan.program);
+        let ports = [Some(address.port()), port_of(&storage.endpoint)];
+        let mut command = command(shared, spec, plan, temporary.path(), ports)?;
         command
-            .args(&plan.arguments)
             .current_dir(&plan.folder)
             .env_clear()
             .envs(variables)
@@ -78,25 +88,29 @@ impl Process {
             .stderr(output)
             .process_group(0);
         let watched = Arc::clone(shared);
-        let (group, exited) = tokio::task::spawn_blocking(move || {
+        let bounds = Bounds::of(spec);
+        let (metered, exited) = tokio::task::spawn_blocking(move || {
             let child = command.spawn()?;
             // Closes our copies of the pipe's writing end.
             drop(command);
-            watch(&watched, child, temporary)
+            group::watch(&watched, child, temporary, bounds)
         })
         .await
         .map_err(io::Error::other)??;
         let session = Arc::new(Session::default());
         let arn = arn.unwrap_or(HeaderValue::from_static(""));
-        let server = runtime_api::serve(listener, Arc::clone(&session), group.id, arn);
+        let server = runtime_api::serve(listener, Arc::clone(&session), metered.group.id, arn);
         Ok(Self {
             session,
             logs,
             masks,
             started,
             init: None,
+            invocations: 0,
+            first_memory_bytes: None,
+            launched: !shared.options.launch_command.is_empty(),
             credentials,
-            group,
+            metered,
             exited,
             _server: AbortOnDropHandle::new(tokio::spawn(server)),
         })
@@ -121,21 +135,51 @@ impl Process {
         self.exited.borrow().is_some()
     }
 
-    /// The most memory that it had in use, in bytes. Of the leader alone; none once it has ended.
+    /// The most memory that its group had in use, in bytes, as far as that was seen.
     pub(crate) fn max_memory_bytes(&self) -> Option<u64> {
-        let path = format!("/proc/{}/status", self.group.id.as_raw_nonzero());
-        let status = std::fs::read_to_string(path).ok()?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))?;
-        let kibibytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-        Some(kibibytes << 10)
+        self.metered.peak_bytes()
+    }
+
+    /// It has answered an invocation.
+    pub(crate) fn answered(&mut self) {
+        self.invocations += 1;
+    }
+
+    /// Why it is not to be used again, if so. Asked when it is ready for the next invocation.
+    pub(crate) fn worn_out(&mut self, spec: &FunctionSpec) -> Option<&'static str> {
+        if spec
+            .max_invocations
+            .is_some_and(|most| self.invocations >= most)
+        {
+            return Some("it has had as many invocations as it may");
+        }
+        let now = self.metered.leader_bytes()?;
+        let first = *self.first_memory_bytes.get_or_insert(now);
+        let growth = spec
+            .max_memory_growth_bytes
+            .unwrap_or(spec.memory_bytes.saturating_sub(first) / 2);
+        (now.saturating_sub(first) > growth).then_some("its memory has grown")
+    }
+
+    /// Whether this exit status is the launcher's own: it could not become the program.
+    pub(crate) fn could_not_run(&self, status: &str) -> bool {
+        self.launched && status == format!("exit status {CANNOT_RUN}")
+    }
+
+    /// Whether it is at work, and so is to be measured closely.
+    pub(crate) fn set_busy(&self, shared: &Shared, busy: bool) {
+        shared.meter.set_busy(&self.metered, busy);
+    }
+
+    /// The limit for which it was killed, if it was.
+    pub(crate) fn excess(&self) -> Option<Excess> {
+        self.metered.excess()
     }
 
     /// Voids its credentials, then kills its whole group.
     pub(crate) fn kill(&mut self) {
         self.credentials.revoke();
-        self.group.kill();
+        self.metered.group.kill();
     }
 }
 
@@ -184,84 +228,51 @@ impl Drop for Credentials {
     }
 }
 
-/// A process group, killed only while its id is certainly still its own.
-struct Group {
-    id: Pid,
-    reaped: Mutex<bool>,
-}
-
-impl Group {
-    fn kill(&self) {
-        let reaped = self.lock();
-        if !*reaped {
-            // Fails only if nobody is left.
-            let _ = rustix::process::kill_process_group(self.id, Signal::KILL);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, bool> {
-        self.reaped.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Watches a child on a thread of its own until it ends; then kills what it left behind in its
-/// group, before reaping it frees the group's id, and removes its folder.
-fn watch(
-    shared: &Arc<Shared>,
-    child: Child,
-    temporary: TempDir,
-) -> io::Result<(Arc<Group>, watch::Receiver<Option<String>>)> {
-    let id = Pid::from_child(&child);
-    shared.watchdog.add(id);
-    shared.processes.send_modify(|count| *count += 1);
-    let group = Arc::new(Group {
-        id,
-        reaped: Mutex::new(false),
+/// What starts the function's program: the launcher, which limits and confines itself first, or the
+/// program itself where there is none.
+fn command(
+    shared: &Shared,
+    spec: &FunctionSpec,
+    plan: &LaunchPlan,
+    temporary: &Path,
+    own_ports: [Option<u16>; 2],
+) -> io::Result<Command> {
+    let Some((launcher, arguments)) = shared.options.launch_command.split_first() else {
+        let mut command = Command::new(&plan.program);
+        command.args(&plan.arguments);
+        return Ok(command);
+    };
+    let mode = shared.sandbox_of(spec);
+    let confinement = (mode != SandboxMode::Off).then(|| Confinement {
+        temporary: temporary.to_owned(),
+        readable: plan.readable.clone(),
+        hidden: shared.hidden_from(plan),
+        connect: own_ports
+            .into_iter()
+            .flatten()
+            .chain(spec.connect.iter().copied())
+            .collect(),
+        listen: spec.listen.clone(),
     });
-    let (sender, exited) = watch::channel(None);
-    let (watched, watching) = (Arc::clone(shared), Arc::clone(&group));
-    let child = Arc::new(Mutex::new(child));
-    let waited = Arc::clone(&child);
-    let thread = thread::Builder::new()
-        .name(format!("watch-{}", id.as_raw_nonzero()))
-        .stack_size(WATCHER_STACK_BYTES)
-        .spawn(move || {
-            let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-            while let Err(rustix::io::Errno::INTR) =
-                rustix::process::waitid(WaitId::Pid(id), options)
-            {}
-            let status = reap(&watched, &watching, &waited);
-            let _ = sender.send(Some(in_words(status)));
-            drop(temporary);
-            watched.processes.send_modify(|count| *count -= 1);
-        });
-    if let Err(error) = thread {
-        let _ = reap(shared, &group, &child);
-        shared.processes.send_modify(|count| *count -= 1);
-        return Err(error);
-    }
-    Ok((group, exited))
-}
-
-/// Kills the group and reaps its leader.
-fn reap(shared: &Shared, group: &Group, child: &Mutex<Child>) -> io::Result<ExitStatus> {
-    group.kill();
-    let mut reaped = group.lock();
-    *reaped = true;
-    shared.watchdog.remove(group.id);
-    child.lock().unwrap_or_else(PoisonError::into_inner).wait()
-}
-
-fn in_words(status: io::Result<ExitStatus>) -> String {
-    match status.map(|status| (status.code(), status.signal())) {
-        Ok((Some(code), _)) => format!("exit status {code}"),
-        Ok((_, Some(signal))) => match signal {
-            6 => "signal: aborted".to_owned(),
-            9 => "signal: killed".to_owned(),
-            11 => "signal: segmentation fault".to_owned(),
-            15 => "signal: terminated".to_owned(),
-            other => format!("signal: {other}"),
+    let launch = Launch {
+        program: Some(plan.program.clone()),
+        arguments: plan.arguments.clone(),
+        folder: plan.folder.clone(),
+        limits: HardLimits {
+            open_files: spec.open_files,
+            file_bytes: spec.tmp_bytes,
+            data_bytes: spec.memory_bytes.saturating_add(RESERVE_BYTES),
         },
-        _ => "exit status unknown".to_owned(),
-    }
+        confinement,
+        required: mode == SandboxMode::Required,
+    };
+    let mut command = Command::new(launcher);
+    command.args(arguments).arg(serde_json::to_string(&launch)?);
+    Ok(command)
+}
+
+/// The port of an address like `http://127.0.0.1:9000`.
+fn port_of(endpoint: &str) -> Option<u16> {
+    let (_, port) = endpoint.trim_end_matches('/').rsplit_once(':')?;
+    port.parse().ok()
 }

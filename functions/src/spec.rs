@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::logs::{LOG_LIMIT_BYTES, LOG_LIMIT_LINES};
 use crate::remote::RemoteSpec;
+use crate::sandbox::SandboxMode;
 
 /// How a function's program is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,8 +92,30 @@ pub struct FunctionSpec {
     pub timeout: Duration,
     /// Processes at most, and so invocations at the same time.
     pub concurrency: usize,
-    /// What the function is told as its memory size, in bytes. Not enforced yet.
+    /// How much memory the processes of its group may have in use together, in bytes; also what the
+    /// function is told as its memory size.
     pub memory_bytes: u64,
+    /// How many cores a process and what it starts may use on average; `None`: all.
+    pub cpu: Option<f64>,
+    /// Processes and threads at most in a process's group.
+    pub processes: u64,
+    /// Open files at most, of each process.
+    pub open_files: u64,
+    /// How much its temporary folder may hold, in bytes.
+    pub tmp_bytes: u64,
+    /// After so many invocations a process is replaced.
+    pub max_invocations: Option<u64>,
+    /// A process is replaced when it has so many bytes more in use than after its first invocation.
+    /// `None`: half of what was free then.
+    pub max_memory_growth_bytes: Option<u64>,
+    /// Whether it runs in a sandbox. [`HostOptions::sandbox`] counts as well.
+    pub sandbox: Option<SandboxMode>,
+    /// TCP ports that it may connect to, beside its Runtime API's and the gateway's.
+    pub connect: Vec<u16>,
+    /// TCP ports that it may listen on.
+    pub listen: Vec<u16>,
+    /// What it may read beyond the system's folders and its code.
+    pub readable: Vec<PathBuf>,
     /// Its own environment variables: `Debug` shows the names only.
     pub environment: BTreeMap<String, String>,
     /// Variables that are secret. They are masked in logs and in errors.
@@ -135,6 +158,16 @@ impl FunctionSpec {
             timeout: Duration::from_secs(30),
             concurrency: 4,
             memory_bytes: 256 << 20,
+            cpu: None,
+            processes: 1024,
+            open_files: 1024,
+            tmp_bytes: 512 << 20,
+            max_invocations: None,
+            max_memory_growth_bytes: None,
+            sandbox: None,
+            connect: vec![443],
+            listen: Vec::new(),
+            readable: Vec::new(),
             environment: BTreeMap::new(),
             secrets: BTreeMap::new(),
             idle_timeout: Duration::from_secs(300),
@@ -154,6 +187,16 @@ impl fmt::Debug for FunctionSpec {
             .field("timeout", &self.timeout)
             .field("concurrency", &self.concurrency)
             .field("memory_bytes", &self.memory_bytes)
+            .field("cpu", &self.cpu)
+            .field("processes", &self.processes)
+            .field("open_files", &self.open_files)
+            .field("tmp_bytes", &self.tmp_bytes)
+            .field("max_invocations", &self.max_invocations)
+            .field("max_memory_growth_bytes", &self.max_memory_growth_bytes)
+            .field("sandbox", &self.sandbox)
+            .field("connect", &self.connect)
+            .field("listen", &self.listen)
+            .field("readable", &self.readable)
             .field("environment", &self.environment.keys().collect::<Vec<_>>())
             .field("secrets", &self.secrets.keys().collect::<Vec<_>>())
             .field("idle_timeout", &self.idle_timeout)
@@ -171,6 +214,14 @@ const MAX_PACKAGE_BYTES: u64 = 250 << 20;
 pub struct HostOptions {
     /// For [`Runtime::Builtin`]: program and arguments, to which the handler is appended.
     pub builtin_command: Vec<OsString>,
+    /// Program and arguments of the launcher, to which one argument is appended: it calls
+    /// [`launch`](crate::launch()) with that. Without one there are no sandbox and no limits that the
+    /// kernel holds, only what the host measures.
+    pub launch_command: Vec<OsString>,
+    /// Whether functions that do not say so themselves run in a sandbox.
+    pub sandbox: SandboxMode,
+    /// What no function may read, even if it lies in a folder that it may: the ledger's files.
+    pub hidden: Vec<PathBuf>,
     /// Where runtime interface clients are looked for when the code folder has none: folders that
     /// hold a `node_modules` with `aws-lambda-ric`, or Python packages with `awslambdaric`.
     pub client_dirs: Vec<PathBuf>,
@@ -204,6 +255,9 @@ impl Default for HostOptions {
     fn default() -> Self {
         Self {
             builtin_command: Vec::new(),
+            launch_command: Vec::new(),
+            sandbox: SandboxMode::default(),
+            hidden: Vec::new(),
             client_dirs: Vec::new(),
             node: None,
             python: None,

@@ -2,6 +2,8 @@
 //! that writes down how it is called. Needs `python3` in PATH, with nothing but its library.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -18,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     FunctionHost, FunctionSpec, HostOptions, Invocation, InvocationScope, Outcome, OutcomeResult,
-    Runtime, StorageAccess, StorageActivity, StorageCredentials,
+    Runtime, SandboxPart, StorageAccess, StorageActivity, StorageCredentials,
 };
 
 /// A Runtime API client that runs the Python code in `INIT`, then that in each event's `do`.
@@ -62,11 +64,44 @@ impl Fixture {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut FunctionSpec)) -> Self {
-        let folder = TempDir::new().unwrap();
+        Self::started(Vec::new(), change).await
+    }
+
+    /// With the launcher between the host and the function.
+    pub(crate) async fn launched(change: impl FnOnce(&mut FunctionSpec)) -> Self {
+        let interpreter = Path::new(&*PYTHON).ancestors().nth(2).unwrap();
+        let change = |spec: &mut FunctionSpec| {
+            spec.readable = vec![interpreter.to_owned()];
+            change(spec);
+        };
+        Self::started(launcher(), change).await
+    }
+
+    /// Whether these parts of the sandbox are here; says so loudly if not.
+    pub(crate) fn has(&self, parts: &[SandboxPart]) -> bool {
+        let lacks = &self.host.status()[0].sandbox_lacks;
+        let missing: Vec<_> = parts.iter().filter(|part| lacks.contains(part)).collect();
+        for part in &missing {
+            let message = format!("NOT RUN: this machine lacks {part}\n");
+            std::io::stderr().write_all(message.as_bytes()).unwrap();
+        }
+        missing.is_empty()
+    }
+
+    async fn started(
+        launch_command: Vec<OsString>,
+        change: impl FnOnce(&mut FunctionSpec),
+    ) -> Self {
+        // Outside of /tmp, which a launched function may have one of its own.
+        let folder = match launch_command.is_empty() {
+            true => TempDir::new().unwrap(),
+            false => TempDir::new_in("/var/tmp").unwrap(),
+        };
         let code = folder.path().join("code");
         std::fs::create_dir(&code).unwrap();
         bootstrap(&code);
         let options = HostOptions {
+            launch_command,
             run_dir: folder.path().join("run"),
             crash_backoff_first: Duration::from_millis(300),
             ..HostOptions::default()
@@ -101,6 +136,15 @@ impl Fixture {
             }
         }
     }
+}
+
+/// This test program itself, see `sandbox::tests::launches`.
+fn launcher() -> Vec<OsString> {
+    let mut command = vec![std::env::current_exe().unwrap().into()];
+    let flags = ["--ignored", "--exact", "--nocapture", "--test-threads=1"];
+    command.extend(flags.map(OsString::from));
+    command.push("sandbox::tests::launches".into());
+    command
 }
 
 pub(crate) fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {

@@ -9,10 +9,13 @@ use crate::support::{Ledger, Server, eventually};
 /// A ledger whose handler waits for the file `release`, and a server on it that runs it.
 async fn waiting(more: &str) -> (Ledger, Server) {
     let ledger = odd_ledger("run = \"odd\"", "");
-    let release = ledger.path("release");
+    // A folder that is there when the process starts, and that it may read.
+    std::fs::create_dir(ledger.path("told")).unwrap();
+    let release = ledger.path("told/release");
     let config = std::fs::read_to_string(ledger.config()).unwrap();
     let environment = format!("environment = {{ RELEASE = {release:?} }}");
-    let config = config.replace("code = \"odd\"", &format!("code = \"odd\"\n{environment}"));
+    let more_of_it = format!("code = \"odd\"\nreadable = [\"told\"]\n{environment}");
+    let config = config.replace("code = \"odd\"", &more_of_it);
     ledger.write("daybook.toml", format!("{config}\n{more}"));
     let server = ledger.start().await;
     let s3 = server.client();
@@ -39,7 +42,7 @@ async fn a_running_invocation_may_finish() {
         server.log().contains("stopping").then_some(())
     })
     .await;
-    ledger.write("release", "");
+    ledger.write("told/release", "");
     let (status, said) = server.wait().await;
     assert_eq!(status.code(), Some(0), "{said}");
     assert_eq!(ledger.function_processes(), Vec::<String>::new());
@@ -57,7 +60,7 @@ async fn what_does_not_finish_in_time_is_interrupted_and_runs_again() {
     assert_eq!(status.code(), Some(0), "{said}");
     assert_eq!(ledger.function_processes(), Vec::<String>::new());
 
-    ledger.write("release", "");
+    ledger.write("told/release", "");
     let server = ledger.start().await;
     let object = server.settled("inbox", "wait.txt").await;
     assert_eq!(
@@ -81,7 +84,7 @@ async fn a_second_signal_stops_at_once() {
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("taken up at the next start"), "{said}");
 
-    ledger.write("release", "");
+    ledger.write("told/release", "");
     let server = ledger.start().await;
     let object = server.settled("inbox", "wait.txt").await;
     assert_eq!(

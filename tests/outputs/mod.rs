@@ -38,6 +38,7 @@ run = "uppercase"
 runtime = "provided"
 code = "script"
 environment = {{ ONCE = "ONCE-FILE" }}
+sandbox = "off"                         # it writes that file
 read = ["inbox/*", "results/*"]
 write = ["results/*"]
 publish = "{publish}"

@@ -45,7 +45,7 @@ async fn an_owner_that_was_stopped_past_its_lease_records_nothing() {
         (owner.workers().len() == 2).then_some(())
     })
     .await;
-    ledger.write("release", "");
+    ledger.write("told/release", "");
     let object = query.settled("inbox", "wait.txt").await;
     assert_eq!(object["status"], "SUCCEEDED");
 
@@ -144,13 +144,16 @@ run = "odd"
 [functions.odd]
 runtime = "provided"
 code = "odd"
+readable = ["told"]
 environment = {{ RELEASE = "RELEASE-FILE" }}
 timeout = "5m"
 {}"#,
         store(database)
     );
     let ledger = Ledger::new(&config);
-    let release = ledger.path("release").display().to_string();
+    // A folder that is there when the process starts, and that it may read.
+    std::fs::create_dir(ledger.path("told")).unwrap();
+    let release = ledger.path("told/release").display().to_string();
     ledger.write("daybook.toml", config.replace("RELEASE-FILE", &release));
     ledger.write("odd/bootstrap", ODD);
     let executable = std::fs::Permissions::from_mode(0o755);

@@ -45,6 +45,10 @@ struct FunctionAnswer {
     last_start_failure: Option<String>,
     /// Why newer code does not run here.
     rejected: Option<String>,
+    /// `required`, `available` or `off`.
+    sandbox: &'static str,
+    /// What of it this machine does not have, in words.
+    sandbox_lacks: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -94,6 +98,8 @@ impl FunctionAnswer {
             .revision
             .map(|code| (code.revision, code.sha256))
             .unzip();
+        let lacks = status.sandbox_lacks.iter();
+        let sandbox_lacks = lacks.map(ToString::to_string).collect();
         Self {
             name: status.function.to_string(),
             runtime: status.runtime.as_str(),
@@ -108,6 +114,8 @@ impl FunctionAnswer {
                 .map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)),
             last_start_failure: status.last_start_failure,
             rejected,
+            sandbox: status.sandbox.as_str(),
+            sandbox_lacks,
         }
     }
 }

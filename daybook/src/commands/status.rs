@@ -29,8 +29,33 @@ const FUNCTIONS: &[Column] = &[
     ("SHA-256", |row| format!("{:.12}", text(&row["sha256"]))),
 ];
 
+const PROCESSES: &[Column] = &[
+    ("FUNCTION", |row| text(&row["name"])),
+    ("BUSY", |row| text(&row["busy"])),
+    ("IDLE", |row| text(&row["idle"])),
+    ("AT MOST", |row| text(&row["concurrency"])),
+    ("START", |row| match row["backingOffMs"].as_u64() {
+        Some(pause) => format!(
+            "{} failed ({}), next in {pause} ms",
+            text(&row["failedStarts"]),
+            text(&row["lastStartFailure"])
+        ),
+        None => String::new(),
+    }),
+    ("SANDBOX", |row| {
+        let lacks = row["sandboxLacks"].as_array().cloned().unwrap_or_default();
+        let lacks: Vec<String> = lacks.iter().map(text).collect();
+        match lacks.is_empty() {
+            true => text(&row["sandbox"]),
+            false => format!("{}, without {}", text(&row["sandbox"]), lacks.join(", ")),
+        }
+    }),
+];
+
 pub(super) async fn run(client: &Client, format: Format) -> Result<()> {
-    let answer = client.query(QUERY, json!({})).await?;
+    let mut answer = client.query(QUERY, json!({})).await?;
+    // What a process does at the moment only that process knows; one without functions has none.
+    answer["processes"] = client.get("/v1/functions").await.unwrap_or_default();
     output::document(format, &answer, || {
         let rows = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
         let mut told = format!(
@@ -54,6 +79,11 @@ pub(super) async fn run(client: &Client, format: Format) -> Result<()> {
                 COUNTS,
             ),
             ("", rows(&answer["functions"]), FUNCTIONS),
+            (
+                "processes\n",
+                rows(&answer["processes"]["functions"]),
+                PROCESSES,
+            ),
         ] {
             let _ = writeln!(told, "{title}{}\n", output::table(&rows, columns));
         }

@@ -13,7 +13,7 @@ use daybook_s3_gateway::{BucketConfig, CreatedBuckets, Limits, OperatorKey, Poli
 
 use super::file::{ConfigFile, FunctionTable, KeyTable, LimitsTable, PipelineTable};
 use super::secret::Secret;
-use super::{BlobsAt, Config, ConfigError, DATA_DIR, buckets, folders, remote};
+use super::{BlobsAt, Config, ConfigError, DATA_DIR, buckets, folders, limits, remote};
 
 /// Where buckets go in the data directory that operators make over S3.
 const CREATED_BUCKETS: &str = "buckets";
@@ -46,6 +46,7 @@ pub(super) fn check(
     data_dir: Option<&Path>,
 ) -> Result<Config, ConfigError> {
     let place = Place { path, folder };
+    let secret_files = file.secret_files(folder);
     let buckets = buckets::check(&place, file.buckets)?;
     let pipelines = file
         .pipelines
@@ -123,13 +124,17 @@ pub(super) fn check(
         max_package_bytes: max_package_bytes(&place, &file.limits)?,
         log_bytes: log_bytes(&place, &file.limits)?,
         log_lines: log_lines(&place, &file.limits)?,
-        gateway_limits: limits(&place, &file.limits)?,
+        gateway_limits: gateway_limits(&place, &file.limits)?,
         client_dirs: file
             .runtimes
             .client_dirs
             .iter()
             .map(|dir| folder.join(dir))
             .collect(),
+        sandbox: limits::sandbox(&place, "runtimes.sandbox", file.runtimes.sandbox.as_deref())?
+            .unwrap_or_default(),
+        file: path.canonicalize().unwrap_or_else(|_| path.to_owned()),
+        secret_files,
         worker_lease: worker_lease(&place, &file.limits)?,
         loop_depth: loop_depth(&place, &file.limits)?,
         otlp: super::telemetry::check(&place, &file.telemetry)?,
@@ -350,7 +355,7 @@ fn function(
     set("init_timeout", &table.init_timeout, &mut spec.init_timeout)?;
     set("idle_timeout", &table.idle_timeout, &mut spec.idle_timeout)?;
     spec.concurrency = table.concurrency.unwrap_or(spec.concurrency);
-    spec.memory_bytes = table.memory.map_or(spec.memory_bytes, |size| size.as_u64());
+    limits::apply(place, &at, table, &mut spec)?;
     spec.environment = table.environment.clone();
     for (variable, secret) in &table.secrets {
         match secret.resolve(place.folder) {
@@ -491,7 +496,7 @@ fn key(
     })
 }
 
-fn limits(place: &Place<'_>, table: &LimitsTable) -> Result<Limits, ConfigError> {
+fn gateway_limits(place: &Place<'_>, table: &LimitsTable) -> Result<Limits, ConfigError> {
     let mut limits = Limits::default();
     let set = |key: &str, text: &Option<String>, target: &mut Duration| {
         place.set_positive(&format!("limits.{key}"), text.as_deref(), target)

@@ -2,7 +2,7 @@
 //! default.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
 use daybook_domain::pipeline::Trigger;
@@ -76,6 +76,18 @@ pub(super) struct FunctionTable {
     pub idle_timeout: Option<String>,
     pub concurrency: Option<usize>,
     pub memory: Option<ByteSize>,
+    pub cpu: Option<f64>,
+    pub processes: Option<u64>,
+    pub open_files: Option<u64>,
+    pub tmp_size: Option<ByteSize>,
+    pub max_invocations: Option<u64>,
+    pub max_memory_growth: Option<ByteSize>,
+    pub sandbox: Option<String>,
+    pub connect: Option<Vec<u16>>,
+    #[serde(default)]
+    pub listen: Vec<u16>,
+    #[serde(default)]
+    pub readable: Vec<PathBuf>,
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
     #[serde(default)]
@@ -182,12 +194,33 @@ pub(super) struct LimitsTable {
     pub upstream_part_size: Option<ByteSize>,
 }
 
-/// Where runtime interface clients are, beside each function's own folder.
+/// What holds for all functions: where runtime interface clients are, beside each function's own
+/// folder, and whether there is a sandbox.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RuntimesTable {
     #[serde(default)]
     pub client_dirs: Vec<PathBuf>,
+    pub sandbox: Option<String>,
+}
+
+impl ConfigFile {
+    /// The files that secrets are read from.
+    pub(super) fn secret_files(&self, folder: &Path) -> Vec<PathBuf> {
+        let functions = self.functions.values();
+        let functions = functions.flat_map(|function| function.secrets.values());
+        let keys = self.s3.keys.values().map(|key| &key.secret_key);
+        let upstream = self
+            .buckets
+            .values()
+            .filter_map(|bucket| bucket.upstream.as_ref());
+        let upstream = upstream.flat_map(|upstream| [&upstream.access_key, &upstream.secret_key]);
+        let all = functions
+            .chain(keys)
+            .chain(upstream.flatten())
+            .chain(&self.store.url);
+        all.filter_map(|secret| secret.file(folder)).collect()
+    }
 }
 
 /// Where traces go.

@@ -9,6 +9,7 @@ mod buckets;
 mod check;
 mod file;
 mod folders;
+mod limits;
 mod remote;
 mod secret;
 mod show;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use daybook_command_service::PipelineConfig;
 use daybook_domain::{BucketName, FunctionName};
 use daybook_event_store::open::LogUrl;
-use daybook_functions::FunctionSpec;
+use daybook_functions::{FunctionSpec, SandboxMode};
 use daybook_s3_gateway::{BucketConfig, CreatedBuckets, Limits, OperatorKey, Policy};
 use thiserror::Error;
 
@@ -69,6 +70,12 @@ pub(crate) struct Config {
     pub otlp: Option<OtlpConfig>,
     /// How long a connection to a remote function may take.
     pub remote_connect_timeout: Duration,
+    /// Whether functions that do not say so themselves run in a sandbox.
+    pub sandbox: SandboxMode,
+    /// Where this was read.
+    pub file: PathBuf,
+    /// The files that hold its secrets.
+    pub secret_files: Vec<PathBuf>,
 }
 
 /// Where blobs are kept.

@@ -30,6 +30,14 @@ pub(super) struct FromFile {
 }
 
 impl Secret {
+    /// The file that it is read from, if it is.
+    pub(super) fn file(&self, folder: &Path) -> Option<PathBuf> {
+        match self {
+            Secret::File(FromFile { file }) => Some(folder.join(file)),
+            Secret::Text(_) | Secret::Env(_) => None,
+        }
+    }
+
     /// The secret itself, or what to do to have it.
     pub(super) fn resolve(&self, folder: &Path) -> Result<String, String> {
         let secret = match self {

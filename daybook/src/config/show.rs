@@ -34,6 +34,18 @@ pub(crate) fn show(config: &Config) -> Value {
                 "idle_timeout": humantime::format_duration(spec.idle_timeout).to_string(),
                 "concurrency": spec.concurrency,
                 "memory": bytesize::ByteSize(spec.memory_bytes).to_string(),
+                "cpu": spec.cpu,
+                "processes": spec.processes,
+                "open_files": spec.open_files,
+                "tmp_size": bytesize::ByteSize(spec.tmp_bytes).to_string(),
+                "max_invocations": spec.max_invocations,
+                "max_memory_growth": spec
+                    .max_memory_growth_bytes
+                    .map(|bytes| bytesize::ByteSize(bytes).to_string()),
+                "sandbox": spec.sandbox.unwrap_or(config.sandbox).as_str(),
+                "connect": spec.connect,
+                "listen": spec.listen,
+                "readable": spec.readable,
                 "environment": spec.environment.keys().collect::<Vec<_>>(),
                 "secrets": spec.secrets.keys().collect::<Vec<_>>(),
                 "read": policy.map(|policy| &policy.read),
@@ -69,6 +81,7 @@ pub(crate) fn show(config: &Config) -> Value {
         "buckets": buckets,
         "functions": functions,
         "pipelines": pipelines,
+        "runtimes": { "client_dirs": config.client_dirs, "sandbox": config.sandbox.as_str() },
         "store": { "url": config.store.to_string(), "data_dir": config.data_dir },
         "blobs": { "url": blobs },
         "s3": {

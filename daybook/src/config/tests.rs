@@ -104,6 +104,39 @@ fn a_sound_config_has_its_defaults() {
 }
 
 #[test]
+fn functions_have_limits_and_a_sandbox() {
+    let config = load(SOUND).unwrap();
+    let function = &config.functions[0];
+    assert_eq!(config.sandbox, SandboxMode::Available);
+    assert_eq!(function.sandbox, None);
+    assert_eq!((function.processes, function.open_files), (1024, 1024));
+    assert_eq!(function.tmp_bytes, 512 << 20);
+    assert_eq!(function.connect, [443]);
+    assert!(function.listen.is_empty() && function.max_invocations.is_none());
+
+    let lines = "runtime = \"builtin\"\nmemory = \"1GiB\"\ncpu = 0.5\nprocesses = 20\n\
+         open_files = 200\ntmp_size = \"1MiB\"\nmax_invocations = 7\nsandbox = \"off\"\n\
+         max_memory_growth = \"2MiB\"\nconnect = [443, 5432]\nlisten = [8000]\n\
+         readable = [\"models\"]\nsecrets = { TOKEN = { file = \"secret\" } }";
+    let text = SOUND.replace("runtime = \"builtin\"", lines);
+    let text = format!("{text}\n[runtimes]\nsandbox = \"required\"\n");
+    let config = load(&text).unwrap();
+    let function = &config.functions[0];
+    assert_eq!(config.sandbox, SandboxMode::Required);
+    assert_eq!(function.sandbox, Some(SandboxMode::Off));
+    assert_eq!(function.memory_bytes, 1 << 30);
+    assert_eq!(function.cpu, Some(0.5));
+    assert_eq!((function.processes, function.open_files), (20, 200));
+    assert_eq!(function.tmp_bytes, 1 << 20);
+    assert_eq!(function.max_invocations, Some(7));
+    assert_eq!(function.max_memory_growth_bytes, Some(2 << 20));
+    assert_eq!(function.connect, [443, 5432]);
+    assert_eq!(function.listen, [8000]);
+    assert!(function.readable[0].ends_with("models"));
+    assert!(config.secret_files[0].ends_with("secret"));
+}
+
+#[test]
 fn outputs_may_wait_for_success() {
     let published = |when: &str| {
         let line = format!("runtime = \"builtin\"\npublish = \"{when}\"");
@@ -412,6 +445,17 @@ fn a_function_has_all_it_needs() {
         "functions.other.publish",
         "neither",
     );
+    for (line, key, says) in [
+        ("memory = 0", "memory", "with 0 nothing runs"),
+        ("tmp_size = \"0B\"", "tmp_size", "with 0 nothing runs"),
+        ("processes = 0", "processes", "with 0 nothing runs"),
+        ("open_files = 10", "open_files", "at least 64"),
+        ("cpu = 0.0", "cpu", "0.5"),
+        ("max_invocations = 0", "max_invocations", "any number"),
+        ("sandbox = \"on\"", "sandbox", "required, available, off"),
+    ] {
+        check(&with(line), &format!("functions.other.{key}"), says);
+    }
     check(&with("read = [\"\"]"), "functions.other.read", "bucket/*");
     check(
         &with("write = [\"inbox/*\", \"\"]"),

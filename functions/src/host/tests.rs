@@ -1,6 +1,8 @@
 //! The host with real processes.
 
 mod clients;
+mod escapes;
 mod lifecycle;
+mod limits;
 mod outcomes;
 mod protocol;
