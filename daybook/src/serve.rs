@@ -65,7 +65,7 @@ fn sandbox_in_words(functions: &[FunctionStatus]) -> Vec<String> {
     let mut lines = Vec::new();
     let off: Vec<&str> = functions
         .iter()
-        .filter(|status| status.sandbox == SandboxMode::Off)
+        .filter(|status| status.sandbox == Some(SandboxMode::Off))
         .map(|status| status.function.as_str())
         .collect();
     if !off.is_empty() {
@@ -102,7 +102,7 @@ mod tests {
             backing_off: None,
             last_start_failure: None,
             revision: None,
-            sandbox,
+            sandbox: Some(sandbox),
             sandbox_lacks: lacks.to_vec(),
         }
     }

@@ -107,8 +107,8 @@ pub struct FunctionStatus {
     pub backing_off: Option<Duration>,
     /// The name of the last start's error.
     pub last_start_failure: Option<String>,
-    /// Whether it runs in a sandbox.
-    pub sandbox: SandboxMode,
+    /// Whether it runs in a sandbox; `None` where it runs elsewhere.
+    pub sandbox: Option<SandboxMode>,
     /// The parts of the sandbox that this machine lacks.
     pub sandbox_lacks: Vec<SandboxPart>,
 }
@@ -363,7 +363,11 @@ impl FunctionHost {
                     failed_starts: status.failed_starts,
                     backing_off: status.backing_off,
                     last_start_failure: status.last_start_failure,
-                    sandbox: self.shared.sandbox_of(&pool.spec),
+                    sandbox: pool
+                        .spec
+                        .remote
+                        .is_none()
+                        .then(|| self.shared.sandbox_of(&pool.spec)),
                     sandbox_lacks: self.shared.sandbox_lacks(&pool.spec),
                 }
             })
@@ -401,7 +405,9 @@ impl Shared {
     /// The parts of its sandbox that this machine lacks.
     fn sandbox_lacks(&self, spec: &FunctionSpec) -> Vec<SandboxPart> {
         match self.sandbox.get() {
-            Some(report) if self.sandbox_of(spec) != SandboxMode::Off => report.lacks().collect(),
+            Some(report) if spec.remote.is_none() && self.sandbox_of(spec) != SandboxMode::Off => {
+                report.lacks().collect()
+            }
             _ => Vec::new(),
         }
     }

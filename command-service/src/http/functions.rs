@@ -9,7 +9,7 @@ use axum::extract::{Path, Query, State};
 use axum::routing::get;
 use axum::{Json, Router};
 use daybook_domain::ExecutionId;
-use daybook_functions::{FunctionHost, FunctionStatus};
+use daybook_functions::{FunctionHost, FunctionStatus, SandboxMode};
 use serde::{Deserialize, Serialize};
 
 use super::parse_id;
@@ -45,8 +45,8 @@ struct FunctionAnswer {
     last_start_failure: Option<String>,
     /// Why newer code does not run here.
     rejected: Option<String>,
-    /// `required`, `available` or `off`.
-    sandbox: &'static str,
+    /// `required`, `available` or `off`; nothing where it runs elsewhere.
+    sandbox: Option<&'static str>,
     /// What of it this machine does not have, in words.
     sandbox_lacks: Vec<String>,
 }
@@ -114,7 +114,7 @@ impl FunctionAnswer {
                 .map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)),
             last_start_failure: status.last_start_failure,
             rejected,
-            sandbox: status.sandbox.as_str(),
+            sandbox: status.sandbox.map(SandboxMode::as_str),
             sandbox_lacks,
         }
     }

@@ -251,7 +251,7 @@ async fn a_sandbox_that_is_off_confines_nothing() {
         .await;
     assert_eq!(answer(&found), json!(1));
     let status = &fixture.host.status()[0];
-    assert_eq!(status.sandbox, SandboxMode::Off);
+    assert_eq!(status.sandbox, Some(SandboxMode::Off));
     assert!(status.sandbox_lacks.is_empty());
 }
 

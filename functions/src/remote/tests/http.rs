@@ -88,6 +88,9 @@ async fn slots_hold_and_the_status_names_the_runtime() {
             failed_starts: 0,
             backing_off: None,
             last_start_failure: None,
+            revision: None,
+            sandbox: None,
+            sandbox_lacks: Vec::new(),
         };
         assert_eq!(fixture.host.status(), [expected]);
         cancel.cancel();
