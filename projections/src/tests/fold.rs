@@ -139,6 +139,39 @@ async fn a_redrive_makes_good_what_failed() {
 }
 
 #[tokio::test]
+async fn what_attempts_cost_is_added_up() {
+    let story = Story::new();
+    story.pipeline("p").await;
+    story.put("a.txt", 1).await;
+    let id = story.run("p", "a.txt", 1).await;
+    let reader = reader(&story).await;
+    let row = reader.execution(&id.to_string()).await.unwrap().unwrap();
+    let cost = |runs: u64| CostRow {
+        billed_ms: 20 * runs,
+        mib_ms: 20 * 256 * runs,
+    };
+    assert_eq!(row.cost, cost(1));
+    let shadow = story.shadow("p", "a.txt", 1, id).await;
+    story.claim(shadow).await;
+    story.end(shadow, failed("too late")).await;
+    let reader = self::reader(&story).await;
+    let of_object = reader.object_cost("inbox", "a.txt").await.unwrap();
+    assert_eq!(of_object, cost(2));
+    assert_eq!(reader.object_cost("inbox", "b.txt").await.unwrap(), cost(0));
+    let now_us = row.started_at_us + 60_000_000;
+    let days = reader.pipeline_costs("p", 30, now_us).await.unwrap();
+    let together: u64 = days.iter().map(|(_, cost)| cost.mib_ms).sum();
+    assert_eq!(together, cost(2).mib_ms);
+    assert!(
+        reader
+            .pipeline_costs("q", 30, now_us)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
 async fn an_execution_has_its_steps_attempts_and_lineage() {
     let story = Story::new();
     story.pipeline("p").await;
@@ -162,30 +195,6 @@ async fn an_execution_has_its_steps_attempts_and_lineage() {
     assert_eq!(
         (attempt.billed_ms, attempt.memory_bytes),
         (Some(20), Some(256 << 20))
-    );
-
-    let cost = |runs: u64| CostRow {
-        billed_ms: 20 * runs,
-        mib_ms: 20 * 256 * runs,
-    };
-    assert_eq!(row.cost, cost(1));
-    let shadow = story.shadow("p", "a.txt", 1, id).await;
-    story.claim(shadow).await;
-    story.end(shadow, failed("too late")).await;
-    let reader = self::reader(&story).await;
-    let of_object = reader.object_cost("inbox", "a.txt").await.unwrap();
-    assert_eq!(of_object, cost(2));
-    assert_eq!(reader.object_cost("inbox", "b.txt").await.unwrap(), cost(0));
-    let now_us = row.started_at_us + 60_000_000;
-    let days = reader.pipeline_costs("p", 30, now_us).await.unwrap();
-    let together: u64 = days.iter().map(|(_, cost)| cost.mib_ms).sum();
-    assert_eq!(together, cost(2).mib_ms);
-    assert!(
-        reader
-            .pipeline_costs("q", 30, now_us)
-            .await
-            .unwrap()
-            .is_empty()
     );
 
     let steps = reader.steps(row.position).await.unwrap();
