@@ -3,6 +3,7 @@
 mod again;
 mod demo;
 mod export;
+mod functions;
 mod lists;
 mod log;
 mod usage;
