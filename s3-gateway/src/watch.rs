@@ -3,7 +3,8 @@
 //! The system's file notifications tell which files were closed after writing, moved in, moved out
 //! or removed; these are looked at once. They may get lost, and some file systems have none, so every folder is
 //! also listed now and then. What a gateway itself wrote, this one or another that shares the
-//! folder, is seen here too and found recorded once its key can be locked.
+//! folder, is seen here too: a moment later its index knows the file as it is, and that is that.
+//! Under load nothing else would be affordable. What the index does not know is looked at.
 //!
 //! Of the processes that share a folder, one leads and does all that. The others try for the lead
 //! every few seconds, and get it when the leader's end has released it. A new leader lists the
@@ -15,13 +16,14 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use daybook_domain::stored_object::Channel;
 use daybook_domain::{BucketName, ObjectKey};
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::StoreError;
@@ -30,6 +32,15 @@ use crate::local::file_lock::Held;
 use crate::local::key_path::{PRIVATE, key_of};
 use crate::local::scan::ScanReport;
 use crate::local::store::{Bucket, blocking};
+
+/// How long what is seen is gathered before it is looked at: by then most of a gateway's own
+/// writes are in its index.
+const GATHER: Duration = Duration::from_millis(50);
+
+/// After notifications were lost the folders are listed, and then not again for so many times as
+/// long as that took; nor within [`LISTING_PAUSE`].
+const LISTING_SHARE: u32 = 20;
+const LISTING_PAUSE: Duration = Duration::from_secs(1);
 
 /// A path that something happened to.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,21 +77,37 @@ pub(crate) async fn run(gateway: Arc<Gateway>, shutdown: CancellationToken) {
     let mut lead = every(limits.lead_every);
     let mut rescan = every(limits.rescan_every);
     let mut sweep = every(limits.sweep_every);
+    let mut catch_up = every(LISTING_PAUSE);
+    let mut next_listing = Instant::now();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
-            Some(seen) = seen.recv() => watch.look_at(seen).await,
+            Some(first) = seen.recv() => {
+                sleep(GATHER).await;
+                let mut gathered = vec![first];
+                while let Ok(seen) = seen.try_recv() {
+                    gathered.push(seen);
+                }
+                for seen in watch.unknown(gathered).await {
+                    watch.look_at(seen).await;
+                }
+            }
             () = watch.later.due() => {
-                for seen in watch.later.take() {
+                let due = watch.later.take().collect();
+                for seen in watch.unknown(due).await {
                     watch.look_at(seen).await;
                 }
             }
             _ = lead.tick() => watch.lead().await,
             _ = rescan.tick() => watch.list_all(&missed).await,
             _ = sweep.tick() => watch.sweep().await,
-        }
-        if missed.swap(false, Ordering::AcqRel) {
-            watch.list_all(&missed).await;
+            _ = catch_up.tick() => {
+                if missed.load(Ordering::Acquire) && Instant::now() >= next_listing {
+                    let begun = Instant::now();
+                    watch.list_all(&missed).await;
+                    next_listing = Instant::now() + begun.elapsed() * LISTING_SHARE;
+                }
+            }
         }
     }
 }
@@ -217,6 +244,25 @@ impl Watch<'_> {
         }
     }
 
+    /// What of it is not just as the index has it.
+    async fn unknown(&self, seen: Vec<Seen>) -> Vec<Seen> {
+        let buckets = self.gateway.buckets.local();
+        let looked = blocking(move || {
+            let unknown = seen.into_iter().filter(|seen| {
+                let bucket = buckets.iter().find(|it| seen.path.starts_with(&it.root));
+                !bucket.is_some_and(|bucket| is_known(bucket, seen))
+            });
+            Ok(unknown.collect())
+        });
+        match looked.await {
+            Ok(unknown) => unknown,
+            Err(error) => {
+                tracing::warn!(%error, "what was seen is lost until the next listing");
+                Vec::new()
+            }
+        }
+    }
+
     async fn look_at(&mut self, seen: Seen) {
         let buckets = self.gateway.buckets.local();
         let mut buckets = buckets.iter();
@@ -344,6 +390,17 @@ impl Watch<'_> {
 
     fn look_later(&mut self, path: PathBuf, what: What) {
         self.later.add(self.gateway, path, what);
+    }
+}
+
+fn is_known(bucket: &Bucket, seen: &Seen) -> bool {
+    let relative = seen.path.strip_prefix(&bucket.root);
+    match (seen.what, relative.ok().and_then(object_key)) {
+        (What::File, Some(key)) => match seen.path.symlink_metadata() {
+            Ok(meta) => meta.is_file() && bucket.is_noted(&key, &meta),
+            Err(_) => false,
+        },
+        _ => false,
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::time::SystemTime;
 
+use daybook_domain::ObjectKey;
 use rusqlite::Connection;
 
 use super::index::IndexError;
@@ -54,6 +55,15 @@ impl Bucket {
             true => Ok(()),
             false => self.fill_index(),
         }
+    }
+
+    /// Whether the index has the file as it is, and so nothing remains to be done about it.
+    pub(crate) fn is_noted(&self, key: &ObjectKey, meta: &Metadata) -> bool {
+        let noted = |index: &Connection| {
+            let row = rows::get(index, key.as_str())?;
+            Ok(row.is_some_and(|row| row.is_of(meta)))
+        };
+        self.index.read(noted).unwrap_or(false)
     }
 
     /// Makes the index anew, unless somebody else did meanwhile.
