@@ -66,11 +66,11 @@ struct Client {
 }
 
 fn main() {
-    let arguments = std::env::args()
+    let mut arguments = std::env::args()
         .skip(1)
         .filter(|arg| !arg.starts_with("--"));
     let count: u64 = arguments
-        .last()
+        .next()
         .map_or(10_000, |count| count.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(
