@@ -189,6 +189,7 @@ time.sleep(600)
     );
     let (_, daemons) = outcome.logs.split_once("daemons: ").unwrap();
     let file = fixture.folder.path().join("pid");
+    let daemons = daemons.lines().next().unwrap();
     let daemons: Vec<&str> = daemons.split_whitespace().collect();
     assert_eq!(daemons.len(), 2);
     for daemon in daemons {
@@ -281,9 +282,10 @@ async fn a_required_sandbox_without_a_launcher_is_refused() {
 
 #[tokio::test]
 async fn a_program_that_cannot_be_run_is_an_invalid_entrypoint() {
-    let fixture = Fixture::launched(|_| {}).await;
-    let code = fixture.folder.path().join("code/bootstrap");
-    std::fs::write(&code, "#!/no/such/interpreter\n").unwrap();
+    let fixture = Fixture::launched(|spec| {
+        std::fs::write(spec.code.join("bootstrap"), "#!/no/such/interpreter\n").unwrap();
+    })
+    .await;
     let outcome = fixture.run("").await;
     assert_eq!(failure(&outcome).0, INVALID_ENTRYPOINT);
     assert!(outcome.logs.contains("No such file"), "{}", outcome.logs);
