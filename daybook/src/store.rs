@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use daybook_event_store::EventLog;
@@ -10,6 +11,10 @@ use daybook_event_store::blobs::BlobStore;
 
 use crate::config::{BlobsAt, Config};
 use crate::roles::Roles;
+
+/// How often, and how long apart, a lock is looked at that another process holds.
+const LOCK_LOOKS: u32 = 40;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// The parts of a ledger that are kept.
 pub(crate) struct Store {
@@ -56,7 +61,7 @@ fn lock(data_dir: &Path, roles: Roles) -> Result<Vec<File>> {
                 .truncate(false)
                 .open(&path)
                 .with_context(|| format!("{} cannot be opened", path.display()))?;
-            match file.try_lock() {
+            match locked(&file) {
                 Ok(()) => Ok(file),
                 Err(TryLockError::WouldBlock) => bail!(
                     "{} is in use by another process; stop that one, or give another --data-dir",
@@ -68,6 +73,18 @@ fn lock(data_dir: &Path, roles: Roles) -> Result<Vec<File>> {
             }
         })
         .collect()
+}
+
+/// Locks the file. What a killed process had just begun to start holds its files until it is a program
+/// of its own, so a lock that is held is given a moment.
+fn locked(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOCK_LOOKS {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            done => return done,
+        }
+    }
+    file.try_lock()
 }
 
 fn open_folder(path: &Path) -> Result<BlobStore> {
