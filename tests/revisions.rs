@@ -41,6 +41,7 @@ run = "told"
 runtime = "provided"
 code = "code"
 environment = { GATE = "GATE-FILE" }
+readable = ["told"]
 timeout = "5m"
 
 "#;
@@ -50,7 +51,9 @@ const LIMITS: &str = "[limits]\ncode_rescan_every = \"100ms\"\n";
 fn ledger(more: &str) -> Ledger {
     let config = format!("{CONFIG}{more}");
     let ledger = Ledger::new(&config);
-    let gate = ledger.path("gate").display().to_string();
+    // A folder that is there when a process starts, and that it may read.
+    std::fs::create_dir(ledger.path("told")).unwrap();
+    let gate = ledger.path("told/gate").display().to_string();
     ledger.write("daybook.toml", config.replace("GATE-FILE", &gate));
     install(&ledger.path("code"), "one");
     ledger
@@ -124,7 +127,7 @@ async fn changed_code_is_a_revision_that_the_next_attempts_run_on() {
     );
 
     // What ran meanwhile finishes on the code that it began with, files included.
-    ledger.write("gate", "");
+    ledger.write("told/gate", "");
     let (output, code) = answered(&server, "wait").await;
     assert_eq!(
         (&output["version"], &output["data"]),

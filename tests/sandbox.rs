@@ -56,7 +56,10 @@ async fn confined(server: &Server) -> bool {
     let (status, functions) = server.get("/v1/functions").await;
     assert_eq!(status, 200, "{functions}");
     let functions: Value = serde_json::from_str(&functions).unwrap();
-    let lacks = functions[0]["sandboxLacks"].as_array().unwrap().clone();
+    let lacks = functions["functions"][0]["sandboxLacks"]
+        .as_array()
+        .unwrap()
+        .clone();
     let missing: Vec<_> = lacks
         .iter()
         .filter(|part| !part.as_str().unwrap().contains("own /tmp"))

@@ -55,7 +55,8 @@ const PROCESSES: &[Column] = &[
 pub(super) async fn run(client: &Client, format: Format) -> Result<()> {
     let mut answer = client.query(QUERY, json!({})).await?;
     // What a process does at the moment only that process knows; one without functions has none.
-    answer["processes"] = client.get("/v1/functions").await.unwrap_or_default();
+    let mut processes = client.get("/v1/functions").await.unwrap_or_default();
+    answer["processes"] = processes["functions"].take();
     output::document(format, &answer, || {
         let rows = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
         let mut told = format!(
@@ -79,11 +80,7 @@ pub(super) async fn run(client: &Client, format: Format) -> Result<()> {
                 COUNTS,
             ),
             ("", rows(&answer["functions"]), FUNCTIONS),
-            (
-                "processes\n",
-                rows(&answer["processes"]["functions"]),
-                PROCESSES,
-            ),
+            ("processes\n", rows(&answer["processes"]), PROCESSES),
         ] {
             let _ = writeln!(told, "{title}{}\n", output::table(&rows, columns));
         }
