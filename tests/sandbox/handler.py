@@ -16,9 +16,9 @@ def connect(address):
     socket.create_connection(address, 5).close()
 
 
-def foreign(names, own):
+def foreign(names, *own):
     """What is not its own: where the ledger lies in /tmp, the way to its own folders is to be seen."""
-    found = [name for name in names if not own.startswith(name)]
+    found = [name for name in names if not any(path.startswith(name) for path in own)]
     if not found:
         raise FileNotFoundError(errno.ENOENT, "nothing")
     return found
@@ -43,7 +43,9 @@ def handler(event, context):
     code = os.environ["LAMBDA_TASK_ROOT"]
     found = {
         "log": refused(lambda: open(LEDGER + "/data/log.sqlite", "rb").read(16)),
-        "data directory": refused(lambda: foreign(os.listdir(LEDGER + "/data"), "run")),
+        "data directory": refused(lambda: foreign(os.listdir(LEDGER + "/data"), "run", "code")),
+        "others' code": refused(lambda: foreign(glob.glob(LEDGER + "/data/code/*"), code)),
+        "where code is changed": refused(lambda: os.listdir(LEDGER + "/code")),
         "processes' folders": refused(
             lambda: foreign(glob.glob(LEDGER + "/data/run/*/*"), os.environ["TMPDIR"])
         ),

@@ -29,8 +29,8 @@ function listen() {
 }
 
 // What is not its own: where the ledger lies in /tmp, the way to its own folders is to be seen.
-function foreign(names, own) {
-  const found = names.filter((name) => name !== own);
+function foreign(names, ...own) {
+  const found = names.filter((name) => !own.includes(name));
   if (found.length === 0) throw Object.assign(new Error('nothing'), { code: 'ENOENT' });
   return found;
 }
@@ -48,7 +48,8 @@ export async function handler(event) {
   const url = new URL(api);
   const found = {
     log: await refused(() => fs.readFileSync(`${LEDGER}/data/log.sqlite`).length),
-    'data directory': await refused(() => foreign(fs.readdirSync(`${LEDGER}/data`), 'run')),
+    'data directory': await refused(() => foreign(fs.readdirSync(`${LEDGER}/data`), 'run', 'code')),
+    'where code is changed': await refused(() => fs.readdirSync(`${LEDGER}/code`)),
     bucket: await refused(() => fs.readdirSync(`${LEDGER}/inbox`)),
     config: await refused(() => fs.readFileSync(`${LEDGER}/daybook.toml`)),
     object: await refused(() => fs.readFileSync(`${LEDGER}/inbox/${object.key}`)),
