@@ -200,6 +200,7 @@ async fn figures_for_a_dashboard() {
         "# TYPE daybook_log_position gauge",
         "# HELP daybook_projection_position ",
         "process_resident_memory_bytes ",
+        "# HELP process_cpu_seconds_total ",
     ] {
         assert!(page.contains(figure), "{figure} is not in\n{page}");
     }

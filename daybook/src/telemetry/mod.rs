@@ -76,12 +76,12 @@ fn describe() {
             "Attempts that ran in this process, by function and result",
         ),
         (
-            "daybook_claims_total",
-            "Attempts claimed by this process, and lost to other workers",
-        ),
-        (
             "daybook_spans_dropped_total",
             "Spans that were not exported, since too many waited",
+        ),
+        (
+            "process_cpu_seconds_total",
+            "Processor time of this process",
         ),
     ] {
         describe_counter!(name, meaning);
@@ -139,10 +139,6 @@ fn describe() {
         ),
         ("process_open_fds", "Open files of this process"),
         ("process_threads", "Threads of this process"),
-        (
-            "process_cpu_seconds_total",
-            "Processor time of this process",
-        ),
         ("daybook_build_info", "The version that runs"),
     ] {
         describe_gauge!(name, meaning);
