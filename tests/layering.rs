@@ -17,6 +17,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("daybook-audit", &[]),
     // Floor 1: the hosts of the outer world know the domain; projections fold the log.
     ("daybook-functions", &["daybook-domain"]),
+    ("daybook-intake", &["daybook-domain"]),
     ("daybook-s3-gateway", &["daybook-domain"]),
     (
         "daybook-projections",
@@ -30,6 +31,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "daybook-event-store",
             "daybook-audit",
             "daybook-functions",
+            "daybook-intake",
             "daybook-s3-gateway",
         ],
     ),
@@ -52,6 +54,7 @@ const ALL_BELOW: &[&str] = &[
     "daybook-event-store",
     "daybook-audit",
     "daybook-functions",
+    "daybook-intake",
     "daybook-s3-gateway",
     "daybook-projections",
     "daybook-command-service",
@@ -64,6 +67,7 @@ const EVERYTHING: &[&str] = &[
     "daybook-event-store",
     "daybook-audit",
     "daybook-functions",
+    "daybook-intake",
     "daybook-s3-gateway",
     "daybook-projections",
     "daybook-command-service",
