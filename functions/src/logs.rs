@@ -73,7 +73,7 @@ impl Logs {
     }
 
     fn drain(&self, buffer: &mut LogBuffer) {
-        let mut chunk = vec![0; CHUNK_BYTES];
+        let mut chunk = [0; CHUNK_BYTES];
         let mut drained = 0;
         // Past tokio's readiness, which may lag behind what is in the pipe already.
         while drained < DRAIN_LIMIT_BYTES {

@@ -24,7 +24,7 @@ mod share;
 mod usage;
 
 use share::Share;
-use usage::Usage;
+use usage::{Memory, Usage};
 
 /// How often groups at work are looked at.
 const BUSY_EVERY: Duration = Duration::from_millis(100);
@@ -34,6 +34,9 @@ const IDLE_EVERY: Duration = Duration::from_secs(1);
 const DISK_EVERY: Duration = Duration::from_secs(1);
 /// The pause after a look is at least so many times as long as the look took.
 const REST: u32 = 20;
+/// How long what the kernel said of a leader's memory is taken for true: to ask costs as much as a
+/// short invocation, and a process touches few MiB for the first time in such a moment.
+const FRESH_FOR: Duration = Duration::from_millis(5);
 
 /// What a group may use.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +97,7 @@ pub(crate) struct Metered {
     bounds: Bounds,
     busy: AtomicBool,
     peak_bytes: AtomicU64,
+    leader: Mutex<Option<(Instant, Memory)>>,
     excess: OnceLock<Excess>,
     share: Option<Mutex<Share>>,
 }
@@ -107,6 +111,7 @@ impl Metered {
             bounds,
             busy: AtomicBool::new(true),
             peak_bytes: AtomicU64::new(0),
+            leader: Mutex::default(),
             excess: OnceLock::new(),
             share: bounds.cores.map(|cores| Mutex::new(Share::new(cores))),
         }
@@ -121,13 +126,25 @@ impl Metered {
     /// what the kernel noted of its leader, whichever is more.
     pub(crate) fn peak_bytes(&self) -> Option<u64> {
         let seen = self.peak_bytes.load(Ordering::Relaxed);
-        let leader = usage::memory(self.group.id).map_or(0, |memory| memory.peak_bytes);
+        let leader = self.leader().map_or(0, |memory| memory.peak_bytes);
         Some(seen.max(leader)).filter(|bytes| *bytes > 0)
     }
 
     /// What its leader has in use, in bytes.
     pub(crate) fn leader_bytes(&self) -> Option<u64> {
-        usage::memory(self.group.id).map(|memory| memory.bytes)
+        self.leader().map(|memory| memory.bytes)
+    }
+
+    fn leader(&self) -> Option<Memory> {
+        let mut known = self.leader.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((seen, memory)) = *known
+            && seen.elapsed() < FRESH_FOR
+        {
+            return Some(memory);
+        }
+        let memory = usage::memory(self.group.id)?;
+        *known = Some((Instant::now(), memory));
+        Some(memory)
     }
 
     /// Judges what was seen of it.

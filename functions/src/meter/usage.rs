@@ -25,6 +25,7 @@ pub(super) struct Usage {
 }
 
 /// What one process has in use.
+#[derive(Clone, Copy)]
 pub(super) struct Memory {
     pub(super) bytes: u64,
     /// The most that it had; files that it has mapped now are not counted.
