@@ -16,6 +16,7 @@ mod notification;
 mod publish;
 mod redrive;
 mod replay;
+mod retention;
 mod revisions;
 mod service;
 mod shim;

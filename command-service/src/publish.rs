@@ -144,6 +144,7 @@ pub(crate) async fn publish_function(
     let package = BlobRef {
         sha256: loaded.sha256,
         size: loaded.size,
+        passing: false,
     };
     keep(ledger, &name, &package, loaded.package)
         .await

@@ -258,6 +258,7 @@ async fn fetch(
     let package = BlobRef {
         sha256: code.sha256.clone(),
         size: recorded.map_or(0, |function| function.package_bytes),
+        passing: false,
     };
     let archive = ledger
         .blobs()

@@ -22,6 +22,7 @@ use crate::gateway::{GatewayStorage, RecordedObjects, Stories};
 use crate::http;
 use crate::lives::{LifeError, Lives};
 use crate::publish::{PipelineConfig, PublishError, publish};
+use crate::retention::LogRetention;
 use crate::revisions::{Rejections, Revisions};
 use crate::spans::{SpanSink, Tracer};
 use crate::worklist::Worklist;
@@ -68,6 +69,8 @@ pub struct CommandServiceConfig {
     pub spans: Option<Arc<dyn SpanSink>>,
     /// How often the folders with code are looked at for changes.
     pub code_rescan: Duration,
+    /// How long the big logs of attempts are kept.
+    pub log_retain: Duration,
 }
 
 /// Why a command service does not start.
@@ -101,7 +104,7 @@ pub struct CommandService {
 
 /// The work, before and after it began.
 enum Work {
-    Waiting(Box<(Lives, Worklist, Revisions)>),
+    Waiting(Box<(Lives, Worklist, Revisions, LogRetention)>),
     Begun(JoinHandle<Result<(), LifeError>>),
 }
 
@@ -150,6 +153,8 @@ impl CommandService {
         );
         let rejections = revisions.rejections();
         let (claims, grants) = (Arc::<Claims>::default(), gateway.grants());
+        let place = config.worklist_path.with_file_name("log-retention");
+        let retention = LogRetention::new(ledger.clone(), place, config.log_retain);
         let last_words = config.worklist_path.with_file_name("worker");
         let lives = Lives {
             ledger: ledger.clone(),
@@ -179,14 +184,15 @@ impl CommandService {
             grace: config.grace,
             shutdown: CancellationToken::new(),
             rejections,
-            work: Work::Waiting(Box::new((lives, worklist, revisions))),
+            work: Work::Waiting(Box::new((lives, worklist, revisions, retention))),
         })
     }
 
     /// Begins to work: call it when the gateway serves, since functions go there at once.
     pub fn begin(mut self) -> Self {
         if let Work::Waiting(waiting) = self.work {
-            let (lives, worklist, revisions) = *waiting;
+            let (lives, worklist, revisions, retention) = *waiting;
+            tokio::spawn(retention.run(self.shutdown.clone()));
             let known = lives.known.subscribe();
             tokio::spawn(revisions.run(known, self.shutdown.clone()));
             let running = tokio::spawn(lives.run(worklist, self.shutdown.clone()));

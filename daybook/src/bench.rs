@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::actor;
 use crate::bench_calls::Calls;
+use crate::bench_intake;
 use crate::cli::BenchArgs;
 use crate::config::Config;
 use crate::roles::Roles;
@@ -52,6 +53,9 @@ pub(crate) async fn run(args: BenchArgs) -> Result<()> {
         .prefix("daybook-bench-")
         .tempdir_in(&parent)
         .with_context(|| format!("no folder can be made in {}", parent.display()))?;
+    if args.notifications > 0 {
+        return bench_intake::run(&args, dir.path()).await;
+    }
     println!(
         "objects of {OBJECT_BYTES} bytes, upper-cased, result and record on disk; {} each",
         args.objects
@@ -214,12 +218,12 @@ fn write_synced(folder: &Path, name: &str, body: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn rate(objects: usize, elapsed: Duration) -> f64 {
+pub(crate) fn rate(objects: usize, elapsed: Duration) -> f64 {
     objects as f64 / elapsed.as_secs_f64()
 }
 
 /// The resident memory of a process in MB, from `/proc`.
-fn resident_mb(process: &str) -> Result<u64> {
+pub(crate) fn resident_mb(process: &str) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());

@@ -342,6 +342,9 @@ pub(crate) struct BenchArgs {
     /// How many are in flight, one measurement each.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64])]
     pub in_flight: Vec<usize>,
+    /// Measure the intake instead: so many records of notifications over HTTP.
+    #[arg(long, default_value_t = 0)]
+    pub notifications: usize,
     /// Where the temporary ledger is kept [default: the system's folder for temporary files].
     #[arg(long)]
     pub dir: Option<PathBuf>,

@@ -13,6 +13,7 @@
 mod actor;
 mod bench;
 mod bench_calls;
+mod bench_intake;
 mod builtin;
 mod cli;
 mod client;
@@ -21,6 +22,7 @@ mod config;
 mod demo;
 mod guard;
 mod lineage;
+mod memory;
 mod no_storage;
 mod operator_key;
 mod output;
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         let code = daybook_functions::launch(&told.to_string_lossy());
         return ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX));
     }
+    memory::bound_arenas();
     let cli = cli::Cli::parse();
     // s3s logs each refused request as an error; the gateway has its own access log.
     let default = if cli.is_server() {

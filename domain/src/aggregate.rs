@@ -69,6 +69,11 @@ pub trait Event:
     fn schema_version(&self) -> u32;
     /// The body as stored, without the name.
     fn to_json(&self) -> serde_json::Value;
+    /// The same as text.
+    fn to_bytes(&self) -> Vec<u8>;
+    /// An event from its stored name, shape version and body, where the body is in today's form and
+    /// whole; `None` where it has to go through [`Event::from_json`].
+    fn from_bytes(event_type: &str, schema_version: u32, body: &[u8]) -> Option<Self>;
     /// An event from its name and body, both in today's form.
     fn from_current(event_type: &str, body: serde_json::Value) -> Result<Self, DecodeError>;
 
@@ -125,6 +130,17 @@ pub enum DecodeError {
     },
 }
 
+/// Whether a body, as text, may have references into a blob store in the place of fields. It is
+/// true too often rather than too rarely.
+pub fn may_refer(body: &[u8]) -> bool {
+    const REFERENCE: &[u8] = b"\"$blob\"";
+    // The first look is much quicker, and mostly enough.
+    body.contains(&b'$')
+        && body
+            .windows(REFERENCE.len())
+            .any(|window| window == REFERENCE)
+}
+
 /// Declares the event enum of an aggregate: each variant wraps the struct of the same name, which
 /// is the stored body. The names are storage format.
 ///
@@ -166,6 +182,25 @@ macro_rules! events {
                 let body = match self { $($name::$variant(body) => serde_json::to_value(body)),+ };
                 // The bodies are plain structs with string keys: they always serialize.
                 body.unwrap_or(serde_json::Value::Null)
+            }
+
+            fn to_bytes(&self) -> Vec<u8> {
+                let body = match self { $($name::$variant(body) => serde_json::to_vec(body)),+ };
+                body.unwrap_or_default()
+            }
+
+            fn from_bytes(event_type: &str, schema_version: u32, body: &[u8]) -> Option<Self> {
+                if !<Self as $crate::Event>::TYPES.contains(&(event_type, schema_version))
+                    || $crate::aggregate::may_refer(body)
+                {
+                    return None;
+                }
+                match event_type {
+                    $(stringify!($variant) => {
+                        serde_json::from_slice(body).map($name::$variant).ok()
+                    })+
+                    _ => None,
+                }
             }
 
             fn from_current(

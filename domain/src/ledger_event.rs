@@ -33,6 +33,30 @@ pub enum LedgerEvent {
 }
 
 impl LedgerEvent {
+    /// An event from the name of its stream and from its stored name, shape version and body, where
+    /// the body is in today's form and whole; `None` where it has to go through
+    /// [`LedgerEvent::from_json`].
+    pub fn from_bytes(
+        stream: &str,
+        event_type: &str,
+        schema_version: u32,
+        body: &[u8],
+    ) -> Option<Self> {
+        fn read<E: Event>(
+            (event_type, schema_version, body): (&str, u32, &[u8]),
+            wrap: fn(E) -> LedgerEvent,
+        ) -> Option<LedgerEvent> {
+            E::from_bytes(event_type, schema_version, body).map(wrap)
+        }
+        let stored = (event_type, schema_version, body);
+        match stream.split_once('-').map_or("", |(kind, _)| kind) {
+            "object" => read(stored, Self::Object),
+            "execution" => read(stored, Self::Execution),
+            // The others come so rarely that it does not matter.
+            _ => None,
+        }
+    }
+
     /// An event from the name of its stream and from its stored name, shape version and body.
     /// `None` for a stream of no aggregate, such as those for deliveries without a key.
     pub fn from_json(

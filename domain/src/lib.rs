@@ -19,7 +19,7 @@ pub mod stored_object;
 mod upcast;
 pub mod worker;
 
-pub use aggregate::{Aggregate, Context, DecodeError, Event, Load};
+pub use aggregate::{Aggregate, Context, DecodeError, Event, Load, may_refer};
 pub use chain::Chain;
 pub use ids::{
     BucketName, CommandId, ExecutionId, ExportId, FunctionName, InvalidName, ObjectKey,

@@ -21,7 +21,7 @@ use thiserror::Error;
 
 use self::backend::ObjectBlobs;
 pub(crate) use self::backend::{BlobBackend, Found};
-pub use self::body::INLINE_LIMIT_BYTES;
+pub use self::body::{INLINE_LIMIT_BYTES, REMOVED};
 
 /// Names a blob.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -30,6 +30,9 @@ pub struct BlobRef {
     pub sha256: String,
     /// The length of the content in bytes.
     pub size: u64,
+    /// Whether it is kept for a time only, see [`BlobStore::remove`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passing: bool,
 }
 
 /// Why a blob cannot be kept or had.
@@ -49,6 +52,12 @@ pub enum BlobError {
     /// The store does not have it. Restore it from a backup.
     #[error("blob {sha256} is missing")]
     Missing {
+        /// Its name.
+        sha256: String,
+    },
+    /// The time for which it was to be kept is over.
+    #[error("blob {sha256} was removed when its time was over")]
+    Removed {
         /// Its name.
         sha256: String,
     },
@@ -97,22 +106,45 @@ impl BlobStore {
     /// Keeps the content. When it returns, the content is on disk. It is written even if it is
     /// there: the one that is there may not be on disk yet, or be damaged.
     pub async fn put(&self, content: impl Into<Bytes>) -> Result<BlobRef, BlobError> {
-        let content = content.into();
+        self.keep(content.into(), false).await
+    }
+
+    async fn keep(&self, content: Bytes, passing: bool) -> Result<BlobRef, BlobError> {
         let blob = BlobRef {
             sha256: digest(content.clone()).await?,
             size: content.len() as u64,
+            passing,
         };
         let put = self.backend.put(&blob.sha256, content).await;
         put.map_err(BlobError::Unavailable)?;
         Ok(blob)
     }
 
-    /// Whether a blob of this name and size is there. Says nothing of whether it is on disk yet: only
+    /// Ends the time of a blob that is kept for a time only: its place stays, so that it is known from
+    /// one that is lost. What is kept for good is left as it is.
+    pub async fn remove(&self, blob: &BlobRef) -> Result<(), BlobError> {
+        if !blob.passing {
+            return Err(BlobError::Reference(format!(
+                "{} is kept for good",
+                blob.sha256
+            )));
+        }
+        match self.backend.size(&blob.sha256).await {
+            Ok(None | Some(0)) => Ok(()),
+            Ok(Some(_)) => {
+                let put = self.backend.put(&blob.sha256, Bytes::new()).await;
+                put.map_err(BlobError::Unavailable)
+            }
+            Err(why) => Err(BlobError::Unavailable(why)),
+        }
+    }
+
+    /// Whether a blob of this name and size is there, or was until its time was over. Says nothing of whether it is on disk yet: only
     /// a blob that a recorded event names is known to be.
     pub async fn has(&self, blob: &BlobRef) -> Result<bool, BlobError> {
         let found = self.backend.size(&blob.sha256).await;
         let found = found.map_err(BlobError::Unavailable)?;
-        Ok(found == Some(blob.size))
+        Ok(found == Some(blob.size) || blob.passing && found == Some(0))
     }
 
     /// The content, which is what the reference says, or an error.
@@ -132,9 +164,11 @@ impl BlobStore {
                 .ok_or_else(|| BlobError::Missing {
                     sha256: sha256.clone(),
                 })?;
-        let content = content.map_err(|found| {
-            let size = blob.size;
-            damaged(format!("it has {found} bytes, not {size}"))
+        let content = content.map_err(|found| match found {
+            0 if blob.passing => BlobError::Removed {
+                sha256: sha256.clone(),
+            },
+            _ => damaged(format!("it has {found} bytes, not {}", blob.size)),
         })?;
         let found = digest(content.clone()).await?;
         if found != *sha256 {

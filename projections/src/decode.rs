@@ -66,6 +66,19 @@ pub(crate) async fn prepare(
         why,
         transient,
     };
+    let whole = LedgerEvent::from_bytes(
+        recorded.stream.as_str(),
+        &recorded.event_type,
+        recorded.schema_version,
+        &recorded.data,
+    );
+    if whole.is_some() {
+        return Ok(Prepared {
+            recorded,
+            event: whole,
+            references: BTreeMap::new(),
+        });
+    }
     let mut body: Value =
         serde_json::from_slice(&recorded.data).map_err(|error| fault(error.to_string(), false))?;
     let mut references = BTreeMap::new();

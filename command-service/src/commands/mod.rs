@@ -7,6 +7,9 @@
 //!                 └─ commit ─> blobs (what is big) ─> EventLog::append
 //! ```
 
+mod batch;
+#[cfg(test)]
+mod batch_tests;
 mod cache;
 mod error;
 mod store;
@@ -30,6 +33,7 @@ use daybook_event_store::{EventLog, EventMetadata, Position, StreamName};
 
 use crate::clock;
 use crate::shim::Root;
+pub use batch::Proposal;
 use cache::Cache;
 pub use error::CommandError;
 use store::LogStore;

@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use cqrs_es::{AggregateContext, AggregateError, EventEnvelope, EventStore};
-use daybook_domain::{Aggregate, Event, Load};
+use daybook_domain::{Aggregate, Event, Load, may_refer};
+use daybook_event_store::blobs::INLINE_LIMIT_BYTES;
 use daybook_event_store::{
     Append, AppendError, Direction, NewEvent, RecordedEvent, StreamName, StreamVersion,
 };
@@ -18,6 +18,9 @@ use crate::shim::{Fact, Root};
 
 /// How many events of a stream are read at once.
 const PAGE: usize = 512;
+
+/// What attempts wrote is kept for a time only, see `retention.rs`.
+const PASSING: &[&str] = &["logs"];
 
 /// How often an append of unknown outcome is repeated with the same ids.
 const MAX_REPEATS: u32 = 3;
@@ -67,30 +70,6 @@ impl<A: Kept> LogStore<A> {
 
     pub(super) fn committed(&self) -> Committed<A> {
         Committed(self.committed.0.clone())
-    }
-
-    async fn encode(
-        &self,
-        events: &[Fact<A::Event>],
-    ) -> Result<Vec<NewEvent>, AggregateError<A::Error>> {
-        let mut encoded = Vec::with_capacity(events.len());
-        for (ordinal, Fact(event)) in events.iter().enumerate() {
-            let body = self
-                .ledger
-                .blobs()
-                .offload(event.to_json())
-                .await
-                .map_err(on_blob)?;
-            let name = format!("{}:{ordinal}", self.stream);
-            encoded.push(NewEvent {
-                event_id: Uuid::new_v5(&self.origin.command.0, name.as_bytes()),
-                event_type: event.event_type().into(),
-                schema_version: event.schema_version(),
-                data: Bytes::from(serde_json::to_vec(&body).map_err(on_json)?),
-                metadata: self.origin.metadata(),
-            });
-        }
-        Ok(encoded)
     }
 
     async fn append(
@@ -161,14 +140,14 @@ impl<A: Kept> EventStore<Root<A>> for LogStore<A> {
             });
             return Ok(Vec::new());
         }
+        let events: Vec<_> = events.into_iter().map(|Fact(event)| event).collect();
         let append = Append {
             stream: self.stream.clone(),
             expected: context.version.into(),
-            events: self.encode(&events).await?,
+            events: encode(&self.ledger, self.stream.as_str(), &self.origin, &events).await?,
         };
         let appended = self.append(append).await?;
         A::cache(&self.ledger).put(self.stream.as_str(), state.clone(), appended.version);
-        let events = events.into_iter().map(|Fact(event)| event).collect();
         self.committed.put(Executed {
             events,
             state,
@@ -177,6 +156,32 @@ impl<A: Kept> EventStore<Root<A>> for LogStore<A> {
         // Nobody listens inside the framework: what follows from an event follows from the log.
         Ok(Vec::new())
     }
+}
+
+/// The events of a command as the log takes them; what is big in them lies in the blob store then.
+pub(super) async fn encode<E: Event, R: std::error::Error>(
+    ledger: &Ledger,
+    stream: &str,
+    origin: &Origin,
+    events: &[E],
+) -> Result<Vec<NewEvent>, AggregateError<R>> {
+    let mut encoded = Vec::with_capacity(events.len());
+    for (ordinal, event) in events.iter().enumerate() {
+        let mut data = event.to_bytes();
+        if data.len() > INLINE_LIMIT_BYTES || may_refer(&data) {
+            let body = ledger.blobs().offload(event.to_json(), PASSING).await;
+            data = serde_json::to_vec(&body.map_err(on_blob)?).map_err(on_json)?;
+        }
+        let name = format!("{stream}:{ordinal}");
+        encoded.push(NewEvent {
+            event_id: Uuid::new_v5(&origin.command.0, name.as_bytes()),
+            event_type: event.event_type().into(),
+            schema_version: event.schema_version(),
+            data: data.into(),
+            metadata: origin.metadata(),
+        });
+    }
+    Ok(encoded)
 }
 
 /// The fold of a stream and its version; `None` where the stream does not exist.
@@ -218,6 +223,10 @@ async fn decode<A: Aggregate>(
     ledger: &Ledger,
     event: &RecordedEvent,
 ) -> Result<A::Event, AggregateError<A::Error>> {
+    if let Some(event) = A::Event::from_bytes(&event.event_type, event.schema_version, &event.data)
+    {
+        return Ok(event);
+    }
     let body = serde_json::from_slice(&event.data).map_err(on_json)?;
     let body = ledger.blobs().hydrate(body).await.map_err(on_blob)?;
     A::Event::from_json(&event.event_type, event.schema_version, body).map_err(on_decode)

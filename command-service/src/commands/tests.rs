@@ -11,13 +11,13 @@ use uuid::Uuid;
 
 use super::*;
 
-struct Given {
-    ledger: Ledger,
+pub(super) struct Given {
+    pub(super) ledger: Ledger,
     dir: tempfile::TempDir,
 }
 
 impl Given {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let blobs = BlobStore::open(dir.path().to_str().unwrap()).unwrap();
         Self {
@@ -27,13 +27,13 @@ impl Given {
     }
 
     /// Another process on the same log.
-    fn other(&self) -> Ledger {
+    pub(super) fn other(&self) -> Ledger {
         let blobs = BlobStore::open(self.dir.path().to_str().unwrap()).unwrap();
         Ledger::new(self.ledger.log().clone(), blobs, true)
     }
 }
 
-fn origin(number: u128) -> Origin {
+pub(super) fn origin(number: u128) -> Origin {
     Origin {
         command: CommandId(Uuid::from_u128(number)),
         correlation: "story".to_owned(),
@@ -44,7 +44,11 @@ fn origin(number: u128) -> Origin {
 }
 
 fn arrived(stamp: u128) -> (String, ObjectCommand) {
-    let (bucket, key) = ("inbox".parse().unwrap(), "a.txt".parse().unwrap());
+    arrived_at("a.txt", stamp)
+}
+
+pub(super) fn arrived_at(key: &str, stamp: u128) -> (String, ObjectCommand) {
+    let (bucket, key) = ("inbox".parse().unwrap(), key.parse().unwrap());
     let stream = stored_object::stream_of(&bucket, &key);
     let version = ObjectVersion {
         stamp: Some(Uuid::from_u128(stamp)),

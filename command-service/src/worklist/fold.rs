@@ -279,6 +279,9 @@ impl Worklist {
 }
 
 async fn decode<E: Event>(event: &RecordedEvent, blobs: &BlobStore) -> Result<E, FoldCause> {
+    if let Some(event) = E::from_bytes(&event.event_type, event.schema_version, &event.data) {
+        return Ok(event);
+    }
     let body: Value = serde_json::from_slice(&event.data)?;
     let body = blobs.hydrate(body).await?;
     Ok(E::from_json(&event.event_type, event.schema_version, body)?)

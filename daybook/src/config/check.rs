@@ -37,6 +37,9 @@ const LEAST_LOG_BYTES: usize = 4 << 10;
 const MOST_LOG_BYTES: usize = 16 << 20;
 const LEAST_LOG_LINES: usize = 10;
 
+/// How long the big logs of attempts are kept.
+const LOG_RETAIN: Duration = Duration::from_secs(90 * 24 * 3600);
+
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
 pub(super) fn check(
@@ -124,6 +127,7 @@ pub(super) fn check(
         max_package_bytes: max_package_bytes(&place, &file.limits)?,
         log_bytes: log_bytes(&place, &file.limits)?,
         log_lines: log_lines(&place, &file.limits)?,
+        log_retain: log_retain(&place, &file.limits)?,
         gateway_limits: gateway_limits(&place, &file.limits)?,
         client_dirs: file
             .runtimes
@@ -203,6 +207,13 @@ fn log_bytes(place: &Place<'_>, limits: &LimitsTable) -> Result<usize, ConfigErr
             "give between \"4KiB\" and \"16MiB\", or leave it out for the default",
         ),
     }
+}
+
+fn log_retain(place: &Place<'_>, limits: &LimitsTable) -> Result<Duration, ConfigError> {
+    let mut retain = LOG_RETAIN;
+    let text = limits.log_retain.as_deref();
+    place.set_positive("limits.log_retain", text, &mut retain)?;
+    Ok(retain)
 }
 
 fn log_lines(place: &Place<'_>, limits: &LimitsTable) -> Result<usize, ConfigError> {

@@ -175,6 +175,7 @@ pub(super) struct LimitsTable {
     pub max_package_size: Option<ByteSize>,
     pub log_size: Option<ByteSize>,
     pub log_lines: Option<usize>,
+    pub log_retain: Option<String>,
     pub worker_lease: Option<String>,
     pub loop_depth: Option<u32>,
     pub max_put_size: Option<ByteSize>,

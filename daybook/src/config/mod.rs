@@ -60,6 +60,8 @@ pub(crate) struct Config {
     pub log_bytes: usize,
     /// See `log_bytes`.
     pub log_lines: usize,
+    /// How long the big logs of attempts are kept.
+    pub log_retain: Duration,
     /// How long a worker's word counts where several share the log.
     pub worker_lease: Duration,
     /// How often a pipeline may run on what it wrote itself.

@@ -100,6 +100,7 @@ pub(crate) fn show(config: &Config) -> Value {
             "max_package_size": bytesize::ByteSize(config.max_package_bytes).to_string(),
             "log_size": bytesize::ByteSize(config.log_bytes as u64).to_string(),
             "log_lines": config.log_lines,
+            "log_retain": humantime::format_duration(config.log_retain).to_string(),
             "loop_depth": config.loop_depth,
             "max_put_size": bytesize::ByteSize(config.gateway_limits.max_put_bytes).to_string(),
             "max_connections": config.gateway_limits.max_connections,

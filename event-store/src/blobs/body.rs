@@ -3,6 +3,9 @@
 //! A field that was moved is replaced by `{"$blob": {"sha256": …, "size": …}}`. A field that came
 //! looking like that is moved, too, whatever its size; so every reference in a stored body was
 //! written here, and nobody can have the store read for him by sending one.
+//!
+//! Fields that are kept for a time only are said to be so in their reference. Their content begins
+//! with a line break, which means nothing in JSON: no field that is kept for good has their name.
 
 use serde_json::{Map, Value};
 
@@ -11,20 +14,31 @@ use super::{BlobError, BlobRef, BlobStore};
 /// Fields whose JSON is longer than this go to the blob store.
 pub const INLINE_LIMIT_BYTES: usize = 16 * 1024;
 
+/// What stands in the place of a field whose time is over.
+pub const REMOVED: &str = "[removed: it was kept for a time only, and that is over]";
+
+/// What the content of a field that is kept for a time only begins with.
+const PASSING: u8 = b'\n';
+
 /// The only key of a reference.
 const BLOB: &str = "$blob";
 
 impl BlobStore {
-    /// The body with its big fields (of the top level) moved into the store. When it returns, they
-    /// are on disk. A body that is not an object is left as it is.
-    pub async fn offload(&self, body: Value) -> Result<Value, BlobError> {
+    /// The body with its big fields (of the top level) moved into the store; those in `passing` are
+    /// texts that are kept for a time only. When it returns, they are on disk. A body that is not an
+    /// object is left as it is.
+    pub async fn offload(&self, body: Value, passing: &[&str]) -> Result<Value, BlobError> {
         let Value::Object(mut fields) = body else {
             return Ok(body);
         };
-        for field in fields.values_mut() {
-            let json = json(field)?;
+        for (name, field) in &mut fields {
+            let mut json = json(field)?;
             if json.len() > INLINE_LIMIT_BYTES || referred(field).is_some() {
-                let blob = self.put(json).await?;
+                let passes = field.is_string() && passing.contains(&name.as_str());
+                if passes {
+                    json.insert(0, PASSING);
+                }
+                let blob = self.keep(json.into(), passes).await?;
                 *field = reference(&blob)?;
             }
         }
@@ -42,7 +56,13 @@ impl BlobStore {
             };
             let blob: BlobRef = serde_json::from_value(blob.clone())
                 .map_err(|error| BlobError::Reference(error.to_string()))?;
-            let json = self.get(&blob).await?;
+            let json = match self.get(&blob).await {
+                Err(BlobError::Removed { .. }) => {
+                    *field = Value::from(REMOVED);
+                    continue;
+                }
+                got => got?,
+            };
             *field = serde_json::from_slice(&json).map_err(|error| BlobError::Damaged {
                 sha256: blob.sha256,
                 why: format!("it is not the JSON of a field: {error}"),
