@@ -134,7 +134,7 @@ impl ObjectState {
     }
 
     /// Where the newest write that left an object is remembered, if there is an object.
-    pub(super) fn newest(&self) -> Option<&Remembered> {
+    pub(super) fn standing(&self) -> Option<&Remembered> {
         self.recent
             .iter()
             .rev()

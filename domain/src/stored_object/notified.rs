@@ -456,7 +456,7 @@ impl ObjectState {
 
     /// Whether a removal is one of the object that is there.
     fn may_remove(&self, notified: &RecordNotification, of_one_version: bool) -> bool {
-        let Some(newest) = self.newest() else {
+        let Some(newest) = self.standing() else {
             return false;
         };
         let ids = (newest.version.unique_id(), notified.version.unique_id());
