@@ -44,6 +44,10 @@ pub struct ObjectCreated {
     /// newest again, since what came after it was deleted. Then nothing downstream starts anew.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeated: bool,
+    /// Whether it changes nothing about which version is the object: it was recorded late, behind a
+    /// newer write.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub older: bool,
     /// The state of the key after this event.
     pub state: ObjectState,
 }

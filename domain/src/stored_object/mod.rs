@@ -7,6 +7,7 @@
 mod command;
 mod error;
 mod event;
+mod listed;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ pub use event::{
     Channel, NotificationDisregarded, ObjectCreated, ObjectEvent, ObjectRemoved, ObjectVersion,
     OrderMark, ProducedBy, Verdict,
 };
+pub use listed::{Difference, ListedVersion, RecordGone, RecordListed};
 
 use crate::{Aggregate, BucketName, Context, ExecutionId, Load, ObjectKey};
 
@@ -72,6 +74,9 @@ pub struct Remembered {
     /// Whether a repetition has its recorded verdict already: one is enough.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub verdict_given: bool,
+    /// Whether it is known from a disregarded delivery alone: no version or removal was recorded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disregarded: bool,
 }
 
 impl Aggregate for StoredObject {
@@ -90,6 +95,8 @@ impl Aggregate for StoredObject {
             ObjectCommand::RecordCreated(created) => self.decide_created(created),
             ObjectCommand::RecordRemoved(removed) => self.decide_removed(removed),
             ObjectCommand::RecordReappeared(created) => self.decide_reappeared(created),
+            ObjectCommand::RecordListed(listed) => self.decide_listed(listed),
+            ObjectCommand::RecordGone(gone) => self.decide_gone(gone),
             ObjectCommand::RecordIgnored {
                 bucket,
                 key,
@@ -156,6 +163,7 @@ impl StoredObject {
             execution: produced_by.as_ref().map(|by| by.execution),
             order: order.clone(),
             verdict_given: false,
+            disregarded: false,
         });
         vec![
             ObjectCreated {
@@ -167,6 +175,7 @@ impl StoredObject {
                 order,
                 produced_by,
                 repeated,
+                older: false,
                 state,
             }
             .into(),
@@ -202,6 +211,7 @@ impl StoredObject {
             execution: removed_by.as_ref().map(|by| by.execution),
             order: order.clone(),
             verdict_given: false,
+            disregarded: false,
         });
         vec![
             ObjectRemoved {
@@ -247,6 +257,7 @@ impl StoredObject {
             execution: produced_by.as_ref().map(|by| by.execution),
             order: order.clone(),
             verdict_given: false,
+            disregarded: false,
         });
         vec![
             ObjectCreated {
@@ -258,6 +269,7 @@ impl StoredObject {
                 order,
                 produced_by,
                 repeated: true,
+                older: false,
                 state,
             }
             .into(),
@@ -321,6 +333,7 @@ impl StoredObject {
                 execution: None,
                 order,
                 verdict_given: true,
+                disregarded: true,
             }),
         }
         Some(

@@ -9,19 +9,19 @@ use crate::{Chain, ExecutionId};
 
 pub(super) fn samples() -> Vec<(&'static str, ObjectEvent)> {
     let mut samples = vec![
-        ("chained", created(true).into()),
+        ("listed-late", created(true).into()),
         ("bare", created(false).into()),
         (
-            "shadow-chained",
+            "shadow-listed-late",
             ObjectCreated {
                 produced_by: Some(in_shadow()),
                 ..created(true)
             }
             .into(),
         ),
-        ("chained", removed(true).into()),
+        ("disregarded-before", removed(true).into()),
         (
-            "shadow-chained",
+            "shadow-disregarded-before",
             ObjectRemoved {
                 removed_by: Some(in_shadow()),
                 ..removed(true)
@@ -31,9 +31,9 @@ pub(super) fn samples() -> Vec<(&'static str, ObjectEvent)> {
         ("bare", removed(false).into()),
     ];
     for (name, verdict, channel) in [
-        ("full", Verdict::Duplicate, Channel::Gateway),
-        ("stale", Verdict::Stale, Channel::Watcher),
-        ("ignored", Verdict::Ignored, Channel::Listing),
+        ("disregarded-before", Verdict::Duplicate, Channel::Gateway),
+        ("stale-before", Verdict::Stale, Channel::Watcher),
+        ("ignored-before", Verdict::Ignored, Channel::Listing),
     ] {
         samples.push((name, disregarded(verdict, channel, true).into()));
     }
@@ -52,6 +52,7 @@ fn created(full: bool) -> ObjectCreated {
         order: full.then(order),
         produced_by: full.then(producer),
         repeated: full,
+        older: full,
         state: state(full),
     }
 }
@@ -102,6 +103,7 @@ fn state(full: bool) -> ObjectState {
             execution: full.then(|| ExecutionId(uuid(2))),
             order: full.then(order),
             verdict_given: full,
+            disregarded: full,
         }]
         .into(),
     }
