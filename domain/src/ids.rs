@@ -174,6 +174,10 @@ id!(
     ReplayId
 );
 id!(
+    /// One comparison of a bucket with the ledger.
+    ReconcileId
+);
+id!(
     /// One export.
     ExportId
 );
