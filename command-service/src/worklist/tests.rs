@@ -109,6 +109,7 @@ impl Fold {
             order: None,
             produced_by,
             repeated,
+            told: None,
             state: Default::default(),
         };
         self.event::<ObjectEvent>(&format!("object-inbox/{key}"), event)
