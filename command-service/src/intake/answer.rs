@@ -163,7 +163,10 @@ impl RecordAnswer {
             ..Self::without_object(message)
         };
         match applied {
-            Applied::Settled { answer: it, position } => Self {
+            Applied::Settled {
+                answer: it,
+                position,
+            } => Self {
                 verdict: Some(match it.verdict {
                     None => Answered::Accepted,
                     Some(Verdict::Duplicate) => Answered::Duplicate,

@@ -29,10 +29,12 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use daybook_domain::BucketName;
-use daybook_intake::{Decoded, Delivery, Handshake, Item, Notification, Settings, Told, Transport, decode};
+use daybook_intake::{
+    Decoded, Delivery, Handshake, Item, Notification, Settings, Told, Transport, decode,
+};
 use thiserror::Error;
 
-pub use admission::{Admitted, AdmissionLimits, Overloaded};
+pub use admission::{AdmissionLimits, Admitted, Overloaded};
 pub use answer::{
     Answered, Delivered, MessageAnswer, MessageRef, RecordAnswer, Response, Unavailable,
 };

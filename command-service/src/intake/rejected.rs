@@ -33,7 +33,15 @@ const KEPT_A_SECOND: u32 = 20;
 
 /// Parts of the names of headers and parameters whose values are secrets, or stand for one.
 const SECRET: &[&str] = &[
-    "auth", "cookie", "token", "secret", "signature", "key", "password", "code", "sig",
+    "auth",
+    "cookie",
+    "token",
+    "secret",
+    "signature",
+    "key",
+    "password",
+    "code",
+    "sig",
 ];
 
 /// Where rejected deliveries are kept.
@@ -190,7 +198,10 @@ impl Rejected {
             body_base64: None,
             ..kept
         };
-        ids.iter().filter_map(|id| self.show(id)).map(brief).collect()
+        ids.iter()
+            .filter_map(|id| self.show(id))
+            .map(brief)
+            .collect()
     }
 
     /// One, with all that was kept of it.
@@ -206,7 +217,9 @@ impl Rejected {
 }
 
 fn id_of(path: &Path) -> Option<String> {
-    let is_json = path.extension().is_some_and(|extension| extension == "json");
+    let is_json = path
+        .extension()
+        .is_some_and(|extension| extension == "json");
     let name = path.file_stem().filter(|_| is_json)?;
     name.to_str().map(str::to_owned)
 }

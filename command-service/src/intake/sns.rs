@@ -64,7 +64,10 @@ impl SnsOverHttps {
     }
 
     fn kept(&self, url: &str) -> Option<Bytes> {
-        let mut kept = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self
+            .certificates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         kept.get(url).cloned()
     }
 }
@@ -90,7 +93,10 @@ impl Certificates for SnsOverHttps {
         if body.len() > MAX_CERTIFICATE_BYTES {
             return Err(CertificateError::Refused("it is no certificate".to_owned()));
         }
-        let mut kept = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self
+            .certificates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         kept.put(url.to_owned(), body.clone());
         Ok(body)
     }
@@ -136,7 +142,12 @@ impl Default for Confirmed {
 
 impl Confirmed {
     /// Confirms unless that was done with this token. Several at once wait for each other.
-    pub(super) async fn confirm(&self, sns: &dyn Sns, url: &str, token: &str) -> Result<(), String> {
+    pub(super) async fn confirm(
+        &self,
+        sns: &dyn Sns,
+        url: &str,
+        token: &str,
+    ) -> Result<(), String> {
         let mut done = self.0.lock().await;
         if done.get(token).is_none() {
             sns.confirm(url).await?;

@@ -40,14 +40,21 @@ fn open(dir: &tempfile::TempDir, most: usize, most_bytes: u64) -> Rejected {
 fn a_delivery_is_kept_without_its_secrets() {
     let dir = tempfile::tempdir().unwrap();
     let rejected = open(&dir, 10, 1 << 20);
-    rejected.keep(Some(&"minio".parse().unwrap()), &delivery(b"{"), &[&rejection()]);
+    rejected.keep(
+        Some(&"minio".parse().unwrap()),
+        &delivery(b"{"),
+        &[&rejection()],
+    );
     let [brief] = &rejected.list(10)[..] else {
         panic!("one is kept")
     };
     assert!(brief.body.is_none() && brief.headers.is_empty());
     let whole = rejected.show(&brief.id).unwrap();
     assert_eq!(whole.body.as_deref(), Some("{"));
-    assert_eq!((whole.reason.as_str(), whole.source.as_deref()), ("json-syntax", Some("minio")));
+    assert_eq!(
+        (whole.reason.as_str(), whole.source.as_deref()),
+        ("json-syntax", Some("minio"))
+    );
     let json = serde_json::to_string(&whole).unwrap();
     assert!(!json.contains("hunter2") && json.len() < 2_000, "{json}");
 }
@@ -66,7 +73,11 @@ fn what_is_no_text_is_kept_as_bytes_and_only_its_beginning() {
     rejected.keep(None, &delivery(text.as_bytes()), &[&rejection()]);
     let kept = rejected.list(2);
     let bodies = kept.iter().map(|it| rejected.show(&it.id).unwrap().body);
-    assert!(bodies.into_iter().any(|it| it.is_some_and(|it| it.len() == MAX_BODY_BYTES - 1)));
+    assert!(
+        bodies
+            .into_iter()
+            .any(|it| it.is_some_and(|it| it.len() == MAX_BODY_BYTES - 1))
+    );
 }
 
 #[test]
@@ -74,7 +85,11 @@ fn the_oldest_go_first_also_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let rejected = open(&dir, 3, 1 << 20);
     for number in 0..5 {
-        rejected.keep(None, &delivery(number.to_string().as_bytes()), &[&rejection()]);
+        rejected.keep(
+            None,
+            &delivery(number.to_string().as_bytes()),
+            &[&rejection()],
+        );
     }
     assert_eq!(rejected.list(10).len(), 3);
     let reopened = open(&dir, 3, 1 << 20);
