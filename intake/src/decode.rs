@@ -665,3 +665,6 @@ fn is_cloudevents(delivery: &Delivery) -> bool {
     .iter()
     .any(|known| media.eq_ignore_ascii_case(known))
 }
+
+#[cfg(test)]
+mod tests;
