@@ -11,6 +11,7 @@ mod conductor;
 mod export;
 mod gateway;
 mod http;
+pub mod intake;
 mod lives;
 mod notification;
 mod publish;

@@ -159,14 +159,14 @@ fn describe(event: &Value) -> (&'static str, String) {
             };
             (
                 "arrived",
-                format!("{} {by}{repeated}", text(&data["event_name"])),
+                format!("{} {by}{repeated}{}", text(&data["event_name"]), told(data)),
             )
         }
-        "ObjectRemoved" => ("removed", format!("by {}", text(&event["actor"]))),
-        "NotificationDisregarded" => (
-            "ignored",
-            format!("{}: {}", text(&data["verdict"]), text(&data["why"])),
+        "ObjectRemoved" => (
+            "removed",
+            format!("by {}{}", text(&event["actor"]), told(data)),
         ),
+        "NotificationDisregarded" => (verdict(data), disregarded(data)),
         "ExecutionStarted" => ("started", started(data)),
         "TaskStateEntered" => ("entered", format!("state {}", text(&data["state"]))),
         "TaskScheduled" => (
@@ -246,6 +246,47 @@ fn describe(event: &Value) -> (&'static str, String) {
         "ExecutionAborted" => ("ABORTED", format!("by {}", text(&data["actor"]))),
         _ => ("event", text(&event["type"])),
     }
+}
+
+/// What the store said of it, where one told.
+fn told(data: &Value) -> String {
+    let told = &data["told"];
+    let mut said = Vec::new();
+    for (name, value) in [
+        ("at", &told["event_time"]),
+        ("sequencer", &told["sequencer"]),
+        ("bucket", &told["bucket"]),
+    ] {
+        if let Some(value) = value.as_str() {
+            said.push(format!("{name} {value}"));
+        }
+    }
+    match said.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", said.join(", ")),
+    }
+}
+
+/// The verdict on what led to nothing, as one word.
+fn verdict(data: &Value) -> &'static str {
+    match data["verdict"].as_str() {
+        Some("duplicate") => "duplicate",
+        Some("stale") => "stale",
+        _ => "ignored",
+    }
+}
+
+fn disregarded(data: &Value) -> String {
+    let channel = text(&data["channel"]["notification"]);
+    let event = match data["told"]["event_name"].as_str() {
+        Some(name) => format!("{name} by {channel}"),
+        None => format!("by {channel}"),
+    };
+    let again = match data["repeats"].as_u64() {
+        None | Some(0 | 1) => String::new(),
+        Some(times) => format!(", {times} times"),
+    };
+    format!("{event}{}{again}: {}", told(data), text(&data["why"]))
 }
 
 fn started(data: &Value) -> String {

@@ -176,6 +176,10 @@ id!(
     ReplayId
 );
 id!(
+    /// One comparison of a bucket with the ledger.
+    ReconcileId
+);
+id!(
     /// One export.
     ExportId
 );

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use cqrs_es::{AggregateContext, AggregateError, EventEnvelope, EventStore};
 use daybook_domain::{Aggregate, Event, Load};
 use daybook_event_store::{
-    Append, AppendError, Direction, NewEvent, RecordedEvent, StreamName, StreamVersion,
+    Append, AppendError, Direction, Expected, NewEvent, RecordedEvent, StreamName, StreamVersion,
 };
 use uuid::Uuid;
 
@@ -18,6 +18,9 @@ use crate::shim::{Fact, Root};
 
 /// How many events of a stream are read at once.
 const PAGE: usize = 512;
+
+/// The event that a command of the past may lead to when it comes again.
+const VERDICT: &str = "NotificationDisregarded";
 
 /// How often an append of unknown outcome is repeated with the same ids.
 const MAX_REPEATS: u32 = 3;
@@ -72,6 +75,7 @@ impl<A: Kept> LogStore<A> {
     async fn encode(
         &self,
         events: &[Fact<A::Event>],
+        expected: Expected,
     ) -> Result<Vec<NewEvent>, AggregateError<A::Error>> {
         let mut encoded = Vec::with_capacity(events.len());
         for (ordinal, Fact(event)) in events.iter().enumerate() {
@@ -81,7 +85,12 @@ impl<A: Kept> LogStore<A> {
                 .offload(event.to_json())
                 .await
                 .map_err(on_blob)?;
-            let name = format!("{}:{ordinal}", self.stream);
+            let mut name = format!("{}:{ordinal}", self.stream);
+            if event.event_type() == VERDICT {
+                // The same command recorded something else before: this is the verdict on its
+                // repetition, another event.
+                name = format!("{name}:{}", expected.next_version().0);
+            }
             encoded.push(NewEvent {
                 event_id: Uuid::new_v5(&self.origin.command.0, name.as_bytes()),
                 event_type: event.event_type().into(),
@@ -164,7 +173,7 @@ impl<A: Kept> EventStore<Root<A>> for LogStore<A> {
         let append = Append {
             stream: self.stream.clone(),
             expected: context.version.into(),
-            events: self.encode(&events).await?,
+            events: self.encode(&events, context.version.into()).await?,
         };
         let appended = self.append(append).await?;
         A::cache(&self.ledger).put(self.stream.as_str(), state.clone(), appended.version);

@@ -6,6 +6,7 @@
 
 mod catalog;
 mod executions;
+mod notifications;
 mod objects;
 mod statistics;
 
