@@ -2,6 +2,8 @@
 //!
 //! `cargo bench -p daybook-intake`
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
