@@ -353,7 +353,7 @@ impl Certificates for Fetched {
 async fn a_failed_check_takes_the_place_of_its_message() {
     let settings = Settings {
         sns: SnsSettings {
-            verify_everywhere: true,
+            signatures: crate::SnsSignatures::Everywhere,
             ..SnsSettings::default()
         },
         ..Settings::default()

@@ -331,7 +331,7 @@ proptest! {
     #[test]
     fn no_json_is_too_much(body in any_json(), headers in any::<bool>()) {
         let settings = Settings {
-            sns: crate::SnsSettings { topics: vec!["*".to_owned()], verify_everywhere: true, ..Default::default() },
+            sns: crate::SnsSettings { topics: vec!["*".to_owned()], signatures: crate::SnsSignatures::Everywhere, ..Default::default() },
             ..Settings::default()
         };
         for transport in TRANSPORTS {
