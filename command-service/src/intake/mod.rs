@@ -17,6 +17,7 @@ mod apply;
 mod buckets;
 mod reading;
 mod repeats;
+pub mod sqs;
 #[cfg(test)]
 mod tests;
 
