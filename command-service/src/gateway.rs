@@ -125,6 +125,22 @@ impl RecordedObjects {
                     None => "reappeared".to_owned(),
                 },
             ),
+            ObjectCommand::RecordListed(it) => (
+                &it.created.bucket,
+                &it.created.key,
+                &it.created.version,
+                &it.created.channel,
+                None,
+                "listed".to_owned(),
+            ),
+            ObjectCommand::RecordGone(it) => (
+                &it.bucket,
+                &it.key,
+                &it.newest,
+                &Channel::Listing,
+                None,
+                "gone".to_owned(),
+            ),
             // They come through the intake, which says itself where they are from.
             ObjectCommand::RecordNotification(it) => {
                 return (

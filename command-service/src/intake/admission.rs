@@ -42,8 +42,26 @@ pub(super) struct Admission {
 }
 
 /// What was let in; its place is free when this is dropped.
-pub(super) struct Admitted {
-    _place: OwnedSemaphorePermit,
+pub struct Admitted {
+    place: OwnedSemaphorePermit,
+    room: Arc<Semaphore>,
+    retry_after: Duration,
+}
+
+impl Admitted {
+    /// Takes more room, if there is some.
+    pub(crate) fn grow(&mut self, more: usize) -> Result<(), Overloaded> {
+        let wanted = u32::try_from(more).unwrap_or(u32::MAX);
+        match self.room.clone().try_acquire_many_owned(wanted) {
+            Ok(place) => {
+                self.place.merge(place);
+                Ok(())
+            }
+            Err(_) => Err(Overloaded {
+                retry_after: self.retry_after,
+            }),
+        }
+    }
 }
 
 impl Admission {
@@ -58,6 +76,12 @@ impl Admission {
     pub(super) async fn bytes(&self, bytes: usize, waits: bool) -> Result<Admitted, Overloaded> {
         self.admit(&self.bytes, bytes.min(self.limits.bytes), waits)
             .await
+    }
+
+    pub(super) fn try_bytes(&self, bytes: usize) -> Result<Admitted, Overloaded> {
+        let wanted = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let place = self.bytes.clone().try_acquire_many_owned(wanted).ok();
+        self.admitted(place, &self.bytes)
     }
 
     pub(super) async fn records(
@@ -77,16 +101,26 @@ impl Admission {
         waits: bool,
     ) -> Result<Admitted, Overloaded> {
         let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
-        let room = room.clone();
         let place = match waits {
-            true => room.acquire_many_owned(wanted).await.ok(),
-            false => room.try_acquire_many_owned(wanted).ok(),
+            true => room.clone().acquire_many_owned(wanted).await.ok(),
+            false => room.clone().try_acquire_many_owned(wanted).ok(),
         };
+        self.admitted(place, room)
+    }
+
+    fn admitted(
+        &self,
+        place: Option<OwnedSemaphorePermit>,
+        room: &Arc<Semaphore>,
+    ) -> Result<Admitted, Overloaded> {
+        let retry_after = self.limits.retry_after;
         match place {
-            Some(place) => Ok(Admitted { _place: place }),
-            None => Err(Overloaded {
-                retry_after: self.limits.retry_after,
+            Some(place) => Ok(Admitted {
+                place,
+                room: room.clone(),
+                retry_after,
             }),
+            None => Err(Overloaded { retry_after }),
         }
     }
 }

@@ -5,12 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use daybook_domain::stored_object::Verdict;
 use daybook_event_store::Position;
-use daybook_intake::Notification;
+use daybook_intake::{Handshake, Message, Notification, Rejection, Reply};
 use serde::{Serialize, Serializer};
 
 use super::admission::Overloaded;
 use super::apply::Applied;
-use super::reading::{Item, MessageRef};
 
 /// When to come again where the ledger cannot take anything.
 const LEDGER_RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -20,6 +19,8 @@ const LEDGER_RETRY_AFTER: Duration = Duration::from_secs(2);
 pub struct Delivered {
     /// What became of its records, in their order.
     pub records: Vec<RecordAnswer>,
+    /// What became of the transport's messages that they came in. One without records is done with.
+    pub messages: Vec<MessageAnswer>,
     /// What to answer over HTTP.
     pub response: Response,
     /// Why not all of it could be settled, if it could not: it has to be delivered again.
@@ -33,6 +34,28 @@ pub struct Unavailable {
     pub why: String,
     /// When to come again.
     pub retry_after: Duration,
+}
+
+/// A message of a transport that batches: one may hold many records, or none.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MessageRef {
+    /// Its id at the transport, if it has one.
+    pub id: Option<String>,
+    /// What it is acknowledged with, if that is not its id.
+    pub receipt: Option<String>,
+    /// Its place in the batch, from 0.
+    pub index: usize,
+}
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageAnswer {
+    /// Which one.
+    pub message: MessageRef,
+    /// Whether all of its records are settled.
+    pub settled: bool,
+    /// Whether one of them was refused: it cannot be understood or believed, now or later.
+    pub refused: bool,
 }
 
 /// An answer over HTTP.
@@ -86,9 +109,6 @@ pub struct RecordAnswer {
     /// The message of the transport that it came in.
     #[serde(skip)]
     pub message: Option<MessageRef>,
-    /// The status for the whole delivery, where all of it is refused.
-    #[serde(skip)]
-    pub status: Option<u16>,
 }
 
 /// The members that every record has.
@@ -138,35 +158,26 @@ impl RecordAnswer {
         message: Option<MessageRef>,
         applied: Applied,
     ) -> Self {
-        let (verdict, reason, detail, position, settled) = match applied {
-            Applied::Settled { answer, position } => {
-                let verdict = match answer.verdict {
+        let answer = Self {
+            notification: Some(notification),
+            ..Self::without_object(message)
+        };
+        match applied {
+            Applied::Settled {
+                answer: it,
+                position,
+            } => Self {
+                verdict: Some(match it.verdict {
                     None => Answered::Accepted,
                     Some(Verdict::Duplicate) => Answered::Duplicate,
                     Some(Verdict::Stale) => Answered::Stale,
                     Some(Verdict::Ignored) => Answered::Ignored,
-                };
-                (
-                    Some(verdict),
-                    answer.reason.map(str::to_owned),
-                    None,
-                    position,
-                    true,
-                )
-            }
-            Applied::Unavailable(why) => {
-                (None, Some("unavailable".to_owned()), Some(why), None, false)
-            }
-        };
-        Self {
-            verdict,
-            reason,
-            detail,
-            notification: Some(notification),
-            position,
-            settled,
-            message,
-            status: None,
+                }),
+                reason: it.reason.map(str::to_owned),
+                position,
+                ..answer
+            },
+            Applied::Unavailable(why) => answer.unavailable(why),
         }
     }
 
@@ -174,55 +185,70 @@ impl RecordAnswer {
         notification: Box<Notification>,
         message: Option<MessageRef>,
     ) -> Self {
+        let why = "no bucket of the config has this name, and unknown_buckets = \"ignore\"";
         Self {
             notification: Some(notification),
-            ..Self::without_object(
-                Answered::Ignored,
-                Some("unknown-bucket".to_owned()),
-                "no bucket of the config has this name, and unknown_buckets = \"ignore\""
-                    .to_owned(),
-                message,
-            )
+            ..Self::ignored("unknown-bucket", why.to_owned(), message)
         }
     }
 
-    /// What has no object.
-    pub(super) fn of_item(item: Item) -> Self {
-        match item {
-            Item::Notification {
-                notification,
-                message,
-            } => Self::of_unknown_bucket(notification, message),
-            Item::Ignored {
-                reason,
-                why,
-                message,
-            } => Self::without_object(Answered::Ignored, Some(reason), why, message),
-            Item::Handshake { why, message } => {
-                Self::without_object(Answered::Handshake, None, why, message)
-            }
-            Item::Rejected { refusal, message } => Self {
-                status: refusal.status,
-                ..Self::without_object(Answered::Error, Some(refusal.reason), refusal.why, message)
+    pub(super) fn ignored(reason: &str, what: String, message: Option<MessageRef>) -> Self {
+        Self {
+            verdict: Some(Answered::Ignored),
+            reason: Some(reason.to_owned()),
+            detail: Some(what),
+            ..Self::without_object(message)
+        }
+    }
+
+    pub(super) fn of_rejection(rejection: &Rejection, message: Option<MessageRef>) -> Self {
+        Self {
+            verdict: Some(Answered::Error),
+            reason: Some(rejection.reason.as_str().to_owned()),
+            detail: Some(rejection.to_string()),
+            ..Self::without_object(message)
+        }
+    }
+
+    /// A handshake; `failed` where what it asks for could not be done now.
+    pub(super) fn of_handshake(
+        handshake: &Handshake,
+        failed: Option<String>,
+        message: Option<MessageRef>,
+    ) -> Self {
+        let answer = Self::without_object(message);
+        let detail = match handshake {
+            Handshake::Reply(_) => "answered".to_owned(),
+            Handshake::Confirm { topic, .. } => format!("confirmed the subscription to {topic}"),
+        };
+        match failed {
+            Some(why) => answer.unavailable(why),
+            None => Self {
+                verdict: Some(Answered::Handshake),
+                detail: Some(detail),
+                ..answer
             },
         }
     }
 
-    fn without_object(
-        verdict: Answered,
-        reason: Option<String>,
-        detail: String,
-        message: Option<MessageRef>,
-    ) -> Self {
+    fn unavailable(self, why: String) -> Self {
         Self {
-            verdict: Some(verdict),
-            reason,
-            detail: Some(detail),
+            reason: Some("unavailable".to_owned()),
+            detail: Some(why),
+            settled: false,
+            ..self
+        }
+    }
+
+    fn without_object(message: Option<MessageRef>) -> Self {
+        Self {
+            verdict: None,
+            reason: None,
+            detail: None,
             notification: None,
             position: None,
             settled: true,
             message,
-            status: None,
         }
     }
 }
@@ -233,24 +259,42 @@ struct Body<'a> {
 }
 
 impl Delivered {
-    pub(super) fn of(records: Vec<RecordAnswer>, answer: Option<Response>) -> Self {
+    /// `refused` is the status where the delivery is refused as a whole, `reply` what a handshake
+    /// wants to be answered.
+    pub(super) fn of(
+        records: Vec<RecordAnswer>,
+        messages: &[Message],
+        refused: Option<u16>,
+        reply: Option<&Reply>,
+    ) -> Self {
         let unsettled = records.iter().find(|record| !record.settled);
         let unavailable = unsettled.map(|record| Unavailable {
             why: record.detail.clone().unwrap_or_default(),
             retry_after: LEDGER_RETRY_AFTER,
         });
-        let response = match (&unavailable, answer) {
-            (Some(unavailable), _) => {
-                Response::json(503, &Body { records: &records }).after(unavailable.retry_after)
-            }
-            (None, Some(answer)) => answer,
-            (None, None) => {
-                let refused = records.iter().find_map(|record| record.status);
-                Response::json(refused.unwrap_or(200), &Body { records: &records })
-            }
+        let body = Body { records: &records };
+        let response = match (&unavailable, reply) {
+            (Some(unavailable), _) => Response::json(503, &body).after(unavailable.retry_after),
+            (None, Some(reply)) => Response::from(reply),
+            (None, None) => Response::json(refused.unwrap_or(200), &body),
         };
+        let mut messages: Vec<MessageAnswer> = (0..messages.len())
+            .map(|index| MessageAnswer {
+                message: MessageRef::at(messages, index),
+                settled: true,
+                refused: false,
+            })
+            .collect();
+        for record in &records {
+            let at = record.message.as_ref().map(|message| message.index);
+            if let Some(message) = at.and_then(|at| messages.get_mut(at)) {
+                message.settled &= record.settled;
+                message.refused |= record.verdict == Some(Answered::Error);
+            }
+        }
         Self {
             records,
+            messages,
             response,
             unavailable,
         }
@@ -259,20 +303,63 @@ impl Delivered {
     /// Nothing was read of it: there is no room for it now.
     pub(super) fn turned_away(overloaded: Overloaded) -> Self {
         let why = "too many deliveries are under way".to_owned();
-        let response = Response::json(429, &serde_json::json!({ "records": [], "detail": why }));
+        Self::later(429, why, overloaded.retry_after)
+    }
+
+    /// Nothing of it is done: what it takes to read it is not to be had now.
+    pub(super) fn unreadable_now(why: String) -> Self {
+        Self::later(503, why, LEDGER_RETRY_AFTER)
+    }
+
+    fn later(status: u16, why: String, retry_after: Duration) -> Self {
+        let body = serde_json::json!({ "records": [], "detail": why });
         Self {
             records: Vec::new(),
-            response: response.after(overloaded.retry_after),
-            unavailable: Some(Unavailable {
-                why,
-                retry_after: overloaded.retry_after,
-            }),
+            messages: Vec::new(),
+            response: Response::json(status, &body).after(retry_after),
+            unavailable: Some(Unavailable { why, retry_after }),
+        }
+    }
+
+    /// There is no such source.
+    pub(super) fn to_nobody(source: &str) -> Self {
+        let why = format!("there is no source {source}; add [intake.sources.{source}]");
+        let body = serde_json::json!({ "records": [], "detail": why });
+        Self {
+            records: Vec::new(),
+            messages: Vec::new(),
+            response: Response::json(404, &body),
+            unavailable: None,
+        }
+    }
+}
+
+impl MessageRef {
+    pub(super) fn at(messages: &[Message], index: usize) -> Self {
+        let message = messages.get(index).cloned().unwrap_or_default();
+        Self {
+            id: message.id,
+            receipt: message.receipt,
+            index,
+        }
+    }
+}
+
+impl From<&Reply> for Response {
+    fn from(reply: &Reply) -> Self {
+        let headers = reply.headers.iter();
+        Self {
+            status: Reply::STATUS,
+            headers: headers
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .collect(),
+            body: reply.body.clone(),
         }
     }
 }
 
 impl Response {
-    pub(super) fn json(status: u16, body: &impl Serialize) -> Self {
+    pub(crate) fn json(status: u16, body: &impl Serialize) -> Self {
         // Plain structs with string keys: they always serialize.
         let body = serde_json::to_vec(body).unwrap_or_default();
         Self {
@@ -282,7 +369,7 @@ impl Response {
         }
     }
 
-    fn after(mut self, pause: Duration) -> Self {
+    pub(crate) fn after(mut self, pause: Duration) -> Self {
         let seconds = pause.as_secs().max(1).to_string();
         self.headers.push(("retry-after".to_owned(), seconds));
         self

@@ -1,11 +1,11 @@
 //! The intake: what stores tell becomes commands, and each record of a delivery gets its verdict.
 //!
 //! ```text
-//!  HTTP, SQS, Lambda ─ Delivery ─> Reader ─ items ─> buckets ─> commands ─> apply ─> the ledger
-//!                                    │                                        │
-//!                                    └─ handshakes, ignored, rejected ─┐      │ on disk
-//!                                                                      v      v
-//!                                            Delivered { an answer for each record, the response }
+//!  HTTP, SQS, Lambda ─ Delivery ─> decode, authenticate ─ items ─> buckets ─> commands ─> apply ─> ledger
+//!                                    │                                                      │
+//!                                    └─ handshakes, ignored, rejected ─┐                    │ on disk
+//!                                                                      v                    v
+//!                                              Delivered { an answer for each record, the response }
 //! ```
 //! A record is *settled* when its event is on disk, or when it is refused for good: only then may
 //! the one who delivers forget it. What cannot be settled now is answered so that it is delivered
@@ -15,39 +15,56 @@ mod admission;
 mod answer;
 mod apply;
 mod buckets;
-mod reading;
+mod figures;
+mod rejected;
 mod repeats;
+mod sns;
 pub mod sqs;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use daybook_domain::BucketName;
-use daybook_intake::{Delivery, Notification, Transport};
+use daybook_intake::{
+    Decoded, Delivery, Handshake, Item, Notification, Settings, Told, Transport, decode,
+};
 use thiserror::Error;
 
-pub use admission::{AdmissionLimits, Overloaded};
-pub use answer::{Answered, Delivered, RecordAnswer, Response, Unavailable};
+pub use admission::{AdmissionLimits, Admitted, Overloaded};
+pub use answer::{
+    Answered, Delivered, MessageAnswer, MessageRef, RecordAnswer, Response, Unavailable,
+};
 pub(crate) use apply::origin_of;
 pub use buckets::{KnownBucket, UnknownBuckets};
-pub use reading::{Item, MessageRef, Reader, Reading, Refusal};
+pub use rejected::{RejectedConfig, RejectedDelivery};
+pub use sns::{NoSns, Sns, SnsOverHttps};
 
+use crate::clock;
 use crate::commands::Ledger;
 use admission::Admission;
 use apply::{Applied, Record};
 use buckets::{Buckets, Mapped};
+use rejected::Rejected;
 use repeats::Repeats;
+use sns::Confirmed;
+
+/// Bodies from this size on are read beside the others, not between them: a large one takes as long
+/// as thousands of small ones.
+const LARGE_BODY_BYTES: usize = 256 << 10;
 
 /// What an intake is started with.
 pub struct IntakeConfig {
+    /// What is expected of deliveries that come for no configured source; `None`: there are none.
+    pub open: Option<Arc<Settings>>,
+    /// What is expected of each source.
+    pub sources: BTreeMap<SourceName, SourceConfig>,
     /// The buckets that the config names.
     pub buckets: Vec<KnownBucket>,
-    /// The names that a source's stores give to buckets of the config.
-    pub renamed: BTreeMap<SourceName, BTreeMap<String, BucketName>>,
     /// What becomes of notifications of other buckets.
     pub unknown: UnknownBuckets,
     /// How much may be under way at once.
@@ -56,17 +73,30 @@ pub struct IntakeConfig {
     pub keys_at_once: usize,
     /// Of how many events it is known how often they were delivered again.
     pub repeats_kept: usize,
+    /// What is kept of that which is refused.
+    pub rejected: RejectedConfig,
+}
+
+/// What is expected of one source.
+#[derive(Clone, Debug, Default)]
+pub struct SourceConfig {
+    /// What its deliveries have to show, and what they may speak of.
+    pub settings: Arc<Settings>,
+    /// Buckets of the ledger by the names that its stores give them.
+    pub buckets: BTreeMap<String, BucketName>,
 }
 
 impl Default for IntakeConfig {
     fn default() -> Self {
         Self {
+            open: Some(Arc::default()),
+            sources: BTreeMap::new(),
             buckets: Vec::new(),
-            renamed: BTreeMap::new(),
             unknown: UnknownBuckets::Record,
             limits: AdmissionLimits::default(),
             keys_at_once: 64,
             repeats_kept: 100_000,
+            rejected: RejectedConfig::default(),
         }
     }
 }
@@ -111,79 +141,180 @@ pub struct Intake(Arc<Rooms>);
 
 struct Rooms {
     ledger: Ledger,
-    reader: Arc<dyn Reader>,
+    sns: Arc<dyn Sns>,
+    open: Option<Arc<Settings>>,
+    sources: BTreeMap<SourceName, Arc<Settings>>,
     buckets: Buckets,
     admission: Admission,
     repeats: Repeats,
+    rejected: Rejected,
+    confirmed: Confirmed,
     keys_at_once: usize,
 }
 
 impl Intake {
-    /// An intake over a ledger.
-    pub fn new(ledger: Ledger, reader: Arc<dyn Reader>, config: IntakeConfig) -> Self {
-        Self(Arc::new(Rooms {
+    /// An intake over a ledger. Fails where the folder for what is rejected cannot be used.
+    pub fn new(ledger: Ledger, sns: Arc<dyn Sns>, config: IntakeConfig) -> io::Result<Self> {
+        let (mut sources, mut renamed) = (BTreeMap::new(), BTreeMap::new());
+        for (name, source) in config.sources {
+            renamed.insert(name.clone(), source.buckets);
+            sources.insert(name, source.settings);
+        }
+        Ok(Self(Arc::new(Rooms {
             ledger,
-            reader,
-            buckets: Buckets::new(config.buckets, config.renamed, config.unknown),
+            sns,
+            open: config.open,
+            sources,
+            buckets: Buckets::new(config.buckets, renamed, config.unknown),
             admission: Admission::new(config.limits),
             repeats: Repeats::new(config.repeats_kept),
+            rejected: Rejected::open(config.rejected)?,
+            confirmed: Confirmed::default(),
             keys_at_once: config.keys_at_once.max(1),
-        }))
+        })))
     }
 
     /// Takes in a delivery: when it returns, each record that it calls settled is on disk, or
     /// refused for good.
     ///
-    /// A request over HTTP is turned away when too much is under way; from a queue it waits.
+    /// A request over HTTP is turned away when too much is under way; whoever pulls waits.
     pub async fn deliver(&self, source: Option<&SourceName>, delivery: Delivery) -> Delivered {
-        let bytes = delivery.body.len();
         let waits = delivery.transport != Transport::Http;
-        let admitted = match self.0.admission.bytes(bytes, waits).await {
-            Ok(admitted) => admitted,
-            Err(overloaded) => return Delivered::turned_away(overloaded),
-        };
-        let reading = self.0.reader.read(source, &delivery).await;
-        let records = reading.items.iter().filter(|item| item.is_notification());
-        let delivered = match self.0.admission.records(records.count(), waits).await {
-            Ok(under_way) => {
-                let delivered = self.settle(source, reading).await;
-                drop(under_way);
-                delivered
+        let room = self.0.admission.bytes(delivery.body.len(), waits).await;
+        match room {
+            Ok(room) => self.deliver_within(source, delivery, room).await,
+            Err(overloaded) => {
+                figures::turned_away();
+                Delivered::turned_away(overloaded)
             }
-            Err(overloaded) => Delivered::turned_away(overloaded),
+        }
+    }
+
+    /// Room for the bytes of a delivery that is still to be read; it may grow.
+    pub(crate) fn room(&self, bytes: usize) -> Result<Admitted, Overloaded> {
+        self.0.admission.try_bytes(bytes)
+    }
+
+    /// The same as [`Intake::deliver`] for a delivery that has its room.
+    pub(crate) async fn deliver_within(
+        &self,
+        source: Option<&SourceName>,
+        delivery: Delivery,
+        room: Admitted,
+    ) -> Delivered {
+        let Some(settings) = self.settings_of(source, delivery.transport) else {
+            return Delivered::to_nobody(source.map_or("without a name", SourceName::as_str));
         };
-        drop(admitted);
+        let waits = delivery.transport != Transport::Http;
+        let decoded = read(&delivery, settings).await;
+        let decoded = match decoded.authenticate(&*self.0.sns).await {
+            Ok(decoded) => decoded,
+            Err(error) => return Delivered::unreadable_now(error.to_string()),
+        };
+        let told = decoded.items.iter();
+        let records = told.filter(|it| matches!(it.told, Told::Notification(_)));
+        let under_way = match self.0.admission.records(records.count(), waits).await {
+            Ok(under_way) => under_way,
+            Err(overloaded) => {
+                figures::turned_away();
+                return Delivered::turned_away(overloaded);
+            }
+        };
+        self.keep_rejected(source, &delivery, &decoded);
+        let delivered = self.settle(source, decoded).await;
+        figures::delivered(source, &delivered);
+        drop((under_way, room));
         delivered
     }
 
-    async fn settle(&self, source: Option<&SourceName>, reading: Reading) -> Delivered {
-        let mut answers: Vec<Option<RecordAnswer>> = Vec::with_capacity(reading.items.len());
-        let mut records = Vec::new();
-        let mut places = Vec::new();
-        for (place, item) in reading.items.into_iter().enumerate() {
-            match item {
-                Item::Notification {
-                    notification,
-                    message,
-                } => match self.record_of(source, &notification) {
+    /// The newest deliveries that were rejected, newest first.
+    pub(crate) fn rejected(&self, most: usize) -> Vec<RejectedDelivery> {
+        self.0.rejected.list(most)
+    }
+
+    /// One of them.
+    pub(crate) fn rejected_one(&self, id: &str) -> Option<RejectedDelivery> {
+        self.0.rejected.show(id)
+    }
+
+    fn settings_of(
+        &self,
+        source: Option<&SourceName>,
+        transport: Transport,
+    ) -> Option<Arc<Settings>> {
+        match source {
+            // Who may send into a queue, or invoke, is said at AWS.
+            None if transport != Transport::Http => {
+                Some(self.0.open.clone().unwrap_or_default())
+            }
+            None => self.0.open.clone(),
+            Some(source) => self.0.sources.get(source).cloned(),
+        }
+    }
+
+    fn keep_rejected(&self, source: Option<&SourceName>, delivery: &Delivery, decoded: &Decoded) {
+        let items = decoded.items.iter();
+        let rejections: Vec<_> = items
+            .filter_map(|item| match &item.told {
+                Told::Rejected(rejection) => Some(rejection),
+                _ => None,
+            })
+            .collect();
+        for rejection in &rejections {
+            figures::rejected(source, rejection);
+        }
+        self.0.rejected.keep(source, delivery, &rejections);
+    }
+
+    async fn settle(&self, source: Option<&SourceName>, decoded: Decoded) -> Delivered {
+        let refused = refused_as_a_whole(&decoded.items);
+        let mut reply = None;
+        let mut answers: Vec<Option<RecordAnswer>> = Vec::with_capacity(decoded.items.len());
+        let (mut records, mut places) = (Vec::new(), Vec::new());
+        for (place, Item { message, told }) in decoded.items.into_iter().enumerate() {
+            let message = Some(MessageRef::at(&decoded.messages, message));
+            answers.push(match told {
+                Told::Notification(notification) => match self.record_of(source, &notification) {
                     Some(record) => {
                         records.push(record);
                         places.push((place, notification, message));
-                        answers.push(None);
+                        None
                     }
-                    None => {
-                        answers.push(Some(RecordAnswer::of_unknown_bucket(notification, message)))
-                    }
+                    None => Some(RecordAnswer::of_unknown_bucket(notification, message)),
                 },
-                other => answers.push(Some(RecordAnswer::of_item(other))),
-            }
+                Told::Ignored { reason, what } => {
+                    Some(RecordAnswer::ignored(reason.as_str(), what, message))
+                }
+                Told::Rejected(rejection) => Some(RecordAnswer::of_rejection(&rejection, message)),
+                Told::Handshake(handshake) => {
+                    let failed = self.shake(&handshake).await.err();
+                    let answer = RecordAnswer::of_handshake(&handshake, failed, message);
+                    if let Handshake::Reply(wanted) = handshake {
+                        reply = Some(wanted);
+                    }
+                    Some(answer)
+                }
+            });
         }
         let applied = self.apply(records).await;
         for ((place, notification, message), applied) in places.into_iter().zip(applied) {
             answers[place] = Some(RecordAnswer::of_record(notification, message, applied));
         }
         let answers = answers.into_iter().flatten().collect();
-        Delivered::of(answers, reading.answer)
+        Delivered::of(answers, &decoded.messages, refused, reply.as_ref())
+    }
+
+    /// Does what a handshake asks for.
+    async fn shake(&self, handshake: &Handshake) -> Result<(), String> {
+        let Handshake::Confirm { url, topic, token } = handshake else {
+            return Ok(());
+        };
+        let confirmed = self.0.confirmed.confirm(&*self.0.sns, url, token).await;
+        match &confirmed {
+            Ok(()) => tracing::info!(topic, "the subscription to a topic is confirmed"),
+            Err(why) => tracing::warn!(topic, why, "a subscription could not be confirmed"),
+        }
+        confirmed.map_err(|why| format!("the subscription to {topic} was not confirmed: {why}"))
     }
 
     /// The command for a notification; `None` where its bucket is nobody's.
@@ -199,5 +330,33 @@ impl Intake {
     async fn apply(&self, records: Vec<Record>) -> Vec<Applied> {
         let rooms = &self.0;
         apply::apply(&rooms.ledger, &rooms.repeats, rooms.keys_at_once, records).await
+    }
+}
+
+/// Reads a delivery, a large one beside the others.
+async fn read(delivery: &Delivery, settings: Arc<Settings>) -> Decoded {
+    let now = clock::now();
+    if delivery.body.len() < LARGE_BODY_BYTES {
+        return decode(delivery, &settings, now);
+    }
+    let (beside, expected) = (delivery.clone(), settings.clone());
+    let read = tokio::task::spawn_blocking(move || decode(&beside, &expected, now)).await;
+    match read {
+        Ok(decoded) => decoded,
+        // The runtime ends, or it panicked: here the panic is this request's own.
+        Err(_) => decode(delivery, &settings, now),
+    }
+}
+
+/// The status of a delivery that is refused as a whole: it says nothing but that.
+fn refused_as_a_whole(items: &[Item]) -> Option<u16> {
+    match items {
+        [
+            Item {
+                told: Told::Rejected(rejection),
+                ..
+            },
+        ] => Some(rejection.reason.status()),
+        _ => None,
     }
 }

@@ -110,6 +110,7 @@ impl Fold {
             produced_by,
             repeated,
             told: None,
+            older: false,
             state: Default::default(),
         };
         self.event::<ObjectEvent>(&format!("object-inbox/{key}"), event)

@@ -1,6 +1,6 @@
 //! What can be said about an object's key.
 
-use super::{Channel, ObjectVersion, OrderMark, ProducedBy, Told};
+use super::{Channel, ObjectVersion, OrderMark, ProducedBy, RecordGone, RecordListed, Told};
 use crate::{BucketName, ObjectKey};
 
 /// The commands of a stored object.
@@ -13,6 +13,10 @@ pub enum ObjectCommand {
     /// A version that had been there before is the newest again, because what came after it was
     /// deleted. Nothing starts anew for it.
     RecordReappeared(RecordCreated),
+    /// A listing shows a version that was not recorded.
+    RecordListed(RecordListed),
+    /// A listing does not show what was recorded.
+    RecordGone(RecordGone),
     /// A store told of something.
     RecordNotification(RecordNotification),
 }

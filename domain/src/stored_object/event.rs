@@ -45,6 +45,10 @@ pub struct ObjectCreated {
     /// newest again, since what came after it was deleted. Then nothing downstream starts anew.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeated: bool,
+    /// Whether it changes nothing about which version is the object: it was recorded late, behind a
+    /// newer write.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub older: bool,
     /// What the notification said, if one told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Told>,

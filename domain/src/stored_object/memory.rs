@@ -64,7 +64,7 @@ pub struct Telling {
     /// When it happened, by the store's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// The one version that it said is gone, where others of the key may be there.
+    /// The version that it said is gone, or of the marker that hides the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed_version: Option<String>,
     /// How many repetitions are on record.

@@ -7,6 +7,7 @@
 mod command;
 mod error;
 mod event;
+mod listed;
 mod memory;
 mod notified;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub use event::{
     Channel, NotificationDisregarded, ObjectCreated, ObjectEvent, ObjectRemoved, ObjectVersion,
     OrderMark, ProducedBy, Told, Verdict,
 };
+pub use listed::{Difference, ListedVersion, RecordGone, RecordListed};
 pub use memory::{
     OTHER_MARKS, REMEMBERED_DISREGARDED, REMEMBERED_TELLINGS, REMEMBERED_VERSIONS, Remembered,
     Telling,
@@ -84,6 +86,8 @@ impl Aggregate for StoredObject {
             ObjectCommand::RecordCreated(created) => self.decide_created(created, context),
             ObjectCommand::RecordRemoved(removed) => self.decide_removed(removed),
             ObjectCommand::RecordReappeared(created) => self.decide_reappeared(created),
+            ObjectCommand::RecordListed(listed) => self.decide_listed(listed),
+            ObjectCommand::RecordGone(gone) => self.decide_gone(gone),
             ObjectCommand::RecordNotification(notified) => self.decide_notification(notified),
         })
     }
@@ -143,6 +147,7 @@ impl StoredObject {
                 order,
                 produced_by,
                 repeated,
+                older: false,
                 told: None,
                 state,
             }
@@ -231,6 +236,7 @@ impl StoredObject {
                 order,
                 produced_by,
                 repeated: true,
+                older: false,
                 told: None,
                 state,
             }

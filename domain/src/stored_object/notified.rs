@@ -165,6 +165,7 @@ impl StoredObject {
             order,
             produced_by: None,
             repeated: false,
+            older: false,
             told: Some(told),
             state,
         };
@@ -292,7 +293,7 @@ impl StoredObject {
                 let removed = notified.happened == Happened::Removed;
                 let version_id = notified.version.version_id.clone();
                 state.remember_disregarded(Telling {
-                    removed_version: version_id.filter(|_| removed && of_one_version),
+                    removed_version: version_id.filter(|_| removed),
                     ..notified.telling()
                 });
                 // A removal is remembered for order, also of what is not known yet.
@@ -553,3 +554,6 @@ fn disregard(
     }
     .into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use daybook_domain::stored_object::{
-    Channel, ObjectCreated, ObjectEvent, ObjectRemoved,
-};
+use daybook_domain::stored_object::{Channel, ObjectCreated, ObjectEvent, ObjectRemoved};
 use daybook_event_store::RecordedEvent;
 use rusqlite::{OptionalExtension, params};
 

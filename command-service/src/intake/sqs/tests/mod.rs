@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use daybook_domain::stored_object::OrderMark;
 use daybook_event_store::blobs::BlobStore;
 use daybook_event_store::memory::MemoryEventLog;
 use daybook_event_store::{
@@ -15,70 +14,12 @@ use daybook_event_store::{
     StreamName, StreamVersion, Subscription,
 };
 use daybook_functions::outbound::AwsAccess;
-use daybook_intake::{Change, Delivery, Notification, Source};
 use serde_json::{Value, json};
 
 use self::fake::FakeQueue;
 use super::*;
 use crate::commands::Ledger;
-use crate::intake::{IntakeConfig, Item, MessageRef, Reader, Reading, Refusal};
-
-/// Reads the messages of a queue's answer: `create KEY`, `say nothing`, or what nobody can read.
-struct Words;
-
-#[async_trait]
-impl Reader for Words {
-    async fn read(&self, source: Option<&SourceName>, delivery: &Delivery) -> Reading {
-        assert_eq!(source.map(SourceName::as_str), Some("stores"));
-        let answer: Value = serde_json::from_slice(&delivery.body).unwrap();
-        let messages = answer["Messages"].as_array().unwrap().iter().enumerate();
-        let items = messages.filter_map(|(index, message)| {
-            let id = message["MessageId"].as_str().map(str::to_owned);
-            let message_ref = Some(MessageRef { id, index });
-            match message["Body"].as_str()?.split_once(' ') {
-                Some(("create", key)) => Some(Item::Notification {
-                    notification: Box::new(created(key)),
-                    message: message_ref,
-                }),
-                Some(("say", _)) => None,
-                _ => Some(Item::Rejected {
-                    refusal: Refusal {
-                        reason: "json-syntax".to_owned(),
-                        why: "no JSON".to_owned(),
-                        status: None,
-                    },
-                    message: message_ref,
-                }),
-            }
-        });
-        Reading {
-            items: items.collect(),
-            answer: None,
-        }
-    }
-}
-
-fn created(key: &str) -> Notification {
-    Notification {
-        source: Source::AwsS3,
-        account: None,
-        bucket: "ord".parse().unwrap(),
-        key: key.parse().unwrap(),
-        version_id: None,
-        etag: Some("e".to_owned()),
-        size: Some(3),
-        sequencer: Some("01".to_owned()),
-        event_time: None,
-        event_name: "ObjectCreated:Put".to_owned(),
-        region: None,
-        change: Change::Created,
-        order: Some(OrderMark {
-            authority: "aws:s3".to_owned(),
-            sequencer: "01".to_owned(),
-        }),
-        identity: format!("ord/{key}"),
-    }
-}
+use crate::intake::{IntakeConfig, NoSns, SourceConfig};
 
 /// A log that may be away.
 struct Away {
@@ -171,11 +112,17 @@ async fn given(redrive: bool, change: impl FnOnce(&mut SqsQueue)) -> Given {
         away: AtomicBool::new(false),
     });
     let ledger = Ledger::new(log.clone(), blobs, false);
+    // Nothing is taken in that does not come for the source.
+    let intake = IntakeConfig {
+        open: None,
+        sources: [("stores".parse().unwrap(), SourceConfig::default())].into(),
+        ..IntakeConfig::default()
+    };
     Given {
         queue,
         log,
         pullers: Pullers::new(vec![config]).unwrap(),
-        intake: Intake::new(ledger, Arc::new(Words), IntakeConfig::default()),
+        intake: Intake::new(ledger, Arc::new(NoSns), intake).unwrap(),
         _dir: dir,
     }
 }
@@ -200,14 +147,33 @@ impl Given {
     }
 }
 
+/// Messages: `create KEY` as S3 tells it, `test` as it tries a queue, or what nobody can read.
 fn bodies(words: &[&str]) -> Vec<String> {
-    words.iter().map(|&word| word.to_owned()).collect()
+    let body = |word: &&str| match word.split_once(' ') {
+        Some((_, key)) => json!({ "Records": [{
+            "eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "eu-central-1",
+            "eventTime": "2026-03-04T10:11:12.345Z", "eventName": "ObjectCreated:Put",
+            "s3": {
+                "s3SchemaVersion": "1.0",
+                "bucket": { "name": "ord", "arn": "arn:aws:s3:::ord" },
+                "object": { "key": key, "size": 3, "eTag": "e", "sequencer": "01" },
+            },
+        }] })
+        .to_string(),
+        None if *word == "test" => json!({
+            "Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "ord",
+            "Time": "2026-03-04T10:11:12.345Z", "RequestId": "r", "HostId": "h",
+        })
+        .to_string(),
+        None => (*word).to_owned(),
+    };
+    words.iter().map(body).collect()
 }
 
 #[tokio::test]
 async fn what_is_on_disk_is_deleted() {
     let mut given = given(true, |_| {}).await;
-    given.queue.send(&bodies(&["create a", "say nothing", "create b"]));
+    given.queue.send(&bodies(&["create a", "test", "create b"]));
     given.begin();
     given.queue.until("all are deleted", |it| it.holds().is_empty()).await;
     let mut recorded = given.recorded().await;
