@@ -202,7 +202,7 @@ impl Intake {
         delivery: Delivery,
         room: Admitted,
     ) -> Delivered {
-        let Some(settings) = self.settings_of(source, delivery.transport) else {
+        let Some(settings) = self.settings_of(source) else {
             return Delivered::to_nobody(source.map_or("without a name", SourceName::as_str));
         };
         let waits = delivery.transport != Transport::Http;
@@ -237,16 +237,8 @@ impl Intake {
         self.0.rejected.show(id)
     }
 
-    fn settings_of(
-        &self,
-        source: Option<&SourceName>,
-        transport: Transport,
-    ) -> Option<Arc<Settings>> {
+    fn settings_of(&self, source: Option<&SourceName>) -> Option<Arc<Settings>> {
         match source {
-            // Who may send into a queue, or invoke, is said at AWS.
-            None if transport != Transport::Http => {
-                Some(self.0.open.clone().unwrap_or_default())
-            }
             None => self.0.open.clone(),
             Some(source) => self.0.sources.get(source).cloned(),
         }

@@ -112,9 +112,7 @@ async fn given(redrive: bool, change: impl FnOnce(&mut SqsQueue)) -> Given {
         away: AtomicBool::new(false),
     });
     let ledger = Ledger::new(log.clone(), blobs, false);
-    // Nothing is taken in that does not come for the source.
     let intake = IntakeConfig {
-        open: None,
         sources: [("stores".parse().unwrap(), SourceConfig::default())].into(),
         ..IntakeConfig::default()
     };
