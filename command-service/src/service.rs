@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 use crate::commands::Ledger;
 use crate::conductor::Claims;
 use crate::gateway::{GatewayStorage, RecordedObjects, Stories};
-use crate::http;
+use crate::http::{self, notifications::HttpLimits};
+use crate::intake::{Intake, IntakeConfig, SnsOverHttps};
 use crate::lives::{LifeError, Lives};
 use crate::publish::{PipelineConfig, PublishError, publish};
 use crate::revisions::{Rejections, Revisions};
@@ -31,6 +32,9 @@ const CATCH_UP_PAGE: usize = 2_000;
 
 /// How much longer than the grace of the running invocations the end may take.
 const STOP_SLACK: Duration = Duration::from_secs(10);
+
+/// How long a connection to Amazon SNS may take.
+const SNS_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What a command service is started with.
 pub struct CommandServiceConfig {
@@ -68,6 +72,10 @@ pub struct CommandServiceConfig {
     pub spans: Option<Arc<dyn SpanSink>>,
     /// How often the folders with code are looked at for changes.
     pub code_rescan: Duration,
+    /// What other stores tell.
+    pub intake: IntakeConfig,
+    /// The bounds of what they send over HTTP.
+    pub intake_limits: HttpLimits,
 }
 
 /// Why a command service does not start.
@@ -79,6 +87,9 @@ pub enum StartError {
     /// The config cannot be made known. Do what the message says.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// The intake cannot keep what it rejects. See to the data directory.
+    #[error("the intake of notifications does not start")]
+    Intake(#[source] std::io::Error),
     /// The log cannot be read. See to it.
     #[error("the event log cannot be read")]
     Log(#[from] ReadError),
@@ -96,6 +107,8 @@ pub struct CommandService {
     grace: Duration,
     shutdown: CancellationToken,
     rejections: Rejections,
+    intake: Intake,
+    intake_limits: HttpLimits,
     work: Work,
 }
 
@@ -115,6 +128,9 @@ impl CommandService {
         config: CommandServiceConfig,
     ) -> Result<Self, StartError> {
         let ledger = Ledger::new(log, blobs, config.lease.is_some());
+        let sns = SnsOverHttps::new(SNS_CONNECT_TIMEOUT);
+        let intake = Intake::new(ledger.clone(), Arc::new(sns), config.intake);
+        let intake = intake.map_err(StartError::Intake)?;
         let stories = Stories::default();
         let objects: Arc<dyn ObjectLedger> = Arc::new(RecordedObjects {
             ledger: ledger.clone(),
@@ -179,6 +195,8 @@ impl CommandService {
             grace: config.grace,
             shutdown: CancellationToken::new(),
             rejections,
+            intake,
+            intake_limits: config.intake_limits,
             work: Work::Waiting(Box::new((lives, worklist, revisions))),
         })
     }
@@ -211,7 +229,19 @@ impl CommandService {
             self.ledger.clone(),
             self.host.clone(),
             self.rejections.clone(),
+            self.intake.clone(),
+            self.intake_limits,
         )
+    }
+
+    /// What is served to other stores on a listener of their own: `/v1/notifications` alone.
+    pub fn deliveries(&self) -> Router {
+        http::notifications::deliveries(self.intake.clone(), self.intake_limits)
+    }
+
+    /// The intake.
+    pub fn intake(&self) -> &Intake {
+        &self.intake
     }
 
     /// Waits until the service ends by itself, which it does only when the log holds what it

@@ -20,6 +20,7 @@ mod commands;
 mod config;
 mod demo;
 mod guard;
+mod listener;
 mod lineage;
 mod no_storage;
 mod operator_key;

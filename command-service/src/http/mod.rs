@@ -5,6 +5,7 @@
 //! said in `Daybook-Actor`; on loopback it is believed.
 
 mod functions;
+pub(crate) mod notifications;
 mod problem;
 
 use std::sync::Arc;
@@ -24,8 +25,10 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::commands::{Ledger, Origin};
+use crate::intake::Intake;
 use crate::revisions::Rejections;
 use crate::{export, redrive, replay};
+use notifications::HttpLimits;
 use problem::{Body, Problem};
 
 /// The largest body of a command, in bytes.
@@ -38,7 +41,13 @@ const MAX_REASON_BYTES: usize = 4 << 10;
 const ACTOR: &str = "daybook-actor";
 
 /// The command API.
-pub(crate) fn router(ledger: Ledger, host: Arc<FunctionHost>, rejections: Rejections) -> Router {
+pub(crate) fn router(
+    ledger: Ledger,
+    host: Arc<FunctionHost>,
+    rejections: Rejections,
+    intake: Intake,
+    limits: HttpLimits,
+) -> Router {
     Router::new()
         .route("/v1/executions/{id}/redrive", post(redrive_execution))
         .route("/v1/replays", post(start_replay))
@@ -48,6 +57,8 @@ pub(crate) fn router(ledger: Ledger, host: Arc<FunctionHost>, rejections: Reject
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(ledger)
         .merge(functions::router(host, rejections))
+        .merge(notifications::deliveries(intake.clone(), limits))
+        .merge(notifications::rejections(intake))
 }
 
 #[derive(Deserialize)]

@@ -1,7 +1,6 @@
 //! The figures that the intake keeps for `/metrics`. They count what this process did since it
 //! started.
 
-use daybook_intake::Rejection;
 use metrics::counter;
 
 use super::{Answered, Delivered, SourceName};
@@ -28,8 +27,8 @@ pub(super) fn delivered(source: Option<&SourceName>, delivered: &Delivered) {
 }
 
 /// A delivery, or a record of one, was refused.
-pub(super) fn rejected(source: Option<&SourceName>, rejection: &Rejection) {
-    let (source, reason) = (name_of(source), rejection.reason.as_str());
+pub(super) fn rejected(source: Option<&SourceName>, reason: &'static str) {
+    let source = name_of(source);
     counter!("daybook_intake_rejected_total", "source" => source, "reason" => reason).increment(1);
 }
 

@@ -49,7 +49,7 @@ use crate::commands::Ledger;
 use admission::Admission;
 use apply::{Applied, Record};
 use buckets::{Buckets, Mapped};
-use rejected::Rejected;
+use rejected::{Rejected, Why};
 use repeats::Repeats;
 use sns::Confirmed;
 
@@ -58,9 +58,12 @@ use sns::Confirmed;
 const LARGE_BODY_BYTES: usize = 256 << 10;
 
 /// What an intake is started with.
+#[derive(Clone, Debug)]
 pub struct IntakeConfig {
-    /// What is expected of deliveries that come for no configured source; `None`: there are none.
-    pub open: Option<Arc<Settings>>,
+    /// What is expected of deliveries that come for no configured source.
+    pub open: Arc<Settings>,
+    /// Whether such may come over HTTP.
+    pub open_over_http: bool,
     /// What is expected of each source.
     pub sources: BTreeMap<SourceName, SourceConfig>,
     /// The buckets that the config names.
@@ -89,7 +92,8 @@ pub struct SourceConfig {
 impl Default for IntakeConfig {
     fn default() -> Self {
         Self {
-            open: Some(Arc::default()),
+            open: Arc::default(),
+            open_over_http: true,
             sources: BTreeMap::new(),
             buckets: Vec::new(),
             unknown: UnknownBuckets::Record,
@@ -142,7 +146,8 @@ pub struct Intake(Arc<Rooms>);
 struct Rooms {
     ledger: Ledger,
     sns: Arc<dyn Sns>,
-    open: Option<Arc<Settings>>,
+    open: Arc<Settings>,
+    open_over_http: bool,
     sources: BTreeMap<SourceName, Arc<Settings>>,
     buckets: Buckets,
     admission: Admission,
@@ -164,6 +169,7 @@ impl Intake {
             ledger,
             sns,
             open: config.open,
+            open_over_http: config.open_over_http,
             sources,
             buckets: Buckets::new(config.buckets, renamed, config.unknown),
             admission: Admission::new(config.limits),
@@ -183,10 +189,7 @@ impl Intake {
         let room = self.0.admission.bytes(delivery.body.len(), waits).await;
         match room {
             Ok(room) => self.deliver_within(source, delivery, room).await,
-            Err(overloaded) => {
-                figures::turned_away();
-                Delivered::turned_away(overloaded)
-            }
+            Err(overloaded) => turned_away(overloaded),
         }
     }
 
@@ -202,7 +205,7 @@ impl Intake {
         delivery: Delivery,
         room: Admitted,
     ) -> Delivered {
-        let Some(settings) = self.settings_of(source) else {
+        let Some(settings) = self.settings_of(source, delivery.transport) else {
             return Delivered::to_nobody(source.map_or("without a name", SourceName::as_str));
         };
         let waits = delivery.transport != Transport::Http;
@@ -215,10 +218,7 @@ impl Intake {
         let records = told.filter(|it| matches!(it.told, Told::Notification(_)));
         let under_way = match self.0.admission.records(records.count(), waits).await {
             Ok(under_way) => under_way,
-            Err(overloaded) => {
-                figures::turned_away();
-                return Delivered::turned_away(overloaded);
-            }
+            Err(overloaded) => return turned_away(overloaded),
         };
         self.keep_rejected(source, &delivery, &decoded);
         let delivered = self.settle(source, decoded).await;
@@ -237,9 +237,14 @@ impl Intake {
         self.0.rejected.show(id)
     }
 
-    fn settings_of(&self, source: Option<&SourceName>) -> Option<Arc<Settings>> {
+    fn settings_of(
+        &self,
+        source: Option<&SourceName>,
+        transport: Transport,
+    ) -> Option<Arc<Settings>> {
+        let open = transport != Transport::Http || self.0.open_over_http;
         match source {
-            None => self.0.open.clone(),
+            None => open.then(|| self.0.open.clone()),
             Some(source) => self.0.sources.get(source).cloned(),
         }
     }
@@ -253,9 +258,33 @@ impl Intake {
             })
             .collect();
         for rejection in &rejections {
-            figures::rejected(source, rejection);
+            figures::rejected(source, rejection.reason.as_str());
         }
-        self.0.rejected.keep(source, delivery, &rejections);
+        if let Some(first) = rejections.first() {
+            let why = Why {
+                reason: first.reason.as_str(),
+                detail: first.to_string(),
+                records: rejections.len(),
+            };
+            self.0.rejected.keep(source, delivery, &why);
+        }
+    }
+
+    /// Counts and keeps a delivery that is refused before it is read.
+    pub(crate) fn refused(
+        &self,
+        source: Option<&SourceName>,
+        delivery: &Delivery,
+        reason: &'static str,
+        detail: &str,
+    ) {
+        figures::rejected(source, reason);
+        let why = Why {
+            reason,
+            detail: detail.to_owned(),
+            records: 0,
+        };
+        self.0.rejected.keep(source, delivery, &why);
     }
 
     async fn settle(&self, source: Option<&SourceName>, decoded: Decoded) -> Delivered {
@@ -323,6 +352,12 @@ impl Intake {
         let rooms = &self.0;
         apply::apply(&rooms.ledger, &rooms.repeats, rooms.keys_at_once, records).await
     }
+}
+
+/// There is no room.
+pub(crate) fn turned_away(overloaded: Overloaded) -> Delivered {
+    figures::turned_away();
+    Delivered::turned_away(overloaded)
 }
 
 /// Reads a delivery, a large one beside the others.

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use daybook_intake::{Delivery, Rejection};
+use daybook_intake::Delivery;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -97,6 +97,16 @@ pub struct RejectedDelivery {
     pub body_base64: Option<String>,
 }
 
+/// Why a delivery was rejected.
+pub(super) struct Why {
+    /// In a word.
+    pub(super) reason: &'static str,
+    /// Where and why, in words.
+    pub(super) detail: String,
+    /// How many of its records were.
+    pub(super) records: usize,
+}
+
 /// Those that are kept.
 pub(super) struct Rejected {
     config: RejectedConfig,
@@ -136,13 +146,8 @@ impl Rejected {
     }
 
     /// Keeps a delivery, if there is still room in this second.
-    pub(super) fn keep(
-        &self,
-        source: Option<&SourceName>,
-        delivery: &Delivery,
-        rejections: &[&Rejection],
-    ) {
-        let (Some(folder), Some(first)) = (&self.config.folder, rejections.first()) else {
+    pub(super) fn keep(&self, source: Option<&SourceName>, delivery: &Delivery, why: &Why) {
+        let Some(folder) = &self.config.folder else {
             return;
         };
         let at = clock::now();
@@ -151,7 +156,7 @@ impl Rejected {
         }
         let chance = clock::random_id().simple().to_string();
         let id = format!("{:013}-{}", at.as_millisecond(), &chance[..8]);
-        let kept = of(id.clone(), at, source, delivery, first, rejections.len());
+        let kept = of(id.clone(), at, source, delivery, why);
         let Ok(json) = serde_json::to_vec(&kept) else {
             return;
         };
@@ -229,8 +234,7 @@ fn of(
     at: Timestamp,
     source: Option<&SourceName>,
     delivery: &Delivery,
-    first: &Rejection,
-    records: usize,
+    why: &Why,
 ) -> RejectedDelivery {
     let beginning = &delivery.body[..delivery.body.len().min(MAX_BODY_BYTES)];
     // A body that was cut may end within a character.
@@ -247,9 +251,9 @@ fn of(
         source: source.map(ToString::to_string),
         transport: format!("{:?}", delivery.transport).to_lowercase(),
         method: shortened(&delivery.method),
-        reason: first.reason.as_str().to_owned(),
-        detail: first.to_string(),
-        records,
+        reason: why.reason.to_owned(),
+        detail: why.detail.clone(),
+        records: why.records,
         body_bytes: delivery.body.len(),
         headers: masked(&delivery.headers),
         query: masked(&delivery.query),

@@ -2,7 +2,7 @@
 //! that a subscription is confirmed. Which URLs may be fetched the intake's dialects decide.
 
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -33,17 +33,34 @@ pub trait Sns: Certificates + Send + Sync + 'static {
 
 /// Amazon SNS over the network.
 pub struct SnsOverHttps {
-    client: HttpClient,
+    connect_timeout: Duration,
+    /// Made when it is needed: most have no SNS, and some no certificate authorities.
+    client: Mutex<Option<Arc<HttpClient>>>,
     certificates: Mutex<LruCache<String, Bytes>>,
 }
 
 impl SnsOverHttps {
-    /// Asks for nothing yet. Fails where the system has no certificate authorities.
-    pub fn new(connect_timeout: Duration) -> std::io::Result<Self> {
-        Ok(Self {
-            client: HttpClient::new(connect_timeout, false, true)?,
+    /// Asks for nothing yet.
+    pub fn new(connect_timeout: Duration) -> Self {
+        Self {
+            connect_timeout,
+            client: Mutex::default(),
             certificates: Mutex::new(LruCache::new(CERTIFICATES_KEPT)),
-        })
+        }
+    }
+
+    fn client(&self) -> Result<Arc<HttpClient>, String> {
+        let mut made = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = &*made {
+            return Ok(client.clone());
+        }
+        let client = HttpClient::new(self.connect_timeout, false, true).map_err(|error| {
+            format!(
+                "the system's certificate authorities are not to be had ({error}); install \
+                 ca-certificates, or name a file with them in SSL_CERT_FILE"
+            )
+        })?;
+        Ok(made.insert(Arc::new(client)).clone())
     }
 
     async fn get(&self, url: &str) -> Result<(StatusCode, Bytes), String> {
@@ -51,10 +68,11 @@ impl SnsOverHttps {
         if uri.scheme_str() != Some("https") {
             return Err("it is not https".to_owned());
         }
+        let client = self.client()?;
         let mut request = Request::new(Bytes::new());
         *request.method_mut() = Method::GET;
         *request.uri_mut() = uri;
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.client.call(request)).await;
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, client.call(request)).await;
         match answer {
             Ok(Ok(answer)) => Ok((answer.status, answer.body)),
             Ok(Err(CallError::Refused(why) | CallError::Broken(why))) => Err(why),

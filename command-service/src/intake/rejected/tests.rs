@@ -1,15 +1,15 @@
 //! What is kept of that which is refused, and what not.
 
 use bytes::Bytes;
-use daybook_intake::{Reason, Transport};
+use daybook_intake::Transport;
 
 use super::*;
 
-fn rejection() -> Rejection {
-    Rejection {
-        reason: Reason::JsonSyntax,
-        place: "$".to_owned(),
-        sentence: "it is no JSON".to_owned(),
+fn why() -> Why {
+    Why {
+        reason: "json-syntax",
+        detail: "$: it is no JSON".to_owned(),
+        records: 1,
     }
 }
 
@@ -43,7 +43,7 @@ fn a_delivery_is_kept_without_its_secrets() {
     rejected.keep(
         Some(&"minio".parse().unwrap()),
         &delivery(b"{"),
-        &[&rejection()],
+        &why(),
     );
     let [brief] = &rejected.list(10)[..] else {
         panic!("one is kept")
@@ -64,13 +64,13 @@ fn what_is_no_text_is_kept_as_bytes_and_only_its_beginning() {
     let dir = tempfile::tempdir().unwrap();
     let rejected = open(&dir, 10, 1 << 20);
     let long = [b"\xff".as_slice(), &vec![b'x'; 10 << 20]].concat();
-    rejected.keep(None, &delivery(&long), &[&rejection()]);
+    rejected.keep(None, &delivery(&long), &why());
     let kept = rejected.show(&rejected.list(1)[0].id).unwrap();
     assert_eq!(kept.body_bytes, long.len());
     assert!(kept.body_base64.unwrap().len() < 100_000);
     // A cut within a character is no reason to show bytes.
     let text = format!("{}ä", "x".repeat(MAX_BODY_BYTES - 1));
-    rejected.keep(None, &delivery(text.as_bytes()), &[&rejection()]);
+    rejected.keep(None, &delivery(text.as_bytes()), &why());
     let kept = rejected.list(2);
     let bodies = kept.iter().map(|it| rejected.show(&it.id).unwrap().body);
     assert!(
@@ -88,13 +88,13 @@ fn the_oldest_go_first_also_after_a_restart() {
         rejected.keep(
             None,
             &delivery(number.to_string().as_bytes()),
-            &[&rejection()],
+            &why(),
         );
     }
     assert_eq!(rejected.list(10).len(), 3);
     let reopened = open(&dir, 3, 1 << 20);
     assert_eq!(reopened.list(10).len(), 3);
-    reopened.keep(None, &delivery(b"5"), &[&rejection()]);
+    reopened.keep(None, &delivery(b"5"), &why());
     assert_eq!(reopened.list(10).len(), 3);
     let files = fs::read_dir(dir.path().join("rejected")).unwrap().count();
     assert_eq!(files, 3);
