@@ -19,6 +19,7 @@ mod figures;
 mod rejected;
 mod repeats;
 mod sns;
+pub mod sqs;
 #[cfg(test)]
 mod tests;
 
