@@ -53,7 +53,12 @@ fn delivery(messages: &[Message]) -> Delivery {
 
 fn fates(delivered: &Delivered, messages: usize) -> Vec<Fate> {
     let why = delivered.unavailable.as_ref().map(|it| it.why.clone());
-    let owed = || Fate::Owed(why.clone().unwrap_or_else(|| "it was not taken in".to_owned()));
+    let owed = || {
+        Fate::Owed(
+            why.clone()
+                .unwrap_or_else(|| "it was not taken in".to_owned()),
+        )
+    };
     // What nothing is said of was not looked at.
     let mut fates: Vec<Option<Fate>> = vec![None; messages];
     for answer in &delivered.messages {
