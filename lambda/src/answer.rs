@@ -39,7 +39,12 @@ pub(crate) fn log(record: &RecordAnswer) {
     let message = record.message.as_ref().and_then(|it| it.id.as_deref());
     match record.verdict {
         Some(Answered::Error) => {
-            tracing::warn!(reason, detail, message, "a record cannot be understood or believed");
+            tracing::warn!(
+                reason,
+                detail,
+                message,
+                "a record cannot be understood or believed"
+            );
         }
         None => tracing::error!(detail, message, "a record could not be recorded"),
         Some(verdict) => {

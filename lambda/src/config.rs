@@ -138,7 +138,7 @@ impl Config {
             ..Settings::default()
         };
         IntakeConfig {
-            open: Some(Arc::new(settings)),
+            open: Arc::new(settings),
             buckets: self.buckets.clone(),
             unknown: self.unknown,
             ..IntakeConfig::default()

@@ -7,6 +7,7 @@
 mod functions;
 pub(crate) mod notifications;
 mod problem;
+mod queues;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use uuid::Uuid;
 use crate::clock;
 use crate::commands::{Ledger, Origin};
 use crate::intake::Intake;
+use crate::intake::sqs::Queues;
 use crate::revisions::Rejections;
 use crate::{export, redrive, replay};
 use notifications::HttpLimits;
@@ -47,6 +49,7 @@ pub(crate) fn router(
     rejections: Rejections,
     intake: Intake,
     limits: HttpLimits,
+    queues: Queues,
 ) -> Router {
     Router::new()
         .route("/v1/executions/{id}/redrive", post(redrive_execution))
@@ -59,6 +62,7 @@ pub(crate) fn router(
         .merge(functions::router(host, rejections))
         .merge(notifications::deliveries(intake.clone(), limits))
         .merge(notifications::rejections(intake))
+        .merge(queues::router(queues))
 }
 
 #[derive(Deserialize)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use daybook_command_service::HttpLimits;
+use daybook_command_service::intake::sqs::SqsQueue;
 use daybook_command_service::intake::{
     AdmissionLimits, IntakeConfig, KnownBucket, RejectedConfig, SourceConfig, SourceName,
     UnknownBuckets,
@@ -19,6 +20,7 @@ use serde::Deserialize;
 use super::ConfigError;
 use super::check::Place;
 use super::file::BucketTable;
+use super::queues::{self, QueueTable};
 use super::secret::Secret;
 
 /// The name that rejected deliveries are listed under, beside the sources.
@@ -67,6 +69,8 @@ pub(super) struct IntakeTable {
     pub open: Option<SourceTable>,
     #[serde(default)]
     pub sources: BTreeMap<String, SourceTable>,
+    #[serde(default)]
+    pub queues: BTreeMap<String, QueueTable>,
 }
 
 /// One who delivers.
@@ -117,6 +121,8 @@ pub(crate) struct IntakeSettings {
     pub(crate) listen: Option<SocketAddr>,
     /// What the intake is started with. The folder of what is rejected is not in it yet.
     pub(crate) config: IntakeConfig,
+    /// What is pulled from.
+    pub(crate) queues: Vec<SqsQueue>,
     /// The bounds of one request.
     pub(crate) http: HttpLimits,
     /// How long the head of a request may take to come, on every listener.
@@ -129,7 +135,7 @@ impl IntakeTable {
     /// What it holds that is secret.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &Secret> {
         let sources = self.sources.values().chain(&self.open);
-        sources.flat_map(|source| {
+        let of_sources = sources.flat_map(|source| {
             let tokens: Vec<&TokenTable> = match &source.authentication {
                 Some(AuthenticationTable::One(token)) => vec![token],
                 Some(AuthenticationTable::Any(tokens)) => tokens.iter().collect(),
@@ -140,7 +146,8 @@ impl IntakeTable {
                 parts.into_iter().flatten()
             });
             shown.chain(&source.b2_secrets).collect::<Vec<_>>()
-        })
+        });
+        of_sources.chain(self.queues.values().flat_map(QueueTable::secrets))
     }
 }
 
@@ -248,8 +255,18 @@ pub(super) fn check(
             }
         },
         limits: admission(place, table)?,
-        keys_at_once: positive(place, "keys_at_once", table.keys_at_once, defaults.keys_at_once)?,
-        repeats_kept: positive(place, "repeats_kept", table.repeats_kept, defaults.repeats_kept)?,
+        keys_at_once: positive(
+            place,
+            "keys_at_once",
+            table.keys_at_once,
+            defaults.keys_at_once,
+        )?,
+        repeats_kept: positive(
+            place,
+            "repeats_kept",
+            table.repeats_kept,
+            defaults.repeats_kept,
+        )?,
         rejected: RejectedConfig {
             folder: None,
             most: table.rejected_kept.unwrap_or(defaults.rejected.most),
@@ -262,15 +279,32 @@ pub(super) fn check(
         max_body: limits.max_body,
         ..HttpLimits::default()
     };
-    place.set_positive("intake.body_timeout", table.body_timeout.as_deref(), &mut http.body_timeout)?;
+    place.set_positive(
+        "intake.body_timeout",
+        table.body_timeout.as_deref(),
+        &mut http.body_timeout,
+    )?;
     let mut header_timeout = HEADER_TIMEOUT;
-    place.set_positive("intake.header_timeout", table.header_timeout.as_deref(), &mut header_timeout)?;
+    place.set_positive(
+        "intake.header_timeout",
+        table.header_timeout.as_deref(),
+        &mut header_timeout,
+    )?;
+    let queues = queues::check(place, &table.queues, |source| {
+        table.sources.contains_key(source)
+    })?;
     Ok(IntakeSettings {
         listen: table.listen,
         config,
+        queues,
         http,
         header_timeout,
-        max_connections: positive(place, "max_connections", table.max_connections, MAX_CONNECTIONS)?,
+        max_connections: positive(
+            place,
+            "max_connections",
+            table.max_connections,
+            MAX_CONNECTIONS,
+        )?,
     })
 }
 
@@ -281,7 +315,12 @@ fn limits(place: &Place<'_>, table: &IntakeTable) -> Result<Limits, ConfigError>
         return place.wrong("intake.max_depth", format!("{DEEPEST} is the most"));
     }
     Ok(Limits {
-        max_body: size(place, "max_body_size", table.max_body_size, defaults.max_body)?,
+        max_body: size(
+            place,
+            "max_body_size",
+            table.max_body_size,
+            defaults.max_body,
+        )?,
         max_depth,
         max_values: positive(place, "max_values", table.max_values, defaults.max_values)?,
         max_items: positive(place, "max_records", table.max_records, defaults.max_items)?,
@@ -290,7 +329,12 @@ fn limits(place: &Place<'_>, table: &IntakeTable) -> Result<Limits, ConfigError>
 
 fn admission(place: &Place<'_>, table: &IntakeTable) -> Result<AdmissionLimits, ConfigError> {
     let mut limits = AdmissionLimits::default();
-    limits.records = positive(place, "in_flight_records", table.in_flight_records, limits.records)?;
+    limits.records = positive(
+        place,
+        "in_flight_records",
+        table.in_flight_records,
+        limits.records,
+    )?;
     limits.bytes = size(place, "in_flight_size", table.in_flight_size, limits.bytes)?;
     let retry_after = table.retry_after.as_deref();
     place.set_positive("intake.retry_after", retry_after, &mut limits.retry_after)?;
@@ -402,7 +446,9 @@ fn authentication(
             other => {
                 return place.wrong(
                     &at,
-                    format!("{other:?} is neither \"signed\" nor \"none\" nor a table with a token"),
+                    format!(
+                        "{other:?} is neither \"signed\" nor \"none\" nor a table with a token"
+                    ),
                 );
             }
         },
@@ -410,7 +456,10 @@ fn authentication(
         Some(AuthenticationTable::Any(tokens)) => tokens,
     };
     if tokens.is_empty() {
-        return place.wrong(&at, "the list is empty; write \"none\" if nothing has to be shown");
+        return place.wrong(
+            &at,
+            "the list is empty; write \"none\" if nothing has to be shown",
+        );
     }
     let tokens = tokens.iter().map(|table| token(place, &at, table));
     tokens.collect()

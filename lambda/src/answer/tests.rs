@@ -107,5 +107,8 @@ fn a_log_that_is_away_fails_the_invocation() {
     // Turned away before it was looked at.
     assert!(of(&away(&[], 0)).is_err());
     let some = of(&away(&[Some("m0"), Some("m1")], 1)).unwrap();
-    assert_eq!(some, json!({ "batchItemFailures": [{ "itemIdentifier": "m1" }] }));
+    assert_eq!(
+        some,
+        json!({ "batchItemFailures": [{ "itemIdentifier": "m1" }] })
+    );
 }

@@ -57,9 +57,7 @@ impl FakeQueue {
             redrive,
             ..Inner::default()
         }));
-        let router = Router::new()
-            .fallback(answer)
-            .with_state(inner.clone());
+        let router = Router::new().fallback(answer).with_state(inner.clone());
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {
             address,
@@ -118,7 +116,11 @@ impl FakeQueue {
     }
 }
 
-async fn answer(State(inner): State<Arc<Mutex<Inner>>>, headers: HeaderMap, body: String) -> Response {
+async fn answer(
+    State(inner): State<Arc<Mutex<Inner>>>,
+    headers: HeaderMap,
+    body: String,
+) -> Response {
     let target = headers["x-amz-target"].to_str().unwrap();
     let operation = target.strip_prefix("AmazonSQS.").unwrap().to_owned();
     let body: Value = serde_json::from_str(&body).unwrap();

@@ -47,7 +47,11 @@ impl EventLog for Away {
         self.log.read_stream(stream, from, direction, limit).await
     }
 
-    async fn read_all(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
+    async fn read_all(
+        &self,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
         self.log.read_all(after, limit).await
     }
 
@@ -137,7 +141,10 @@ impl Given {
     /// The keys that are on record, in the order of the log, and how often.
     async fn recorded(&self) -> Vec<String> {
         let events = self.log.read_all(Position::START, 1_000).await.unwrap();
-        events.iter().map(|event| event.stream.as_str().to_owned()).collect()
+        events
+            .iter()
+            .map(|event| event.stream.as_str().to_owned())
+            .collect()
     }
 
     async fn stop(self) {
@@ -173,7 +180,10 @@ async fn what_is_on_disk_is_deleted() {
     let mut given = given(true, |_| {}).await;
     given.queue.send(&bodies(&["create a", "test", "create b"]));
     given.begin();
-    given.queue.until("all are deleted", |it| it.holds().is_empty()).await;
+    given
+        .queue
+        .until("all are deleted", |it| it.holds().is_empty())
+        .await;
     let mut recorded = given.recorded().await;
     recorded.sort();
     assert_eq!(recorded, ["object-ord/a", "object-ord/b"]);
@@ -198,14 +208,19 @@ async fn what_is_on_disk_is_deleted() {
     let queues = given.pullers.queues();
     given.stop().await;
     let status = queues.statuses().remove(0);
-    assert_eq!((status.received, status.deleted, status.unreadable), (3, 3, 0));
+    assert_eq!(
+        (status.received, status.deleted, status.unreadable),
+        (3, 3, 0)
+    );
     assert_eq!(status.problem, None);
 }
 
 #[tokio::test]
 async fn what_was_not_deleted_is_tried_again_and_what_is_gone_is_not() {
     let mut given = given(true, |_| {}).await;
-    given.queue.send(&bodies(&["create a", "create b", "create c"]));
+    given
+        .queue
+        .send(&bodies(&["create a", "create b", "create c"]));
     given.queue.fail(
         "DeleteMessageBatch",
         200,
@@ -217,7 +232,9 @@ async fn what_was_not_deleted_is_tried_again_and_what_is_gone_is_not() {
     given.begin();
     given
         .queue
-        .until("it is asked again", |it| it.asked("DeleteMessageBatch").len() == 2)
+        .until("it is asked again", |it| {
+            it.asked("DeleteMessageBatch").len() == 2
+        })
         .await;
     let again = &given.queue.asked("DeleteMessageBatch")[1].body["Entries"];
     assert_eq!(*again, json!([{ "Id": "0", "ReceiptHandle": "m0:1" }]));
@@ -227,7 +244,9 @@ async fn what_was_not_deleted_is_tried_again_and_what_is_gone_is_not() {
 #[tokio::test]
 async fn what_cannot_be_read_is_left_to_the_redrive_policy() {
     let mut given = given(true, |_| {}).await;
-    given.queue.send(&bodies(&["create a", "rubbish", "create b"]));
+    given
+        .queue
+        .send(&bodies(&["create a", "rubbish", "create b"]));
     given.begin();
     given
         .queue
@@ -253,7 +272,10 @@ async fn without_a_redrive_policy_it_is_deleted_in_the_end() {
     let mut given = given(false, |queue| queue.max_receives = 2).await;
     given.queue.send(&bodies(&["rubbish"]));
     given.begin();
-    given.queue.until("it is deleted", |it| it.holds().is_empty()).await;
+    given
+        .queue
+        .until("it is deleted", |it| it.holds().is_empty())
+        .await;
     assert_eq!(given.queue.asked("ChangeMessageVisibilityBatch").len(), 1);
     let status = given.status();
     assert_eq!((status.unreadable, status.redrive), (2, Some(false)));
@@ -278,14 +300,22 @@ async fn while_the_log_is_away_messages_stay_hidden_and_are_not_received_again()
     assert_eq!(hidden[0]["VisibilityTimeout"], 2);
     assert_eq!(given.queue.holds(), ["m0", "m1"]);
     let problem = given.status().problem.unwrap();
-    assert!(problem.contains("recording") && problem.contains("away"), "{problem}");
+    assert!(
+        problem.contains("recording") && problem.contains("away"),
+        "{problem}"
+    );
     given.log.away.store(false, Ordering::SeqCst);
-    given.queue.until("they are deleted", |it| it.holds().is_empty()).await;
+    given
+        .queue
+        .until("they are deleted", |it| it.holds().is_empty())
+        .await;
     assert_eq!(given.recorded().await.len(), 2);
     assert_eq!(given.status().received, 2, "each was received once");
     given
         .queue
-        .until("nothing is wrong any more", |_| given.status().problem.is_none())
+        .until("nothing is wrong any more", |_| {
+            given.status().problem.is_none()
+        })
         .await;
     given.stop().await;
 }
@@ -305,7 +335,10 @@ async fn who_stops_gives_back_what_it_owes() {
         .await;
     given.stop().await;
     let given_back = queue.asked("ChangeMessageVisibilityBatch");
-    assert_eq!(given_back.last().unwrap().body["Entries"][0]["VisibilityTimeout"], 0);
+    assert_eq!(
+        given_back.last().unwrap().body["Entries"][0]["VisibilityTimeout"],
+        0
+    );
     assert_eq!(queue.holds(), ["m0"]);
 }
 
@@ -336,7 +369,10 @@ async fn each_trouble_is_told_and_passes_by_itself() {
             .await;
     }
     given.queue.send(&bodies(&["create a"]));
-    given.queue.until("it is deleted", |it| it.holds().is_empty()).await;
+    given
+        .queue
+        .until("it is deleted", |it| it.holds().is_empty())
+        .await;
     let status = given.status();
     assert_eq!((status.errors, status.problem), (4, None));
     given.stop().await;
@@ -349,9 +385,15 @@ async fn what_is_too_large_together_is_received_one_by_one() {
     let large = "x".repeat(daybook_functions::RESPONSE_LIMIT_BYTES);
     given.queue.fail("ReceiveMessage", 200, json!(large));
     given.begin();
-    given.queue.until("they are deleted", |it| it.holds().is_empty()).await;
+    given
+        .queue
+        .until("they are deleted", |it| it.holds().is_empty())
+        .await;
     let asked = given.queue.asked("ReceiveMessage");
-    let most: Vec<_> = asked.iter().map(|it| it.body["MaxNumberOfMessages"].as_u64()).collect();
+    let most: Vec<_> = asked
+        .iter()
+        .map(|it| it.body["MaxNumberOfMessages"].as_u64())
+        .collect();
     assert_eq!(most[..3], [Some(10), Some(1), Some(10)]);
     given.stop().await;
 }
@@ -359,14 +401,23 @@ async fn what_is_too_large_together_is_received_one_by_one() {
 #[test]
 fn the_region_is_read_from_the_url() {
     for (url, region) in [
-        ("https://sqs.eu-central-1.amazonaws.com/1/q", Some("eu-central-1")),
-        ("https://sqs.cn-north-1.amazonaws.com.cn/1/q", Some("cn-north-1")),
+        (
+            "https://sqs.eu-central-1.amazonaws.com/1/q",
+            Some("eu-central-1"),
+        ),
+        (
+            "https://sqs.cn-north-1.amazonaws.com.cn/1/q",
+            Some("cn-north-1"),
+        ),
         ("https://sqs.eu-west-1.api.aws/1/q", Some("eu-west-1")),
         (
             "https://vpce-1-a.sqs.us-east-2.vpce.amazonaws.com/1/q",
             Some("us-east-2"),
         ),
-        ("https://eu-west-1.queue.amazonaws.com/1/q", Some("eu-west-1")),
+        (
+            "https://eu-west-1.queue.amazonaws.com/1/q",
+            Some("eu-west-1"),
+        ),
         ("https://queue.amazonaws.com/1/q", Some("us-east-1")),
         ("http://127.0.0.1:5000/1/q", None),
         ("https://sqs.eu-west-1.amazonaws.com.example/1/q", None),
