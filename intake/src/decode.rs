@@ -15,7 +15,7 @@ use crate::json::{self, Json, Object};
 use crate::reader::{Fields, Place, shortened, time};
 use crate::{
     Decoded, Delivery, Handshake, Ignored, Item, Limits, Message, Reason, Rejection, Reply,
-    Settings, Told, Transport,
+    Settings, SnsSignatures, Told, Transport,
 };
 
 /// How far the clock of SNS may be ahead of ours.
@@ -505,7 +505,7 @@ impl Decoder<'_> {
         if over_http || !settings.topics.is_empty() {
             self.check_topic(topic, &envelope.place.member("TopicArn"))?;
         }
-        if over_http || settings.verify_everywhere {
+        if over_http || settings.signatures == SnsSignatures::Everywhere {
             let url = envelope.need(certificate_name)?;
             if !is_certificate_url(url) {
                 let sentence = format!("{} is not at Amazon SNS", shortened(url));
@@ -513,7 +513,9 @@ impl Decoder<'_> {
             }
             self.check_age(envelope)?;
             let check = SnsCheck::of(envelope, url, self.current)?;
-            self.decoded.checks.push(check);
+            if settings.signatures != SnsSignatures::Nowhere {
+                self.decoded.checks.push(check);
+            }
         }
         match kind {
             "Notification" => {
@@ -665,3 +667,6 @@ fn is_cloudevents(delivery: &Delivery) -> bool {
     .iter()
     .any(|known| media.eq_ignore_ascii_case(known))
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,4 +34,4 @@ pub use decoded::{Decoded, Handshake, Item, Message, Reply, Told};
 pub use delivery::{Delivery, Transport};
 pub use notification::{Change, Notification, Source};
 pub use reason::{Ignored, Reason, Rejection};
-pub use settings::{Authentication, Limits, Settings, SnsSettings};
+pub use settings::{Authentication, Limits, Settings, SnsSettings, SnsSignatures};

@@ -63,8 +63,21 @@ pub struct SnsSettings {
     /// How old a message may be; none: as old as it likes. SNS tries again for hours under the
     /// time of the first attempt.
     pub max_age: Option<Duration>,
-    /// Whether signatures are checked in queues and invocations as well.
-    pub verify_everywhere: bool,
+    /// Where its signatures are checked.
+    pub signatures: SnsSignatures,
+}
+
+/// Where signatures of Amazon SNS are checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SnsSignatures {
+    /// In HTTP requests, which anybody can send.
+    #[default]
+    OverHttp,
+    /// In queues and invocations as well, where AWS says who may send.
+    Everywhere,
+    /// Nowhere: for looking at a delivery that was kept, without a network. That the certificate
+    /// would be at Amazon SNS is still checked.
+    Nowhere,
 }
 
 impl Default for SnsSettings {
@@ -72,7 +85,7 @@ impl Default for SnsSettings {
         Self {
             topics: Vec::new(),
             max_age: Some(Self::DEFAULT_MAX_AGE),
-            verify_everywhere: false,
+            signatures: SnsSignatures::default(),
         }
     }
 }

@@ -102,9 +102,12 @@ struct Outcome {
 }
 
 async fn deliver(delivery: &Delivery, memory: &mut Memory) -> Outcome {
-    let now: Timestamp = NOW.parse().unwrap();
+    let now: Timestamp = NOW.parse().expect("a time");
     let decoded = decode(delivery, &settings(), now);
-    let decoded = decoded.authenticate(&Fixture(folder())).await.unwrap();
+    let decoded = decoded
+        .authenticate(&Fixture(folder()))
+        .await
+        .expect("the corpus has a certificate");
     let mut outcome = Outcome::default();
     for item in decoded.items {
         let verdict = match item.told {
@@ -218,7 +221,7 @@ async fn faults(case: &Case) -> Vec<String> {
     }
     if let Some(expected) = file.get("expect_response") {
         let found = response(&outcome.handshakes);
-        for (name, value) in expected.as_object().unwrap() {
+        for (name, value) in expected.as_object().expect("a response is an object") {
             differ(
                 &format!("response {name}"),
                 found[name].clone(),

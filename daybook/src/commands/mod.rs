@@ -7,6 +7,7 @@ mod events;
 mod executions;
 mod export;
 mod functions;
+mod intake;
 mod invoke;
 mod log;
 mod logs;
@@ -67,6 +68,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Replay(command) => replay::run(&client, format, command).await?,
         Command::Export(args) => export::run(&client, format, args).await?,
         Command::Verify { path } => return export::verify(format, &path),
+        Command::Intake(command) => return intake::run(format, command).await,
         Command::Log(command) => return log::run(format, command).await,
         Command::Projections(command) => return projections::run(&client, format, command).await,
     }

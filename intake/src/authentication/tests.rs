@@ -190,7 +190,7 @@ proptest! {
 }
 
 fn nested(tags: &[u8]) -> Vec<u8> {
-    let inner = match tags.split_first() {
+    match tags.split_first() {
         Some((tag, rest)) => {
             let content = nested(rest);
             let mut value = vec![*tag, u8::try_from(content.len()).unwrap()];
@@ -198,6 +198,5 @@ fn nested(tags: &[u8]) -> Vec<u8> {
             value
         }
         None => vec![2, 1, 1],
-    };
-    inner
+    }
 }
