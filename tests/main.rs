@@ -13,6 +13,7 @@ mod crash;
 mod graphql;
 mod handlers;
 mod hostile;
+mod lambda;
 mod layering;
 mod lineage;
 mod outputs;
