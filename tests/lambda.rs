@@ -98,8 +98,8 @@ async fn limited(database: &TestDatabase) -> String {
     for sql in [
         &format!("CREATE ROLE {role} LOGIN PASSWORD 'p'") as &str,
         &format!("GRANT USAGE, CREATE ON SCHEMA daybook TO {role}"),
-        &format!("GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA daybook TO {role}"),
-        &format!("GRANT USAGE ON ALL SEQUENCES IN SCHEMA daybook TO {role}"),
+        &format!("GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA daybook TO {role}"),
+        &format!("GRANT UPDATE ON daybook.head, daybook.blobs TO {role}"),
     ] {
         database.execute(sql).await;
     }

@@ -275,9 +275,9 @@ impl CommandService {
     /// went to another worker while it tried.
     pub async fn stop(self) -> (u64, u64) {
         self.shutdown.cancel();
-        // What they have is recorded while the log is there.
-        self.pullers.stop(self.grace).await;
-        self.host.shutdown(self.grace).await;
+        // What the pullers have is recorded while the log is there.
+        let pulled = self.pullers.stop(self.grace);
+        tokio::join!(pulled, self.host.shutdown(self.grace));
         if let Work::Begun(work) = self.work
             && !work.is_finished()
             && tokio::time::timeout(self.grace + STOP_SLACK, work)
