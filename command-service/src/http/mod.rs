@@ -8,6 +8,7 @@ mod functions;
 pub(crate) mod notifications;
 mod pipelines;
 mod problem;
+mod queues;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ use uuid::Uuid;
 use crate::clock;
 use crate::commands::{Ledger, Origin};
 use crate::intake::Intake;
+use crate::intake::sqs::Queues;
 use crate::revisions::Rejections;
 use crate::{export, redrive, replay};
 use notifications::HttpLimits;
@@ -48,6 +50,7 @@ pub(crate) fn router(
     rejections: Rejections,
     intake: Intake,
     limits: HttpLimits,
+    queues: Queues,
 ) -> Router {
     Router::new()
         .route("/v1/executions/{id}/redrive", post(redrive_execution))
@@ -61,6 +64,7 @@ pub(crate) fn router(
         .merge(functions::router(host, rejections))
         .merge(notifications::deliveries(intake.clone(), limits))
         .merge(notifications::rejections(intake))
+        .merge(queues::router(queues))
 }
 
 #[derive(Deserialize)]

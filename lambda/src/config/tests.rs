@@ -43,7 +43,7 @@ fn the_file_names_buckets_and_topics() {
             bucket("inbox", Some("company-raw"), OrderRule::Notification),
         ]
     );
-    let sns = &intake.open.unwrap().sns;
+    let sns = &intake.open.sns;
     assert_eq!(sns.topics.len(), 1);
     assert!(!sns.verify_everywhere);
 }

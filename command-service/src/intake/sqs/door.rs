@@ -1,5 +1,7 @@
 //! From messages to the intake and back: what became of each of them.
 
+use std::slice;
+
 use bytes::Bytes;
 use daybook_intake::{Delivery, Transport};
 
@@ -31,11 +33,24 @@ impl Door {
     /// Has messages taken in together, so that their events share a commit. One fate for each, in their
     /// order.
     pub(super) async fn take(&self, messages: &[Message]) -> Vec<Fate> {
-        let delivered = self
-            .intake
-            .deliver(self.source.as_ref(), delivery(messages))
-            .await;
-        fates(&delivered, messages.len())
+        let delivered = self.deliver(messages).await;
+        let as_a_whole =
+            delivered.unavailable.is_none() && delivered.messages.len() < messages.len();
+        if !as_a_whole {
+            return fates(&delivered, messages.len());
+        }
+        // Refused together, for their size perhaps: each for itself, then.
+        let mut each = Vec::with_capacity(messages.len());
+        for message in messages {
+            let delivered = self.deliver(slice::from_ref(message)).await;
+            each.extend(fates(&delivered, 1));
+        }
+        each
+    }
+
+    async fn deliver(&self, messages: &[Message]) -> Delivered {
+        let delivery = delivery(messages);
+        self.intake.deliver(self.source.as_ref(), delivery).await
     }
 }
 
