@@ -125,13 +125,29 @@ impl RecordedObjects {
                     None => "reappeared".to_owned(),
                 },
             ),
-            ObjectCommand::RecordIgnored {
-                bucket,
-                key,
-                version,
-                channel,
-                ..
-            } => (bucket, key, version, channel, None, "ignored".to_owned()),
+            ObjectCommand::RecordListed(it) => (
+                &it.created.bucket,
+                &it.created.key,
+                &it.created.version,
+                &it.created.channel,
+                None,
+                "listed".to_owned(),
+            ),
+            ObjectCommand::RecordGone(it) => (
+                &it.bucket,
+                &it.key,
+                &it.newest,
+                &Channel::Listing,
+                None,
+                "gone".to_owned(),
+            ),
+            // They come through the intake, which says itself where they are from.
+            ObjectCommand::RecordNotification(it) => {
+                return (
+                    stream_of(&it.bucket, &it.key),
+                    crate::intake::origin_of(it, format!("notification:{}", it.channel)),
+                );
+            }
         };
         // A stamp is drawn once a write, so that proposing the same write again after a crash is
         // the same command.

@@ -11,6 +11,7 @@ mod conductor;
 mod export;
 mod gateway;
 mod http;
+pub mod intake;
 mod lives;
 mod notification;
 mod publish;
@@ -26,6 +27,7 @@ mod worklist;
 
 pub use commands::{CommandError, Executed, Ledger, Origin};
 pub use gateway::GatewayStorage;
+pub use http::notifications::HttpLimits;
 pub use notification::s3_event;
 pub use publish::{PipelineConfig, PublishError};
 pub use replay::Preview;

@@ -19,7 +19,9 @@ use tokio_util::sync::CancellationToken;
 use crate::commands::Ledger;
 use crate::conductor::Claims;
 use crate::gateway::{GatewayStorage, RecordedObjects, Stories};
-use crate::http;
+use crate::http::{self, notifications::HttpLimits};
+use crate::intake::sqs::{Pullers, Queues, SqsQueue};
+use crate::intake::{Intake, IntakeConfig, SnsOverHttps};
 use crate::lives::{LifeError, Lives};
 use crate::publish::{PipelineConfig, PublishError, publish};
 use crate::retention::LogRetention;
@@ -32,6 +34,9 @@ const CATCH_UP_PAGE: usize = 2_000;
 
 /// How much longer than the grace of the running invocations the end may take.
 const STOP_SLACK: Duration = Duration::from_secs(10);
+
+/// How long a connection to Amazon SNS may take.
+const SNS_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What a command service is started with.
 pub struct CommandServiceConfig {
@@ -71,6 +76,12 @@ pub struct CommandServiceConfig {
     pub code_rescan: Duration,
     /// How long the big logs of attempts are kept.
     pub log_retain: Duration,
+    /// What other stores tell.
+    pub intake: IntakeConfig,
+    /// The bounds of what they send over HTTP.
+    pub intake_limits: HttpLimits,
+    /// The queues that it is pulled from.
+    pub queues: Vec<SqsQueue>,
 }
 
 /// Why a command service does not start.
@@ -82,6 +93,12 @@ pub enum StartError {
     /// The config cannot be made known. Do what the message says.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// The intake cannot keep what it rejects. See to the data directory.
+    #[error("the intake of notifications does not start")]
+    Intake(#[source] std::io::Error),
+    /// A queue cannot be pulled from. Do what the message says.
+    #[error("{0}")]
+    Queue(String),
     /// The log cannot be read. See to it.
     #[error("the event log cannot be read")]
     Log(#[from] ReadError),
@@ -99,6 +116,10 @@ pub struct CommandService {
     grace: Duration,
     shutdown: CancellationToken,
     rejections: Rejections,
+    intake: Intake,
+    intake_limits: HttpLimits,
+    queues: Queues,
+    pullers: Pullers,
     work: Work,
 }
 
@@ -118,6 +139,10 @@ impl CommandService {
         config: CommandServiceConfig,
     ) -> Result<Self, StartError> {
         let ledger = Ledger::new(log, blobs, config.lease.is_some());
+        let sns = SnsOverHttps::new(SNS_CONNECT_TIMEOUT);
+        let intake = Intake::new(ledger.clone(), Arc::new(sns), config.intake);
+        let intake = intake.map_err(StartError::Intake)?;
+        let pullers = Pullers::new(config.queues).map_err(StartError::Queue)?;
         let stories = Stories::default();
         let objects: Arc<dyn ObjectLedger> = Arc::new(RecordedObjects {
             ledger: ledger.clone(),
@@ -184,6 +209,10 @@ impl CommandService {
             grace: config.grace,
             shutdown: CancellationToken::new(),
             rejections,
+            intake,
+            intake_limits: config.intake_limits,
+            queues: pullers.queues(),
+            pullers,
             work: Work::Waiting(Box::new((lives, worklist, revisions, retention))),
         })
     }
@@ -197,6 +226,7 @@ impl CommandService {
             tokio::spawn(revisions.run(known, self.shutdown.clone()));
             let running = tokio::spawn(lives.run(worklist, self.shutdown.clone()));
             self.work = Work::Begun(running);
+            self.pullers.begin(&self.intake);
         }
         self
     }
@@ -217,7 +247,20 @@ impl CommandService {
             self.ledger.clone(),
             self.host.clone(),
             self.rejections.clone(),
+            self.intake.clone(),
+            self.intake_limits,
+            self.queues.clone(),
         )
+    }
+
+    /// What is served to other stores on a listener of their own: `/v1/notifications` alone.
+    pub fn deliveries(&self) -> Router {
+        http::notifications::deliveries(self.intake.clone(), self.intake_limits)
+    }
+
+    /// The intake.
+    pub fn intake(&self) -> &Intake {
+        &self.intake
     }
 
     /// Waits until the service ends by itself, which it does only when the log holds what it
@@ -238,7 +281,9 @@ impl CommandService {
     /// went to another worker while it tried.
     pub async fn stop(self) -> (u64, u64) {
         self.shutdown.cancel();
-        self.host.shutdown(self.grace).await;
+        // What the pullers have is recorded while the log is there.
+        let pulled = self.pullers.stop(self.grace);
+        tokio::join!(pulled, self.host.shutdown(self.grace));
         if let Work::Begun(work) = self.work
             && !work.is_finished()
             && tokio::time::timeout(self.grace + STOP_SLACK, work)

@@ -78,6 +78,9 @@ pub(crate) enum Command {
         #[arg(long)]
         shadow: bool,
     },
+    /// Pause a pipeline, or let it go on.
+    #[command(subcommand)]
+    Pipeline(PipelineCommand),
     /// Run many executions again.
     #[command(subcommand)]
     Replay(ReplayCommand),
@@ -88,6 +91,9 @@ pub(crate) enum Command {
         /// The folder of the export.
         path: PathBuf,
     },
+    /// What stores tell.
+    #[command(subcommand)]
+    Intake(IntakeCommand),
     /// The read models.
     #[command(subcommand)]
     Projections(ProjectionsCommand),
@@ -355,4 +361,80 @@ impl Cli {
     pub(crate) fn is_server(&self) -> bool {
         matches!(self.command, Command::Serve(_))
     }
+}
+
+#[derive(Subcommand)]
+pub(crate) enum IntakeCommand {
+    /// Say what a notification tells and what verdict its records get, on an empty ledger. No
+    /// server is needed, and nothing is recorded. Exit code 3 if a record is an error.
+    Decode(DecodeArgs),
+    /// List the deliveries that a server rejected, newest first, or show one of them.
+    Rejected {
+        /// Its id.
+        id: Option<String>,
+        /// How many at most.
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum PipelineCommand {
+    /// Start nothing more for it; what it is owed stays pending.
+    Pause {
+        /// The pipeline.
+        pipeline: String,
+    },
+    /// Start what it is owed, and go on.
+    Resume {
+        /// The pipeline.
+        pipeline: String,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct DecodeArgs {
+    /// The body of the notification, or - for standard input. A kept delivery, with its members
+    /// transport and body, brings its headers along.
+    pub file: PathBuf,
+    /// How it came [default: http].
+    #[arg(long, value_enum)]
+    pub transport: Option<DecodeTransport>,
+    /// A header of the request, 'NAME: VALUE'. May be repeated.
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    pub headers: Vec<(String, String)>,
+    /// A parameter of the request's query, NAME=VALUE. May be repeated.
+    #[arg(long = "query", value_name = "NAME=VALUE", value_parser = parameter)]
+    pub query: Vec<(String, String)>,
+    /// The certificate that Amazon SNS has signed with, a PEM file. Without one signatures are not
+    /// checked.
+    #[arg(long, value_name = "FILE")]
+    pub sns_certificate: Option<PathBuf>,
+    /// A file with the signing secret of a rule of Backblaze B2. Without one signatures are not
+    /// checked.
+    #[arg(long, value_name = "FILE")]
+    pub b2_secret: Option<PathBuf>,
+}
+
+/// How a notification came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DecodeTransport {
+    /// A request.
+    Http,
+    /// The answer of a queue, or one message of it.
+    Sqs,
+    /// The event of an AWS Lambda invocation.
+    Lambda,
+    /// A piece of a stream.
+    Stream,
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("it has no colon")?;
+    Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+}
+
+fn parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it has no =")?;
+    Ok((name.to_owned(), value.to_owned()))
 }

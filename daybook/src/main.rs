@@ -22,6 +22,7 @@ mod config;
 mod demo;
 mod guard;
 mod lineage;
+mod listener;
 mod memory;
 mod no_storage;
 mod operator_key;

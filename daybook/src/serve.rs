@@ -32,6 +32,9 @@ pub(crate) async fn run(args: ServeArgs) -> Result<()> {
     if roles.command {
         eprintln!("  commands     http://{}/v1", server.api);
     }
+    if let Some(intake) = server.intake {
+        eprintln!("  deliveries   http://{intake}/v1/notifications");
+    }
     if roles.query {
         eprintln!("  GraphQL      http://{}/graphql", server.api);
         eprintln!("  console      http://{}/console", server.api);

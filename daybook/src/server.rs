@@ -17,6 +17,7 @@ use anyhow::{Context, Result};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
+use daybook_command_service::intake::{IntakeConfig, RejectedConfig};
 use daybook_command_service::{CommandService, CommandServiceConfig};
 use daybook_event_store::EventLog;
 use daybook_event_store::open::LogUrl;
@@ -29,6 +30,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{BlobsAt, Config};
+use crate::listener::{self, ListenerLimits};
 use crate::roles::Roles;
 use crate::store::Store;
 use crate::telemetry::{self, Otlp, Scraped};
@@ -37,6 +39,7 @@ use crate::{guard, operator_key, store};
 
 const S3: &str = "the S3 gateway";
 const API: &str = "the API";
+const INTAKE: &str = "the intake of notifications";
 
 /// The hidden subcommand that runs a built-in function.
 pub(crate) const FUNCTION_COMMAND: &str = "function";
@@ -52,6 +55,8 @@ const LISTENER_SLACK: Duration = Duration::from_secs(2);
 pub(crate) struct Server {
     /// Where the API listens.
     pub(crate) api: SocketAddr,
+    /// Where stores deliver notifications apart from the API, if they do.
+    pub(crate) intake: Option<SocketAddr>,
     commanding: Option<Commanding>,
     store: Store,
     serving: CancellationToken,
@@ -83,6 +88,14 @@ impl Server {
         let api_listener = bind(listen).await?;
         let api = api_listener.local_addr()?;
         let (grace, data_dir) = (config.shutdown_grace, config.data_dir.clone());
+        let limits = ListenerLimits {
+            header_timeout: config.intake.header_timeout,
+            max_connections: config.intake.max_connections,
+        };
+        let intake_listener = match config.intake.listen.filter(|_| roles.command) {
+            Some(address) => Some(bind_any(address).await?),
+            None => None,
+        };
         let store = store::open(&config, roles).await?;
         let serving = CancellationToken::new();
         let mut tasks = Vec::new();
@@ -108,10 +121,15 @@ impl Server {
             false => None,
         };
         let router = router(commanding.as_ref(), query, store.log.clone(), api);
-        let api_served = axum::serve(api_listener, router)
-            .with_graceful_shutdown(serving.clone().cancelled_owned())
-            .into_future();
+        let api_served = listener::serve(api_listener, router, limits, serving.clone());
         tasks.push((API, tokio::spawn(log_end(API, api_served))));
+        let mut intake = None;
+        if let (Some(listener), Some(commanding)) = (intake_listener, commanding.as_ref()) {
+            intake = Some(listener.local_addr()?);
+            let router = commanding.service.deliveries();
+            let served = listener::serve(listener, router, limits, serving.clone());
+            tasks.push((INTAKE, tokio::spawn(log_end(INTAKE, served))));
+        }
         // Functions go to the gateway at once: only now is it there for them.
         let commanding = commanding.map(|commanding| Commanding {
             service: commanding.service.begin(),
@@ -119,6 +137,7 @@ impl Server {
         });
         Ok(Self {
             api,
+            intake,
             commanding,
             store,
             serving,
@@ -228,6 +247,10 @@ async fn bind(address: SocketAddr) -> Result<TcpListener> {
              the API, so listen on 127.0.0.1 and put a proxy that authenticates before it"
         );
     }
+    bind_any(address).await
+}
+
+async fn bind_any(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address)
         .await
         .with_context(|| format!("{address} cannot be listened on; give another address"))
@@ -271,6 +294,15 @@ fn command_config(
         spans,
         code_rescan: config.code_rescan,
         log_retain: config.log_retain,
+        intake: IntakeConfig {
+            rejected: RejectedConfig {
+                folder: Some(config.data_dir.join("rejected")),
+                ..config.intake.config.rejected
+            },
+            ..config.intake.config
+        },
+        intake_limits: config.intake.http,
+        queues: config.intake.queues,
     })
 }
 

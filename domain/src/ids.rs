@@ -69,7 +69,8 @@ macro_rules! name {
 }
 
 name!(
-    /// A bucket. Wider than S3's rule for new buckets, so that old names fit.
+    /// A bucket. Wider than S3's rule for new buckets, so that old names fit, and the two containers
+    /// that Azure itself names.
     BucketName,
     "bucket name",
     "must have 1 to 255 letters, digits, dots, hyphens or underscores and start with a letter or digit",
@@ -77,6 +78,7 @@ name!(
         name.len() <= 255
             && name.starts_with(|c: char| c.is_ascii_alphanumeric())
             && name.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c))
+            || ["$root", "$web"].contains(&name)
     }
 );
 name!(
@@ -172,6 +174,10 @@ id!(
 id!(
     /// One bulk re-run.
     ReplayId
+);
+id!(
+    /// One comparison of a bucket with the ledger.
+    ReconcileId
 );
 id!(
     /// One export.

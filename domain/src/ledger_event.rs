@@ -8,6 +8,7 @@ use crate::execution::ExecutionEvent;
 use crate::export::ExportEvent;
 use crate::function::FunctionEvent;
 use crate::pipeline::PipelineEvent;
+use crate::reconcile::ReconcileEvent;
 use crate::replay::ReplayEvent;
 use crate::stored_object::ObjectEvent;
 use crate::worker::WorkerEvent;
@@ -26,6 +27,8 @@ pub enum LedgerEvent {
     Function(FunctionEvent),
     /// Of a stream `replay-{id}`.
     Replay(ReplayEvent),
+    /// Of a stream `reconcile-{id}`.
+    Reconcile(ReconcileEvent),
     /// Of a stream `export-{id}`.
     Export(ExportEvent),
     /// Of a stream `worker-{id}`.
@@ -78,6 +81,7 @@ impl LedgerEvent {
             "pipeline" => read(stored, Self::Pipeline),
             "function" => read(stored, Self::Function),
             "replay" => read(stored, Self::Replay),
+            "reconcile" => read(stored, Self::Reconcile),
             "export" => read(stored, Self::Export),
             "worker" => read(stored, Self::Worker),
             _ => Ok(None),

@@ -14,6 +14,7 @@ pub mod function;
 mod ids;
 mod ledger_event;
 pub mod pipeline;
+pub mod reconcile;
 pub mod replay;
 pub mod stored_object;
 mod upcast;
@@ -23,7 +24,7 @@ pub use aggregate::{Aggregate, Context, DecodeError, Event, Load, may_refer};
 pub use chain::Chain;
 pub use ids::{
     BucketName, CommandId, ExecutionId, ExportId, FunctionName, InvalidName, ObjectKey,
-    PipelineName, ReplayId, SHADOWS, ShadowId, WorkerId,
+    PipelineName, ReconcileId, ReplayId, SHADOWS, ShadowId, WorkerId,
 };
 pub use ledger_event::LedgerEvent;
 pub use upcast::Upcaster;

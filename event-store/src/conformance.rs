@@ -17,6 +17,7 @@
 pub mod appending;
 pub mod fixture;
 pub mod importing;
+pub mod newest;
 pub mod racing;
 pub mod reading;
 pub mod recording;
@@ -102,6 +103,12 @@ macro_rules! conformance_suite {
             a_limit_without_bound_gives_all,
             head_is_the_newest_position,
             stream_names_are_kept_apart_exactly,
+        );
+        $crate::conformance_suite!(@cases $harness, newest:
+            newest_of_each_stream_by_name,
+            newest_of_streams_with_a_prefix,
+            newest_of_streams_after_a_name,
+            newest_of_streams_is_of_one_moment,
         );
         $crate::conformance_suite!(@cases $harness, recording:
             every_field_comes_back,

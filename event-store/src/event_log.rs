@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::blobs::BlobStore;
+use crate::newest::{self, NewestOfStreams, StreamRange};
 use crate::{NewEvent, Position, RecordedEvent, StreamName, StreamVersion, Subscription};
 
 /// An append-only log of events in streams, with one order over all of them.
@@ -49,6 +50,16 @@ pub trait EventLog: Send + Sync + 'static {
         after: Position,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, ReadError>;
+
+    /// The newest event of each stream of a range, in the byte order of names, as the log is at one
+    /// moment. Memory stays bounded however many there are; appends go on meanwhile. It costs a
+    /// read of a part of the log, or of all of it where the engine has no better way.
+    async fn newest_of_streams(
+        self: Arc<Self>,
+        range: StreamRange,
+    ) -> Result<NewestOfStreams, ReadError> {
+        newest::by_fold(self, range).await
+    }
 
     /// The position of the newest event; [`Position::START`] for an empty log.
     async fn head(&self) -> Result<Position, ReadError>;

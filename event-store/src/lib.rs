@@ -17,10 +17,12 @@ mod event_log;
 #[cfg(feature = "eventstoredb")]
 pub mod eventstoredb;
 pub mod memory;
+mod newest;
 pub mod open;
 mod pages;
 pub mod postgres;
 mod recorded_event;
+pub mod sorter;
 pub mod sqlite;
 mod subscription;
 #[cfg(any(test, feature = "testing"))]
@@ -30,6 +32,7 @@ pub use admission::MAX_APPEND_BYTES;
 pub use clock::{Clock, system_clock};
 pub use envelope::EnvelopeHash;
 pub use event_log::{Append, AppendError, Appended, Direction, EventLog, Expected, ReadError};
+pub use newest::{NewestOfStreams, StreamRange};
 pub use pages::{PageLimits, Progress, Step};
 pub use recorded_event::{
     EventMetadata, NewEvent, Position, RecordedEvent, Salt, StreamName, StreamVersion,

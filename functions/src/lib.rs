@@ -33,6 +33,7 @@ mod launch;
 mod logs;
 mod masks;
 mod meter;
+pub mod outbound;
 mod package;
 mod peer;
 mod pool;

@@ -22,7 +22,8 @@ pub struct Delivery {
 pub enum Transport {
     /// A request to the intake's own endpoint.
     Http,
-    /// The answer of a queue that was asked for messages (SQS `ReceiveMessage`).
+    /// The answer of a queue that was asked for messages (SQS `ReceiveMessage`, and those of Pub/Sub,
+    /// Event Grid and Cloudflare Queues), or the body of one message.
     Sqs,
     /// The event that an AWS Lambda function was invoked with.
     Lambda,
@@ -31,9 +32,16 @@ pub enum Transport {
 }
 
 impl Delivery {
-    /// The first header of this name, given in lower case.
+    /// The first header of this name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(known, _)| known == name);
+        let mut headers = self.headers.iter();
+        let found = headers.find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The first parameter of this name.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let found = self.query.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str())
     }
 }

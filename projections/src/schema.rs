@@ -5,7 +5,7 @@
 
 /// The version of the tables below and of what is folded into them. Raise it with any change to
 /// either: a file of another version is thrown away and made again from the log.
-pub(crate) const SCHEMA_VERSION: i64 = 3;
+pub(crate) const SCHEMA_VERSION: i64 = 4;
 
 /// The projections by name, each with its tables. They share one file and one checkpoint.
 pub const PROJECTIONS: &[(&str, &[&str])] = &[
@@ -65,8 +65,11 @@ CREATE INDEX object_versions_by_producer ON object_versions (by_execution) WHERE
 CREATE TABLE notifications (
   position INTEGER PRIMARY KEY,
   bucket TEXT NOT NULL, key TEXT NOT NULL,
-  verdict TEXT NOT NULL, why TEXT NOT NULL,
-  version_id TEXT, etag TEXT, channel TEXT NOT NULL, recorded_at INTEGER NOT NULL
+  verdict TEXT NOT NULL, reason TEXT, why TEXT NOT NULL,
+  version_id TEXT, etag TEXT, size INTEGER,
+  channel TEXT NOT NULL, source TEXT NOT NULL,
+  event_name TEXT, event_time INTEGER, sequencer TEXT, region TEXT,
+  repeats INTEGER NOT NULL, recorded_at INTEGER NOT NULL
 );
 CREATE INDEX notifications_by_key ON notifications (bucket, key, position);
 

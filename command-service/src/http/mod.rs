@@ -5,7 +5,10 @@
 //! said in `Daybook-Actor`; on loopback it is believed.
 
 mod functions;
+pub(crate) mod notifications;
+mod pipelines;
 mod problem;
+mod queues;
 
 use std::sync::Arc;
 
@@ -24,8 +27,11 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::commands::{Ledger, Origin};
+use crate::intake::Intake;
+use crate::intake::sqs::Queues;
 use crate::revisions::Rejections;
 use crate::{export, redrive, replay};
+use notifications::HttpLimits;
 use problem::{Body, Problem};
 
 /// The largest body of a command, in bytes.
@@ -38,16 +44,27 @@ const MAX_REASON_BYTES: usize = 4 << 10;
 const ACTOR: &str = "daybook-actor";
 
 /// The command API.
-pub(crate) fn router(ledger: Ledger, host: Arc<FunctionHost>, rejections: Rejections) -> Router {
+pub(crate) fn router(
+    ledger: Ledger,
+    host: Arc<FunctionHost>,
+    rejections: Rejections,
+    intake: Intake,
+    limits: HttpLimits,
+    queues: Queues,
+) -> Router {
     Router::new()
         .route("/v1/executions/{id}/redrive", post(redrive_execution))
         .route("/v1/replays", post(start_replay))
         .route("/v1/replays/{id}/cancel", post(cancel_replay))
         .route("/v1/exports", post(start_export))
         .route("/v1/exports/{id}/complete", post(complete_export))
+        .merge(pipelines::router())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(ledger)
         .merge(functions::router(host, rejections))
+        .merge(notifications::deliveries(intake.clone(), limits))
+        .merge(notifications::rejections(intake))
+        .merge(queues::router(queues))
 }
 
 #[derive(Deserialize)]

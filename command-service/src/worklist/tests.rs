@@ -109,6 +109,8 @@ impl Fold {
             order: None,
             produced_by,
             repeated,
+            told: None,
+            older: false,
             state: Default::default(),
         };
         self.event::<ObjectEvent>(&format!("object-inbox/{key}"), event)

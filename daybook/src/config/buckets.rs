@@ -35,6 +35,7 @@ pub(super) fn check(
             path,
             retain,
             upstream,
+            ..
         } = table;
         let bucket = match (path, upstream) {
             (Some(path), None) => {
@@ -54,7 +55,8 @@ pub(super) fn check(
             _ => {
                 return place.wrong(
                     &at,
-                    "give either path = \"FOLDER\" or upstream = { bucket = \"NAME\", … }",
+                    "give either path = \"FOLDER\" or upstream = { bucket = \"NAME\", … }, or notified = true \
+                     for a bucket that only notifications tell of",
                 );
             }
         };

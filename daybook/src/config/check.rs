@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use daybook_command_service::PipelineConfig;
+use daybook_command_service::intake::KnownBucket;
 use daybook_domain::asl::Machine;
 use daybook_domain::{BucketName, FunctionName, PipelineName};
 use daybook_event_store::open::LogUrl;
@@ -13,7 +14,7 @@ use daybook_s3_gateway::{BucketConfig, CreatedBuckets, Limits, OperatorKey, Poli
 
 use super::file::{ConfigFile, FunctionTable, KeyTable, LimitsTable, PipelineTable};
 use super::secret::Secret;
-use super::{BlobsAt, Config, ConfigError, DATA_DIR, buckets, folders, limits, remote};
+use super::{BlobsAt, Config, ConfigError, DATA_DIR, buckets, folders, intake, limits, remote};
 
 /// Where buckets go in the data directory that operators make over S3.
 const CREATED_BUCKETS: &str = "buckets";
@@ -50,11 +51,13 @@ pub(super) fn check(
 ) -> Result<Config, ConfigError> {
     let place = Place { path, folder };
     let secret_files = file.secret_files(folder);
-    let buckets = buckets::check(&place, file.buckets)?;
+    let mut tables = file.buckets;
+    let known = intake::buckets(&place, &mut tables)?;
+    let buckets = buckets::check(&place, tables)?;
     let pipelines = file
         .pipelines
         .into_iter()
-        .map(|(name, table)| pipeline(&place, name, table, &buckets, &file.functions))
+        .map(|(name, table)| pipeline(&place, name, table, &known, &file.functions))
         .collect::<Result<Vec<_>, _>>()?;
     let mut functions = Vec::new();
     let (mut policies, mut on_success) = (BTreeMap::new(), BTreeSet::new());
@@ -143,6 +146,7 @@ pub(super) fn check(
         loop_depth: loop_depth(&place, &file.limits)?,
         otlp: super::telemetry::check(&place, &file.telemetry)?,
         remote_connect_timeout: remote::connect_timeout(&place, &file.limits)?,
+        intake: intake::check(&place, &file.intake, known)?,
         data_dir,
         store,
         blobs,
@@ -260,7 +264,7 @@ fn pipeline(
     place: &Place<'_>,
     name: PipelineName,
     table: PipelineTable,
-    buckets: &BTreeMap<BucketName, BucketConfig>,
+    buckets: &[KnownBucket],
     functions: &BTreeMap<FunctionName, FunctionTable>,
 ) -> Result<PipelineConfig, ConfigError> {
     let at = format!("pipelines.{name}");
@@ -271,11 +275,12 @@ fn pipeline(
         );
     }
     for trigger in &table.on {
-        if !buckets.contains_key(&trigger.bucket) {
+        if !buckets.iter().any(|it| it.name == trigger.bucket) {
             return place.wrong(
                 &format!("{at}.on"),
                 format!(
-                    "there is no bucket {}; add [buckets.{}]",
+                    "there is no bucket {}; add [buckets.{}], with notified = true if only \
+                     notifications tell of it",
                     trigger.bucket, trigger.bucket
                 ),
             );

@@ -9,6 +9,7 @@ use daybook_domain::pipeline::Trigger;
 use daybook_domain::{BucketName, FunctionName, PipelineName};
 use serde::Deserialize;
 
+use super::intake::IntakeTable;
 use super::secret::Secret;
 
 #[derive(Debug, Deserialize)]
@@ -32,6 +33,8 @@ pub(super) struct ConfigFile {
     pub runtimes: RuntimesTable,
     #[serde(default)]
     pub telemetry: TelemetryTable,
+    #[serde(default)]
+    pub intake: IntakeTable,
 }
 
 #[derive(Debug, Deserialize)]
@@ -40,6 +43,9 @@ pub(super) struct BucketTable {
     pub path: Option<PathBuf>,
     pub retain: Option<String>,
     pub upstream: Option<UpstreamTable>,
+    #[serde(default)]
+    pub notified: bool,
+    pub order: Option<String>,
 }
 
 /// A bucket of another store.
@@ -219,7 +225,8 @@ impl ConfigFile {
         let all = functions
             .chain(keys)
             .chain(upstream.flatten())
-            .chain(&self.store.url);
+            .chain(&self.store.url)
+            .chain(self.intake.secrets());
         all.filter_map(|secret| secret.file(folder)).collect()
     }
 }

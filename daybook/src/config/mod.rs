@@ -9,7 +9,9 @@ mod buckets;
 mod check;
 mod file;
 mod folders;
+mod intake;
 mod limits;
+mod queues;
 mod remote;
 mod secret;
 mod show;
@@ -29,6 +31,7 @@ use thiserror::Error;
 
 use crate::telemetry::OtlpConfig;
 
+pub(crate) use intake::IntakeSettings;
 pub(crate) use show::show;
 
 /// The name of the data directory beside the config, where `--data-dir` does not say otherwise.
@@ -74,6 +77,8 @@ pub(crate) struct Config {
     pub remote_connect_timeout: Duration,
     /// Whether functions that do not say so themselves run in a sandbox.
     pub sandbox: SandboxMode,
+    /// What other stores tell.
+    pub intake: IntakeSettings,
     /// Where this was read.
     pub file: PathBuf,
     /// The files that hold its secrets.

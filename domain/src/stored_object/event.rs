@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::ObjectState;
+use super::memory::is_zero;
 use crate::aggregate::events;
 use crate::{BucketName, Chain, ExecutionId, FunctionName, ObjectKey, ShadowId};
 
@@ -44,6 +45,13 @@ pub struct ObjectCreated {
     /// newest again, since what came after it was deleted. Then nothing downstream starts anew.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeated: bool,
+    /// Whether it changes nothing about which version is the object: it was recorded late, behind a
+    /// newer write.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub older: bool,
+    /// What the notification said, if one told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Told>,
     /// The state of the key after this event.
     pub state: ObjectState,
 }
@@ -67,6 +75,9 @@ pub struct ObjectRemoved {
     /// The attempt that removed it, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed_by: Option<ProducedBy>,
+    /// What the notification said, if one told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Told>,
     /// The state of the key after this event.
     pub state: ObjectState,
 }
@@ -86,8 +97,44 @@ pub struct NotificationDisregarded {
     pub version: ObjectVersion,
     /// How it came.
     pub channel: Channel,
+    /// The reason in a word, see [`super::reasons`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What the notification said, if it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Told>,
+    /// How often the same event had been delivered again by then; 0 for the first verdict on it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub repeats: u64,
     /// The state of the key after this event.
     pub state: ObjectState,
+}
+
+/// What a notification said beside the object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The kind of the store, for example `aws:s3`.
+    pub source: String,
+    /// The event's name as it was sent, without a leading `s3:`.
+    pub event_name: String,
+    /// The account that the bucket's name belongs to, where names are not global.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The bucket's name at the store, where the ledger has another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<String>,
+    /// What puts the writes of a key in order, as it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequencer: Option<String>,
+    /// When it happened, by the store's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_time: Option<Timestamp>,
+    /// The region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Tells the event from every other of its channel: a digest of what the dialect says is its
+    /// identity, the same whenever it is delivered.
+    pub identity: Uuid,
 }
 
 /// One version of an object, as far as the channel tells.

@@ -7,6 +7,9 @@
 mod command;
 mod error;
 mod event;
+mod listed;
+mod memory;
+mod notified;
 #[cfg(test)]
 mod tests;
 
@@ -16,17 +19,22 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use command::{ObjectCommand, RecordCreated, RecordRemoved};
+pub use command::{
+    Happened, IgnoredBy, ObjectCommand, OrderRule, RecordCreated, RecordNotification, RecordRemoved,
+};
 pub use error::ObjectError;
 pub use event::{
     Channel, NotificationDisregarded, ObjectCreated, ObjectEvent, ObjectRemoved, ObjectVersion,
-    OrderMark, ProducedBy, Verdict,
+    OrderMark, ProducedBy, Told, Verdict,
 };
+pub use listed::{Difference, ListedVersion, RecordGone, RecordListed};
+pub use memory::{
+    OTHER_MARKS, REMEMBERED_DISREGARDED, REMEMBERED_TELLINGS, REMEMBERED_VERSIONS, Remembered,
+    Telling,
+};
+pub use notified::{Answer, reasons};
 
 use crate::{Aggregate, BucketName, Context, ExecutionId, Load, ObjectKey};
-
-/// How many versions of a key are remembered to know a repeated delivery.
-pub const REMEMBERED_VERSIONS: usize = 16;
 
 /// The name of the stream of an object.
 pub fn stream_of(bucket: &BucketName, key: &ObjectKey) -> String {
@@ -48,30 +56,18 @@ pub struct ObjectState {
     pub present: bool,
     /// How many versions were recorded.
     pub versions: u64,
-    /// The highest order mark.
+    /// The highest order mark of the authority that was first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub highest: Option<OrderMark>,
+    /// Those of the other authorities; at most [`OTHER_MARKS`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<OrderMark>,
     /// The newest identities, oldest first; at most [`REMEMBERED_VERSIONS`].
     pub recent: VecDeque<Remembered>,
-}
-
-/// A write that was seen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remembered {
-    /// What was written or removed.
-    pub version: ObjectVersion,
-    /// Whether it was a removal.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub removed: bool,
-    /// The attempt that wrote it: one that repeats itself with the same content is one write.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub execution: Option<ExecutionId>,
-    /// Its place in the order.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub order: Option<OrderMark>,
-    /// Whether a repetition has its recorded verdict already: one is enough.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub verdict_given: bool,
+    /// The newest notifications that led to nothing, oldest first; at most
+    /// [`REMEMBERED_DISREGARDED`].
+    #[serde(skip_serializing_if = "VecDeque::is_empty")]
+    pub disregarded: VecDeque<Telling>,
 }
 
 impl Aggregate for StoredObject {
@@ -84,31 +80,15 @@ impl Aggregate for StoredObject {
     fn decide(
         &self,
         command: ObjectCommand,
-        _context: &Context,
+        context: &Context,
     ) -> Result<Vec<ObjectEvent>, ObjectError> {
         Ok(match command {
-            ObjectCommand::RecordCreated(created) => self.decide_created(created),
+            ObjectCommand::RecordCreated(created) => self.decide_created(created, context),
             ObjectCommand::RecordRemoved(removed) => self.decide_removed(removed),
             ObjectCommand::RecordReappeared(created) => self.decide_reappeared(created),
-            ObjectCommand::RecordIgnored {
-                bucket,
-                key,
-                version,
-                channel,
-                why,
-            } => self
-                .disregard(
-                    bucket,
-                    key,
-                    version,
-                    channel,
-                    Verdict::Ignored,
-                    why,
-                    None,
-                    false,
-                )
-                .into_iter()
-                .collect(),
+            ObjectCommand::RecordListed(listed) => self.decide_listed(listed),
+            ObjectCommand::RecordGone(gone) => self.decide_gone(gone),
+            ObjectCommand::RecordNotification(notified) => self.decide_notification(notified),
         })
     }
 
@@ -125,7 +105,12 @@ impl Aggregate for StoredObject {
 }
 
 impl StoredObject {
-    fn decide_created(&self, created: RecordCreated) -> Vec<ObjectEvent> {
+    fn decide_created(&self, created: RecordCreated, context: &Context) -> Vec<ObjectEvent> {
+        if created.channel == Channel::Gateway
+            && let Some(event) = self.told_before_gateway(&created, context)
+        {
+            return vec![event];
+        }
         let RecordCreated {
             bucket,
             key,
@@ -135,13 +120,8 @@ impl StoredObject {
             order,
             produced_by,
         } = created;
-        if let Some(verdict) = self.verdict_on(&version, order.as_ref(), &channel, false) {
-            return self
-                .disregard(
-                    bucket, key, version, channel, verdict.0, verdict.1, order, false,
-                )
-                .into_iter()
-                .collect();
+        if self.is_no_news(&version, order.as_ref(), &channel, false) {
+            return Vec::new();
         }
         let repeated = produced_by
             .as_ref()
@@ -155,7 +135,7 @@ impl StoredObject {
             removed: false,
             execution: produced_by.as_ref().map(|by| by.execution),
             order: order.clone(),
-            verdict_given: false,
+            ..Remembered::default()
         });
         vec![
             ObjectCreated {
@@ -167,6 +147,8 @@ impl StoredObject {
                 order,
                 produced_by,
                 repeated,
+                older: false,
+                told: None,
                 state,
             }
             .into(),
@@ -186,13 +168,8 @@ impl StoredObject {
         if order.is_none() && !self.state.present {
             return Vec::new();
         }
-        if let Some(verdict) = self.verdict_on(&version, order.as_ref(), &channel, true) {
-            return self
-                .disregard(
-                    bucket, key, version, channel, verdict.0, verdict.1, order, true,
-                )
-                .into_iter()
-                .collect();
+        if self.is_no_news(&version, order.as_ref(), &channel, true) {
+            return Vec::new();
         }
         let mut state = self.state.clone();
         state.present = false;
@@ -201,7 +178,7 @@ impl StoredObject {
             removed: true,
             execution: removed_by.as_ref().map(|by| by.execution),
             order: order.clone(),
-            verdict_given: false,
+            ..Remembered::default()
         });
         vec![
             ObjectRemoved {
@@ -212,6 +189,7 @@ impl StoredObject {
                 event_name,
                 order,
                 removed_by,
+                told: None,
                 state,
             }
             .into(),
@@ -232,10 +210,10 @@ impl StoredObject {
             && self.state.recent.back().is_some_and(|known| {
                 !known.removed && known.version.is_same(&version) == Some(true)
             });
-        let is_stale = match (&self.state.highest, &order) {
-            (Some(highest), Some(order)) => order.compare(highest) != Some(Ordering::Greater),
-            _ => false,
-        };
+        let is_stale = order.as_ref().is_some_and(|order| {
+            let highest = self.state.mark_of(&order.authority);
+            highest.is_some_and(|highest| order.compare(highest) != Some(Ordering::Greater))
+        });
         if is_newest || is_stale {
             return Vec::new();
         }
@@ -246,7 +224,7 @@ impl StoredObject {
             removed: false,
             execution: produced_by.as_ref().map(|by| by.execution),
             order: order.clone(),
-            verdict_given: false,
+            ..Remembered::default()
         });
         vec![
             ObjectCreated {
@@ -258,83 +236,28 @@ impl StoredObject {
                 order,
                 produced_by,
                 repeated: true,
+                older: false,
+                told: None,
                 state,
             }
             .into(),
         ]
     }
 
-    /// Why a delivery is not news, if it is not.
-    fn verdict_on(
+    /// Whether a sighting is on record, or too late. The gateway's own proposals and the channels
+    /// that look for themselves (listing, watcher) come with known versions all the time, so that
+    /// nothing is recorded of it.
+    fn is_no_news(
         &self,
         version: &ObjectVersion,
         order: Option<&OrderMark>,
         channel: &Channel,
         removed: bool,
-    ) -> Option<(Verdict, String)> {
+    ) -> bool {
         let known = self.state.find(version, order, removed);
-        if known.is_some_and(|at| !(channel.looks_for_itself() && self.state.came_again(at, order)))
-        {
-            return Some((
-                Verdict::Duplicate,
-                "this version was recorded before".into(),
-            ));
-        }
-        let (highest, order) = (self.state.highest.as_ref()?, order?);
-        (order.compare(highest) == Some(Ordering::Less)).then(|| {
-            let why = format!(
-                "its sequencer {} is older than {}, which was recorded before",
-                order.sequencer, highest.sequencer
-            );
-            (Verdict::Stale, why)
-        })
-    }
-
-    /// The verdict as an event, or nothing where it would say what is on record: the channels that
-    /// look for themselves (listing, watcher) see known versions all the time, and of the
-    /// repetitions of a notification the first one speaks for all.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one delivery, named once"
-    )]
-    fn disregard(
-        &self,
-        bucket: BucketName,
-        key: ObjectKey,
-        version: ObjectVersion,
-        channel: Channel,
-        verdict: Verdict,
-        why: String,
-        order: Option<OrderMark>,
-        removed: bool,
-    ) -> Option<ObjectEvent> {
-        if !matches!(channel, Channel::Notification(_)) {
-            return None;
-        }
-        let mut state = self.state.clone();
-        match state.find(&version, order.as_ref(), removed) {
-            Some(index) if state.recent[index].verdict_given => return None,
-            Some(index) => state.recent[index].verdict_given = true,
-            None => state.remember(Remembered {
-                version: version.clone(),
-                removed,
-                execution: None,
-                order,
-                verdict_given: true,
-            }),
-        }
-        Some(
-            NotificationDisregarded {
-                bucket,
-                key,
-                verdict,
-                why,
-                version,
-                channel,
-                state,
-            }
-            .into(),
-        )
+        let on_record = known
+            .is_some_and(|at| !(channel.looks_for_itself() && self.state.came_again(at, order)));
+        on_record || order.is_some_and(|order| self.state.is_behind(order))
     }
 }
 
@@ -387,22 +310,6 @@ impl ObjectState {
                     && known.version.etag == version.etag
                     && known.version.size == version.size
             })
-    }
-
-    fn remember(&mut self, seen: Remembered) {
-        if let Some(order) = &seen.order {
-            let higher = self
-                .highest
-                .as_ref()
-                .is_none_or(|highest| order.compare(highest) != Some(Ordering::Less));
-            if higher {
-                self.highest = Some(order.clone());
-            }
-        }
-        if self.recent.len() >= REMEMBERED_VERSIONS {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(seen);
     }
 }
 

@@ -7,14 +7,14 @@ use proptest::prelude::*;
 use super::*;
 use crate::Event;
 
-fn context() -> Context {
+pub(super) fn context() -> Context {
     Context {
         now: jiff::Timestamp::UNIX_EPOCH,
         seed: 7,
     }
 }
 
-fn version(stamp: u128) -> ObjectVersion {
+pub(super) fn version(stamp: u128) -> ObjectVersion {
     ObjectVersion {
         version_id: Some(format!("v{stamp}")),
         etag: Some(format!("etag{stamp}")),
@@ -24,7 +24,7 @@ fn version(stamp: u128) -> ObjectVersion {
     }
 }
 
-fn created(version: ObjectVersion, channel: Channel) -> RecordCreated {
+pub(super) fn created(version: ObjectVersion, channel: Channel) -> RecordCreated {
     RecordCreated {
         bucket: BucketName::parse("inbox").unwrap(),
         key: ObjectKey::parse("a.txt").unwrap(),
@@ -36,18 +36,42 @@ fn created(version: ObjectVersion, channel: Channel) -> RecordCreated {
     }
 }
 
-fn notified(version: ObjectVersion, sequencer: &str) -> RecordCreated {
-    let order = Some(OrderMark {
-        authority: "aws:s3".to_owned(),
-        sequencer: sequencer.to_owned(),
-    });
-    RecordCreated {
-        order,
-        ..created(version, Channel::Notification("aws:s3".to_owned()))
-    }
+/// What S3 tells of a write.
+pub(super) fn notified(version: ObjectVersion, sequencer: &str) -> ObjectCommand {
+    let channel = "aws:s3".to_owned();
+    let event_name = "ObjectCreated:Put".to_owned();
+    let identity = format!(
+        "{sequencer} {}",
+        version.version_id.as_deref().unwrap_or("-")
+    );
+    ObjectCommand::RecordNotification(RecordNotification {
+        bucket: BucketName::parse("inbox").unwrap(),
+        key: ObjectKey::parse("a.txt").unwrap(),
+        version,
+        happened: Happened::Created,
+        event_name: event_name.clone(),
+        order: Some(OrderMark {
+            authority: channel.clone(),
+            sequencer: sequencer.to_owned(),
+        }),
+        told: Told {
+            source: channel.clone(),
+            event_name,
+            account: None,
+            bucket: None,
+            sequencer: Some(sequencer.to_owned()),
+            event_time: None,
+            region: None,
+            identity: Uuid::new_v5(&Uuid::nil(), identity.as_bytes()),
+        },
+        channel,
+        rule: OrderRule::Notification,
+        ignored: None,
+        repeats: 0,
+    })
 }
 
-fn removed(order: Option<OrderMark>) -> ObjectCommand {
+pub(super) fn removed(order: Option<OrderMark>) -> ObjectCommand {
     ObjectCommand::RecordRemoved(RecordRemoved {
         bucket: BucketName::parse("inbox").unwrap(),
         key: ObjectKey::parse("a.txt").unwrap(),
@@ -60,7 +84,9 @@ fn removed(order: Option<OrderMark>) -> ObjectCommand {
 }
 
 /// Applies commands one after another; the events of the last one.
-fn after(commands: impl IntoIterator<Item = ObjectCommand>) -> (StoredObject, Vec<ObjectEvent>) {
+pub(super) fn after(
+    commands: impl IntoIterator<Item = ObjectCommand>,
+) -> (StoredObject, Vec<ObjectEvent>) {
     let mut object = StoredObject::default();
     let mut last = Vec::new();
     for command in commands {
@@ -72,7 +98,7 @@ fn after(commands: impl IntoIterator<Item = ObjectCommand>) -> (StoredObject, Ve
     (object, last)
 }
 
-fn types(events: &[ObjectEvent]) -> Vec<&'static str> {
+pub(super) fn types(events: &[ObjectEvent]) -> Vec<&'static str> {
     events.iter().map(Event::event_type).collect()
 }
 
@@ -135,37 +161,13 @@ fn a_version_that_reappears_is_there_and_starts_nothing() {
 }
 
 #[test]
-fn a_repeated_notification_gets_one_verdict() {
-    let first = ObjectCommand::RecordCreated(notified(version(1), "10"));
-    let (_, second) = after([first.clone(), first.clone()]);
-    let ObjectEvent::NotificationDisregarded(event) = &second[0] else {
-        panic!("{second:?}");
-    };
-    assert_eq!(event.verdict, Verdict::Duplicate);
-    let (_, third) = after([first.clone(), first.clone(), first]);
-    assert!(third.is_empty(), "a flood must not grow the log: {third:?}");
-}
-
-#[test]
-fn an_older_write_is_stale() {
-    let newer = ObjectCommand::RecordCreated(notified(version(2), "0B"));
-    let older = ObjectCommand::RecordCreated(notified(version(1), "0A"));
-    let (object, events) = after([newer, older]);
-    let ObjectEvent::NotificationDisregarded(event) = &events[0] else {
-        panic!("{events:?}")
-    };
-    assert_eq!(event.verdict, Verdict::Stale);
-    assert_eq!(object.state.versions, 1);
-}
-
-#[test]
 fn marks_of_different_authorities_are_not_compared() {
     let mut other = created(version(1), Channel::Gateway);
     other.order = Some(OrderMark {
         authority: "gateway".to_owned(),
         sequencer: "00".to_owned(),
     });
-    let newer = ObjectCommand::RecordCreated(notified(version(2), "FF"));
+    let newer = notified(version(2), "FF");
     let (_, events) = after([newer, ObjectCommand::RecordCreated(other)]);
     assert_eq!(types(&events), ["ObjectCreated"]);
 }
@@ -273,17 +275,6 @@ fn what_comes_back_after_something_else_is_a_new_write() {
 }
 
 #[test]
-fn a_notification_of_a_known_version_stays_a_duplicate() {
-    let notified =
-        |stamp, sequencer| ObjectCommand::RecordCreated(notified(version(stamp), sequencer));
-    let (_, events) = after([notified(1, "01"), notified(2, "02"), notified(1, "03")]);
-    let [ObjectEvent::NotificationDisregarded(event)] = &events[..] else {
-        panic!("{events:?}");
-    };
-    assert_eq!(event.verdict, Verdict::Duplicate);
-}
-
-#[test]
 fn a_file_that_lost_its_stamp_is_recorded_and_starts_nothing() {
     let looks = |stamp, etag: &str| ObjectVersion {
         etag: Some(etag.to_owned()),
@@ -334,9 +325,7 @@ proptest! {
             1 => ObjectCommand::RecordCreated(created(version(stamp), Channel::Listing)),
             2 => found(version(stamp), sequencer.into()),
             3 => removal(sequencer.into()),
-            _ => {
-                ObjectCommand::RecordCreated(notified(version(stamp), &format!("{sequencer:02x}")))
-            }
+            _ => notified(version(stamp), &format!("{sequencer:02x}")),
         };
         let commands: Vec<_> = deliveries.into_iter().map(command).collect();
         let last = commands.last().cloned().unwrap();

@@ -9,6 +9,7 @@ mod export;
 mod function;
 mod object;
 mod pipeline;
+mod reconcile;
 mod replay;
 mod worker;
 
@@ -48,6 +49,7 @@ pub(super) fn all() -> Vec<Samples> {
         samples("pipeline", pipeline::samples()),
         samples("function", function::samples()),
         samples("replay", replay::samples()),
+        samples("reconcile", reconcile::samples()),
         samples("export", export::samples()),
         samples("worker", worker::samples()),
     ]
@@ -75,6 +77,7 @@ pub(super) fn read(
         LedgerEvent::Pipeline(event) => today(event.event_type(), event.to_json()),
         LedgerEvent::Function(event) => today(event.event_type(), event.to_json()),
         LedgerEvent::Replay(event) => today(event.event_type(), event.to_json()),
+        LedgerEvent::Reconcile(event) => today(event.event_type(), event.to_json()),
         LedgerEvent::Export(event) => today(event.event_type(), event.to_json()),
         LedgerEvent::Worker(event) => today(event.event_type(), event.to_json()),
     }

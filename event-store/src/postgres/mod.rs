@@ -20,6 +20,7 @@ mod error;
 mod follower;
 mod head;
 mod import;
+mod newest;
 mod options;
 mod queue;
 mod reader;
@@ -47,8 +48,8 @@ use self::session::Connector;
 use self::writer::Writer;
 use crate::blobs::BlobStore;
 use crate::{
-    Append, AppendError, Appended, Direction, EventLog, Position, ReadError, RecordedEvent,
-    StreamName, StreamVersion, Subscription,
+    Append, AppendError, Appended, Direction, EventLog, NewestOfStreams, Position, ReadError,
+    RecordedEvent, StreamName, StreamRange, StreamVersion, Subscription,
 };
 
 /// A log in a PostgreSQL database.
@@ -125,6 +126,13 @@ impl EventLog for PostgresEventLog {
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
         self.readers.read_all(after, limit).await
+    }
+
+    async fn newest_of_streams(
+        self: Arc<Self>,
+        range: StreamRange,
+    ) -> Result<NewestOfStreams, ReadError> {
+        newest::begin(self.readers.clone(), range).await
     }
 
     async fn head(&self) -> Result<Position, ReadError> {

@@ -44,6 +44,12 @@ impl Block {
             .map(|(position, extent)| (position, decode(&self.body, extent.clone())))
     }
 
+    /// The bytes of the event at a position.
+    fn bytes_at(&self, position: u64) -> Option<&[u8]> {
+        let nth = usize::try_from(position.checked_sub(self.first)?).ok()?;
+        self.body.get(self.extents.get(nth)?.clone())
+    }
+
     fn has(&self, position: u64) -> bool {
         (self.first..self.first + self.extents.len() as u64).contains(&position)
     }
@@ -82,17 +88,39 @@ impl BlockReader {
         connection: &Connection,
         position: u64,
     ) -> std::result::Result<(BlockEvent, &Block), ReadError> {
-        if !self.block.as_ref().is_some_and(|block| block.has(position)) {
-            self.block = Some(containing(connection, position)?);
-        }
-        let lost = || ReadError::Damaged(format!("there is no event at {position}"));
-        let block = self.block.as_ref().ok_or_else(lost)?;
+        let block = self.block(connection, position)?;
+        let lost = || lost(position);
         let event = block.from(position).next();
         match event {
             Some((found, event)) if found == position => Ok((event.map_err(damaged)?, block)),
             _ => Err(lost()),
         }
     }
+
+    /// The event at a position as it lies in its block.
+    pub(super) fn bytes_at(
+        &mut self,
+        connection: &Connection,
+        position: u64,
+    ) -> std::result::Result<&[u8], ReadError> {
+        let block = self.block(connection, position)?;
+        block.bytes_at(position).ok_or_else(|| lost(position))
+    }
+
+    fn block(
+        &mut self,
+        connection: &Connection,
+        position: u64,
+    ) -> std::result::Result<&Block, ReadError> {
+        if !self.block.as_ref().is_some_and(|block| block.has(position)) {
+            self.block = Some(containing(connection, position)?);
+        }
+        self.block.as_ref().ok_or_else(|| lost(position))
+    }
+}
+
+fn lost(position: u64) -> ReadError {
+    ReadError::Damaged(format!("there is no event at {position}"))
 }
 
 fn containing(connection: &Connection, position: u64) -> std::result::Result<Block, ReadError> {

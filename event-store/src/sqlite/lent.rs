@@ -18,7 +18,7 @@ pub(super) type SharedUnindexed = Arc<Mutex<Option<Unindexed>>>;
 /// A connection with its memory.
 pub(super) struct Lent {
     pub(super) connection: Connection,
-    names: Names,
+    pub(super) names: Names,
     unindexed: SharedUnindexed,
 }
 
@@ -130,7 +130,7 @@ const USUAL_PAGE: usize = 1024;
 
 /// Names by their numbers.
 #[derive(Default)]
-struct Names {
+pub(super) struct Names {
     /// Each number has one place that it may be in.
     streams: Vec<Option<(i64, StreamName)>>,
     types: Vec<Option<Arc<str>>>,
@@ -205,7 +205,12 @@ impl Names {
         Ok(())
     }
 
-    fn event_type(&mut self, connection: &Connection, id: i64) -> Result<Arc<str>, ReadError> {
+    /// The name of a type.
+    pub(super) fn event_type(
+        &mut self,
+        connection: &Connection,
+        id: i64,
+    ) -> Result<Arc<str>, ReadError> {
         let place = usize::try_from(id)
             .ok()
             .filter(|place| *place < TYPE_PLACES);

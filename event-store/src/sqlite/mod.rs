@@ -18,6 +18,7 @@ mod codec;
 mod convert;
 mod lent;
 mod names;
+mod newest;
 mod options;
 mod queue;
 mod read_only;
@@ -43,8 +44,8 @@ pub use self::schema::OpenError;
 use self::tables::Tables;
 use self::writer::{Stopped, Writer};
 use crate::{
-    Append, AppendError, Appended, Direction, EventLog, Position, ReadError, RecordedEvent,
-    StreamName, StreamVersion, Subscription,
+    Append, AppendError, Appended, Direction, EventLog, NewestOfStreams, Position, ReadError,
+    RecordedEvent, StreamName, StreamRange, StreamVersion, Subscription,
 };
 
 /// A log in one SQLite file.
@@ -125,6 +126,13 @@ impl EventLog for SqliteEventLog {
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
         self.readers.read_all(after, limit).await
+    }
+
+    async fn newest_of_streams(
+        self: Arc<Self>,
+        range: StreamRange,
+    ) -> Result<NewestOfStreams, ReadError> {
+        self.readers.newest_of_streams(range).await
     }
 
     async fn head(&self) -> Result<Position, ReadError> {

@@ -12,8 +12,8 @@ use super::options::SqliteOptions;
 use super::reader::Readers;
 use super::schema::{OpenError, check_readable, check_sqlite};
 use crate::{
-    Append, AppendError, Appended, Direction, EventLog, Position, ReadError, RecordedEvent,
-    StreamName, StreamVersion, Subscription,
+    Append, AppendError, Appended, Direction, EventLog, NewestOfStreams, Position, ReadError,
+    RecordedEvent, StreamName, StreamRange, StreamVersion, Subscription,
 };
 
 /// How often subscriptions look for what another process has committed.
@@ -60,6 +60,13 @@ impl EventLog for ReadOnlyLog {
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
         self.readers.read_all(after, limit).await
+    }
+
+    async fn newest_of_streams(
+        self: Arc<Self>,
+        range: StreamRange,
+    ) -> Result<NewestOfStreams, ReadError> {
+        self.readers.newest_of_streams(range).await
     }
 
     async fn head(&self) -> Result<Position, ReadError> {

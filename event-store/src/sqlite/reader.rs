@@ -10,8 +10,12 @@ use tokio::task::spawn_blocking;
 use super::blocks::failed;
 use super::check;
 use super::lent::{Lent, SharedUnindexed};
+use super::newest;
 use super::schema::open_reader;
-use crate::{Direction, Position, ReadError, RecordedEvent, StreamName, StreamVersion};
+use crate::{
+    Direction, NewestOfStreams, Position, ReadError, RecordedEvent, StreamName, StreamRange,
+    StreamVersion,
+};
 
 /// Lends out connections.
 pub(super) struct Readers {
@@ -58,6 +62,16 @@ impl Readers {
 
     pub(super) async fn head(&self) -> Result<Position, ReadError> {
         self.read(|lent| lent.head().map_err(failed)).await
+    }
+
+    pub(super) async fn newest_of_streams(
+        &self,
+        range: StreamRange,
+    ) -> Result<NewestOfStreams, ReadError> {
+        if self.free.is_closed() {
+            return Err(unavailable("the log is closed"));
+        }
+        newest::begin(self.path.clone(), range).await
     }
 
     /// What [`check::run`] finds.

@@ -11,12 +11,11 @@ use hyper::Method;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use serde_json::{Value, json};
 
-use super::address::check_literal;
-use super::client::{Answer, CallError, HttpClient};
 use super::event::CloudEvent;
 use super::target::HttpSpec;
 use crate::builtin_errors::{self as errors, answer_too_large, failed};
 use crate::invocation::{Invocation, OutcomeResult};
+use crate::outbound::{Answer, CallError, HttpClient, check_literal};
 
 /// How much of an error's body its cause quotes.
 const QUOTED_CHARS: usize = 2 << 10;

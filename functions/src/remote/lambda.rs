@@ -13,13 +13,12 @@ use hyper::{Method, Request, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::aws::{Aws, AwsError};
-use super::client::Answer;
 use super::report::Figures;
 use super::target::{LambdaArn, LambdaSpec};
 use crate::builtin_errors::{self as errors, answer_too_large, failed, reported};
 use crate::environment::trace_id;
 use crate::invocation::{Invocation, OutcomeResult};
+use crate::outbound::{Answer, Aws, AwsAccess, AwsError, AwsException};
 
 /// What stays as it is in the path and the query of a request (Signature Version 4, "UriEncode").
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
@@ -31,12 +30,8 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
 /// How long AWS may take to describe a function when the config is loaded.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Refusals after which the credentials are asked for again.
-const STALE_CREDENTIALS: [&str; 3] = [
-    "ExpiredTokenException",
-    "UnrecognizedClientException",
-    "InvalidSignatureException",
-];
+/// What AWS's own clients call an error that has no name of its own.
+const NAMELESS: &str = "AWSLambdaException";
 
 /// A Lambda function, ready to be called.
 pub(crate) struct LambdaFunction {
@@ -61,10 +56,15 @@ impl LambdaFunction {
             format!("where the partition of {arn} is served is not known; name its endpoint")
         })?;
         let name = utf8_percent_encode(&arn.function, PLAIN);
+        let access = AwsAccess {
+            region: arn.region.clone(),
+            profile: spec.profile,
+            key: spec.key,
+        };
         let endpoint = endpoint.trim_end_matches('/');
         Ok(Self {
             base: format!("{endpoint}/2015-03-31/functions/{name}"),
-            aws: Aws::new("lambda", spec, endpoint, connect_timeout).map_err(|error| {
+            aws: Aws::new("lambda", access, endpoint, connect_timeout).map_err(|error| {
                 format!(
                     "the system's certificate authorities are not to be had ({error}); install \
                      ca-certificates, or name a file with them in SSL_CERT_FILE"
@@ -99,7 +99,9 @@ impl LambdaFunction {
                 "the answer does not say".to_owned()
             }
             Ok(Ok(answer)) => {
-                let (name, message) = exception(&answer);
+                // Another success than 200 says nothing of the function.
+                let (name, message) = exception(&answer)
+                    .unwrap_or_else(|| (NAMELESS.to_owned(), answer.status.to_string()));
                 if name == "ResourceNotFoundException" {
                     return Err(format!(
                         "AWS knows no function {}: {message}; correct its arn",
@@ -108,7 +110,7 @@ impl LambdaFunction {
                 }
                 format!("{name}: {message}")
             }
-            Ok(Err(AwsError::Unanswered(why))) => why,
+            Ok(Err(AwsError::Credentials(why) | AwsError::Unanswered(why))) => why,
             Ok(Err(AwsError::TooLarge)) => "the answer is too large".to_owned(),
             Err(_) => format!("no answer within {} s", DESCRIBE_TIMEOUT.as_secs()),
         };
@@ -141,13 +143,8 @@ impl LambdaFunction {
             }
         }
         match self.aws.call(request).await {
-            Ok(answer) => {
-                if STALE_CREDENTIALS.contains(&exception(&answer).0.as_str()) {
-                    self.aws.forget_credentials().await;
-                }
-                called(&answer)
-            }
-            Err(AwsError::Unanswered(why)) => {
+            Ok(answer) => called(&answer),
+            Err(AwsError::Credentials(why) | AwsError::Unanswered(why)) => {
                 Called::without_logs(failed(errors::LAMBDA_CLIENT, why))
             }
             Err(AwsError::TooLarge) => Called::without_logs(answer_too_large()),
@@ -181,8 +178,7 @@ impl Called {
 /// What an answer of `Invoke` means.
 fn called(answer: &Answer) -> Called {
     let header = |name: &str| answer.headers.get(name).and_then(|it| it.to_str().ok());
-    if !answer.status.is_success() {
-        let (name, message) = exception(answer);
+    if let Some((name, message)) = exception(answer) {
         return Called::without_logs(failed(&format!("{}{name}", errors::LAMBDA), message));
     }
     let logs = header("x-amz-log-result").and_then(|text| STANDARD.decode(text).ok());
@@ -213,31 +209,12 @@ fn called(answer: &Answer) -> Called {
 }
 
 /// The name and the message of what the service refused or could not do.
-fn exception(answer: &Answer) -> (String, String) {
-    let document: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let text = |name: &str| document[name].as_str().filter(|text| !text.is_empty());
-    let header = answer.headers.get("x-amzn-errortype");
-    let name = header
-        .and_then(|value| value.to_str().ok())
-        .or_else(|| text("__type"))
-        .unwrap_or_default();
-    let name = name.split(':').next().unwrap_or_default();
-    let name = name.rsplit('#').next().unwrap_or_default();
-    let name = match name {
-        "" if answer.status.is_server_error() => "ServiceException",
-        // What AWS's own clients call an error that has no name of its own.
-        "" => "AWSLambdaException",
-        name => name,
-    };
-    let message = text("message").or_else(|| text("Message"));
-    let mut message = match message {
-        Some(message) => message.to_owned(),
-        None => format!("the service answered {}", answer.status),
-    };
-    if let Some(reason) = text("Reason") {
-        message = format!("{message} ({reason})");
+fn exception(answer: &Answer) -> Option<(String, String)> {
+    let AwsException { name, message } = AwsException::of(answer)?;
+    match name.is_empty() {
+        true => Some((NAMELESS.to_owned(), message)),
+        false => Some((name, message)),
     }
-    (name.to_owned(), message)
 }
 
 #[cfg(test)]

@@ -9,9 +9,6 @@
 //! (`lineage_known`); and what runs there cannot be stopped from here, so that a call which was
 //! given up may still do its work.
 
-mod address;
-mod aws;
-mod client;
 mod event;
 mod http;
 mod lambda;

@@ -1,21 +1,26 @@
-//! Objects, their versions and the deliveries that led to nothing.
+//! Objects and their versions.
 
 use std::collections::BTreeMap;
 
-use daybook_domain::stored_object::{
-    Channel, NotificationDisregarded, ObjectCreated, ObjectEvent, ObjectRemoved, Verdict,
-};
+use daybook_domain::stored_object::{Channel, ObjectCreated, ObjectEvent, ObjectRemoved};
 use daybook_event_store::RecordedEvent;
 use rusqlite::{OptionalExtension, params};
 
+use super::notifications::{ACCEPTED, Delivered};
 use super::{Fold, Folded, at, int, pos};
 use crate::status::{ObjectStatus, execution_status};
 
 impl Fold<'_> {
     pub(super) fn object(&mut self, recorded: &RecordedEvent, event: &ObjectEvent) -> Folded<()> {
         match event {
-            ObjectEvent::ObjectCreated(event) => self.object_created(recorded, event),
-            ObjectEvent::ObjectRemoved(event) => self.object_removed(recorded, event),
+            ObjectEvent::ObjectCreated(event) => {
+                self.delivered(recorded, &accepted_creation(event))?;
+                self.object_created(recorded, event)
+            }
+            ObjectEvent::ObjectRemoved(event) => {
+                self.delivered(recorded, &accepted_removal(event))?;
+                self.object_removed(recorded, event)
+            }
             ObjectEvent::NotificationDisregarded(event) => self.disregarded(recorded, event),
         }
     }
@@ -147,34 +152,6 @@ impl Fold<'_> {
         Ok(())
     }
 
-    fn disregarded(
-        &mut self,
-        recorded: &RecordedEvent,
-        event: &NotificationDisregarded,
-    ) -> Folded<()> {
-        let verdict = match event.verdict {
-            Verdict::Duplicate => "DUPLICATE",
-            Verdict::Stale => "STALE",
-            Verdict::Ignored => "IGNORED",
-        };
-        self.run(
-            "INSERT INTO notifications VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            params![
-                pos(recorded),
-                event.bucket.as_str(),
-                event.key.as_str(),
-                verdict,
-                event.why,
-                event.version.version_id,
-                event.version.etag,
-                channel_name(&event.channel),
-                at(recorded),
-            ],
-        )?;
-        self.tally.count("notifications", verdict, 1);
-        Ok(())
-    }
-
     /// Derives the status of an object version again, after one of its runs changed.
     pub(super) fn refresh_object(&mut self, version: i64) -> Folded<()> {
         let (wanted, before): (String, String) = self
@@ -233,6 +210,36 @@ impl Fold<'_> {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })
             .optional()
+    }
+}
+
+fn accepted_creation(event: &ObjectCreated) -> Delivered<'_> {
+    Delivered {
+        bucket: &event.bucket,
+        key: &event.key,
+        version: &event.version,
+        channel: &event.channel,
+        told: event.told.as_ref(),
+        event_name: Some(&event.event_name),
+        verdict: ACCEPTED,
+        reason: None,
+        why: "this version was new",
+        repeats: 0,
+    }
+}
+
+fn accepted_removal(event: &ObjectRemoved) -> Delivered<'_> {
+    Delivered {
+        bucket: &event.bucket,
+        key: &event.key,
+        version: &event.version,
+        channel: &event.channel,
+        told: event.told.as_ref(),
+        event_name: Some(&event.event_name),
+        verdict: ACCEPTED,
+        reason: None,
+        why: "the object is gone",
+        repeats: 0,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Objects, their versions and disregarded deliveries.
+//! Objects, their versions, and what stores told of them.
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -44,21 +44,37 @@ pub struct ObjectRow {
     pub present: bool,
 }
 
-/// A delivery that led to nothing.
+/// What a store told of a key, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotificationRow {
     /// The position of the event.
     pub position: u64,
-    /// What became of it: `DUPLICATE`, `STALE` or `IGNORED`.
+    /// What became of it: `ACCEPTED`, `DUPLICATE`, `STALE` or `IGNORED`.
     pub verdict: String,
+    /// The reason in a word.
+    pub reason: Option<String>,
     /// The reason in words.
     pub why: String,
     /// The version that it spoke of.
     pub version_id: Option<String>,
     /// The entity tag that it spoke of.
     pub etag: Option<String>,
+    /// The size that it spoke of.
+    pub size: Option<u64>,
     /// How it came.
     pub channel: String,
+    /// The kind of the store.
+    pub source: String,
+    /// The event's name as the store has it.
+    pub event_name: Option<String>,
+    /// When it happened, by the store's clock, in microseconds.
+    pub event_time_us: Option<i64>,
+    /// What puts the writes of a key in order, as the store sent it.
+    pub sequencer: Option<String>,
+    /// The region.
+    pub region: Option<String>,
+    /// How often it had been delivered again by then.
+    pub repeats: u64,
     /// When it was recorded, in microseconds.
     pub recorded_at_us: i64,
 }
@@ -189,7 +205,7 @@ impl Reader {
             .await
     }
 
-    /// The deliveries for a key that led to nothing, oldest first.
+    /// What stores told of a key, newest first.
     pub async fn notifications(
         &self,
         bucket: &str,
@@ -206,7 +222,7 @@ impl Reader {
             from: "notifications",
             position: "position",
             key: None,
-            descending: false,
+            descending: true,
         };
         self.call(move |conn| listing.read(conn, conditions, &page, notification_row))
             .await
@@ -271,10 +287,18 @@ fn notification_row(row: &Row<'_>) -> rusqlite::Result<NotificationRow> {
     Ok(NotificationRow {
         position: unsigned(row, "position")?,
         verdict: row.get("verdict")?,
+        reason: row.get("reason")?,
         why: row.get("why")?,
         version_id: row.get("version_id")?,
         etag: row.get("etag")?,
+        size: maybe_unsigned(row, "size")?,
         channel: row.get("channel")?,
+        source: row.get("source")?,
+        event_name: row.get("event_name")?,
+        event_time_us: row.get("event_time")?,
+        sequencer: row.get("sequencer")?,
+        region: row.get("region")?,
+        repeats: unsigned(row, "repeats")?,
         recorded_at_us: row.get("recorded_at")?,
     })
 }

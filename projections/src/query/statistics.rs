@@ -16,8 +16,10 @@ pub struct StatisticsRows {
     pub executions: BTreeMap<String, u64>,
     /// Executions by `pipeline/status`, now.
     pub pipelines: BTreeMap<String, u64>,
-    /// Disregarded deliveries by verdict, ever.
+    /// Deliveries on record by verdict, ever.
     pub notifications: BTreeMap<String, u64>,
+    /// The same by `source/verdict`.
+    pub notifications_by_source: BTreeMap<String, u64>,
     /// What happened in the time, by pipeline (empty: none) and figure.
     pub totals: BTreeMap<(String, String), i64>,
     /// The same by part of the time; parts in which nothing happened are left out.
@@ -49,6 +51,7 @@ impl Reader {
                 executions: counters(conn, "execution_status")?,
                 pipelines: counters(conn, "pipeline_status")?,
                 notifications: counters(conn, "notifications")?,
+                notifications_by_source: counters(conn, "notifications_by_source")?,
                 ..StatisticsRows::default()
             };
             match since_us {

@@ -118,9 +118,11 @@ named!(CauseKind, Trigger, {
     Trigger = "TRIGGER", Redrive = "REDRIVE", Replay = "REPLAY",
 });
 
-/// What became of a delivery that led to nothing.
+/// What became of what a store told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub(crate) enum Verdict {
+    /// It was news, and is recorded: a version that arrived, or an object that is gone.
+    Accepted,
     /// This version was recorded before.
     Duplicate,
     /// A newer write to the key was recorded before.
@@ -130,7 +132,7 @@ pub(crate) enum Verdict {
 }
 
 named!(Verdict, Ignored, {
-    Duplicate = "DUPLICATE", Stale = "STALE", Ignored = "IGNORED",
+    Accepted = "ACCEPTED", Duplicate = "DUPLICATE", Stale = "STALE", Ignored = "IGNORED",
 });
 
 /// Where a replay stands.

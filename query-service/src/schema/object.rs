@@ -240,7 +240,8 @@ impl ObjectNode {
         }))
     }
 
-    /// The deliveries for its key that led to nothing, and why; the newest last.
+    /// What stores told of its key, and what became of it; the newest first. Repetitions of one
+    /// event are counted, and on record when they reach 1, 10, 100 and so on.
     #[graphql(complexity = "cost(first, last) * child_complexity")]
     async fn notifications(
         &self,
@@ -359,21 +360,37 @@ impl ProducedByNode {
     }
 }
 
-/// A delivery that led to nothing.
+/// What a store told of a key, and what became of it.
 #[derive(SimpleObject)]
 pub(crate) struct Notification {
     /// The position of its event.
     position: Position,
     /// What became of it.
     verdict: Verdict,
+    /// The reason in a word, where there is one.
+    reason: Option<String>,
     /// The reason in words.
     why: String,
+    /// The kind of the store, for example `aws:s3`.
+    source: String,
+    /// How it came: marks of different channels are never put in order.
+    channel: String,
+    /// The event's name as the store has it, without `s3:`.
+    event_name: Option<String>,
+    /// When it happened, by the store's clock.
+    event_time: Option<DateTime>,
+    /// What puts the writes of a key in order, as the store sent it.
+    sequencer: Option<String>,
+    /// The region.
+    region: Option<String>,
     /// The version that it spoke of.
     version_id: Option<String>,
     /// The entity tag that it spoke of.
     etag: Option<String>,
-    /// How it came.
-    channel: String,
+    /// The size that it spoke of, in bytes.
+    size: Option<Long>,
+    /// How often the same event had been delivered again by then.
+    repeats: Long,
     /// When it was recorded.
     recorded_at: DateTime,
 }
@@ -383,10 +400,18 @@ impl From<NotificationRow> for Notification {
         Self {
             position: Position(row.position),
             verdict: Verdict::of(&row.verdict),
+            reason: row.reason,
             why: row.why,
+            source: row.source,
+            channel: row.channel,
+            event_name: row.event_name,
+            event_time: row.event_time_us.map(DateTime::from_us),
+            sequencer: row.sequencer,
+            region: row.region,
             version_id: row.version_id,
             etag: row.etag,
-            channel: row.channel,
+            size: row.size.map(Long),
+            repeats: Long(row.repeats),
             recorded_at: DateTime::from_us(row.recorded_at_us),
         }
     }

@@ -7,7 +7,7 @@ use async_graphql::{Result, SimpleObject};
 use daybook_projections::StatisticsRows;
 use jiff::{SignedDuration, Timestamp};
 
-use super::enums::{ExecutionStatus, ObjectStatus, Window};
+use super::enums::{ExecutionStatus, ObjectStatus, Verdict, Window};
 use super::execution::gb_seconds;
 use super::scalars::{DateTime, Long, Position};
 use crate::state::{State, unavailable};
@@ -27,6 +27,9 @@ pub(crate) struct Statistics {
     objects_by_status: Vec<ObjectStatusCount>,
     /// How many executions there are now, by status.
     executions_by_status: Vec<ExecutionStatusCount>,
+    /// How many verdicts on what stores told are on record, ever, by the kind of the store.
+    /// Repetitions of one event are on record when they reach 1, 10, 100 and so on.
+    notifications: Vec<NotificationCount>,
     /// What happened in the time, over all pipelines.
     totals: Figures,
     /// What happened in the time, and how executions stand now, by pipeline.
@@ -49,6 +52,17 @@ pub(crate) struct ObjectStatusCount {
 pub(crate) struct ExecutionStatusCount {
     /// In this status.
     status: ExecutionStatus,
+    /// So many.
+    count: Long,
+}
+
+/// How many verdicts on what stores told.
+#[derive(SimpleObject)]
+pub(crate) struct NotificationCount {
+    /// The kind of the store, for example `aws:s3`.
+    source: String,
+    /// The verdict.
+    verdict: Verdict,
     /// So many.
     count: Long,
 }
@@ -201,6 +215,18 @@ fn statistics(
             .map(|(name, count)| ExecutionStatusCount {
                 status: ExecutionStatus::of(&name),
                 count: Long(count),
+            })
+            .collect(),
+        notifications: rows
+            .notifications_by_source
+            .into_iter()
+            .filter_map(|(name, count)| {
+                let (source, verdict) = name.rsplit_once('/')?;
+                Some(NotificationCount {
+                    source: source.to_owned(),
+                    verdict: Verdict::of(verdict),
+                    count: Long(count),
+                })
             })
             .collect(),
         totals,

@@ -3,25 +3,25 @@
 use super::{name, time, uuid};
 use crate::stored_object::{
     Channel, NotificationDisregarded, ObjectCreated, ObjectEvent, ObjectRemoved, ObjectState,
-    ObjectVersion, OrderMark, ProducedBy, Remembered, Verdict,
+    ObjectVersion, OrderMark, ProducedBy, Remembered, Telling, Told, Verdict,
 };
 use crate::{Chain, ExecutionId};
 
 pub(super) fn samples() -> Vec<(&'static str, ObjectEvent)> {
     let mut samples = vec![
-        ("chained", created(true).into()),
+        ("told", created(true).into()),
         ("bare", created(false).into()),
         (
-            "shadow-chained",
+            "shadow-told",
             ObjectCreated {
                 produced_by: Some(in_shadow()),
                 ..created(true)
             }
             .into(),
         ),
-        ("chained", removed(true).into()),
+        ("told", removed(true).into()),
         (
-            "shadow-chained",
+            "shadow-told",
             ObjectRemoved {
                 removed_by: Some(in_shadow()),
                 ..removed(true)
@@ -31,9 +31,9 @@ pub(super) fn samples() -> Vec<(&'static str, ObjectEvent)> {
         ("bare", removed(false).into()),
     ];
     for (name, verdict, channel) in [
-        ("full", Verdict::Duplicate, Channel::Gateway),
-        ("stale", Verdict::Stale, Channel::Watcher),
-        ("ignored", Verdict::Ignored, Channel::Listing),
+        ("told", Verdict::Duplicate, Channel::Gateway),
+        ("told-stale", Verdict::Stale, Channel::Watcher),
+        ("told-ignored", Verdict::Ignored, Channel::Listing),
     ] {
         samples.push((name, disregarded(verdict, channel, true).into()));
     }
@@ -52,6 +52,8 @@ fn created(full: bool) -> ObjectCreated {
         order: full.then(order),
         produced_by: full.then(producer),
         repeated: full,
+        older: full,
+        told: full.then(told),
         state: state(full),
     }
 }
@@ -65,6 +67,7 @@ fn removed(full: bool) -> ObjectRemoved {
         event_name: "ObjectRemoved:Delete".to_owned(),
         order: full.then(order),
         removed_by: full.then(producer),
+        told: full.then(told),
         state: state(full),
     }
 }
@@ -77,6 +80,9 @@ fn disregarded(verdict: Verdict, channel: Channel, full: bool) -> NotificationDi
         why: "it was recorded before".to_owned(),
         version: version(full),
         channel,
+        reason: full.then(|| "repeated-delivery".to_owned()),
+        told: full.then(told),
+        repeats: if full { 10 } else { 0 },
         state: state(full),
     }
 }
@@ -96,14 +102,17 @@ fn state(full: bool) -> ObjectState {
         present: full,
         versions: 1,
         highest: full.then(order),
+        others: if full { vec![order()] } else { Vec::new() },
         recent: [Remembered {
             version: version(full),
             removed: full,
             execution: full.then(|| ExecutionId(uuid(2))),
             order: full.then(order),
             verdict_given: full,
+            told: if full { vec![telling()] } else { Vec::new() },
         }]
         .into(),
+        disregarded: full.then(telling).into_iter().collect(),
     }
 }
 
@@ -111,6 +120,30 @@ fn order() -> OrderMark {
     OrderMark {
         authority: "gateway".to_owned(),
         sequencer: "0055AED6DCD90281E5".to_owned(),
+    }
+}
+
+fn told() -> Told {
+    Told {
+        source: "azure:blob".to_owned(),
+        event_name: "Microsoft.Storage.BlobCreated".to_owned(),
+        account: Some("ledgerlanding".to_owned()),
+        bucket: Some("landing".to_owned()),
+        sequencer: Some("00000000000004420000000000028963".to_owned()),
+        event_time: Some(time()),
+        region: Some("eu-west-1".to_owned()),
+        identity: uuid(3),
+    }
+}
+
+fn telling() -> Telling {
+    Telling {
+        channel: "azure:blob".to_owned(),
+        event: uuid(3),
+        sequencer: Some("0055AED6DCD90281E5".to_owned()),
+        at: Some(time()),
+        removed_version: Some("v7".to_owned()),
+        repeats: 10,
     }
 }
 

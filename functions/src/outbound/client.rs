@@ -1,4 +1,4 @@
-//! The HTTP client of remote functions: one request, one answer, both of bounded size.
+//! The HTTP client: one request, one answer of bounded size.
 //!
 //! It follows no redirect, and takes no proxy from the environment: where a request goes is what
 //! the config says, or nowhere.
@@ -27,22 +27,25 @@ use crate::runtime_api::RESPONSE_LIMIT_BYTES;
 const POOL_IDLE: Duration = Duration::from_secs(4);
 
 /// A client with connections of its own.
-pub(crate) struct HttpClient(Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>);
+pub struct HttpClient(Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>);
 
 /// A whole answer.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
 }
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(crate) enum CallError {
+pub enum CallError {
     /// The address may not be called.
     Refused(String),
-    /// There was no connection, or it broke. In the latter case the function may have run.
+    /// There was no connection, or it broke. In the latter case the request may have had its effect.
     Broken(String),
     /// The answer is larger than [`RESPONSE_LIMIT_BYTES`].
     TooLarge,
@@ -50,7 +53,8 @@ pub(crate) enum CallError {
 
 impl HttpClient {
     /// A client. Fails where `https` is meant and the system has no certificate authorities.
-    pub(crate) fn new(
+    /// Addresses that are not of the public internet are refused unless `private_addresses`.
+    pub fn new(
         connect_timeout: Duration,
         private_addresses: bool,
         https: bool,
@@ -72,7 +76,7 @@ impl HttpClient {
     }
 
     /// Sends a request once. Dropping the future closes its connection.
-    pub(crate) async fn call(&self, request: Request<Bytes>) -> Result<Answer, CallError> {
+    pub async fn call(&self, request: Request<Bytes>) -> Result<Answer, CallError> {
         let response = self.0.request(request.map(Full::new)).await;
         let (head, body) = response.map_err(|error| unanswered(&error))?.into_parts();
         let body = Limited::new(body, RESPONSE_LIMIT_BYTES).collect().await;
@@ -116,7 +120,7 @@ fn unanswered(error: &(dyn StdError + 'static)) -> CallError {
 }
 
 /// An error with its reasons, each said once.
-pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+pub fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut told = error.to_string();
     let mut cause = error.source();
     while let Some(this) = cause {

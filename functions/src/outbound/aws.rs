@@ -1,9 +1,9 @@
 //! Requests to an AWS service: signed by `aws-sigv4`, with credentials from where AWS's own tools
-//! find them (`aws-config`). The two requests that a Lambda function needs are made by hand; see
-//! ADR 15 for why there is no generated client.
+//! find them (`aws-config`). The few requests that a service is sent are made by hand; see ADR 15
+//! for why there is no generated client.
 
-use std::io;
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
@@ -17,7 +17,7 @@ use hyper::Request;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::client::{Answer, CallError, HttpClient, chain};
-use super::target::LambdaSpec;
+use super::exception::AwsException;
 use crate::clock;
 
 /// How long credentials are used before they are asked for again, and how long before their own
@@ -25,11 +25,31 @@ use crate::clock;
 const CREDENTIALS_FOR: Duration = Duration::from_secs(15 * 60);
 const EXPIRES_EARLY: Duration = Duration::from_secs(60);
 
+/// As whom a service is called, and where.
+#[derive(Clone, Default)]
+pub struct AwsAccess {
+    /// The region.
+    pub region: String,
+    /// The profile of the AWS files.
+    pub profile: Option<String>,
+    /// Access key and secret key; without them they are looked for where AWS's own tools look.
+    pub key: Option<(String, String)>,
+}
+
+impl fmt::Debug for AwsAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AwsAccess")
+            .field("region", &self.region)
+            .field("profile", &self.profile)
+            .field("access_key", &self.key.as_ref().map(|(access, _)| access))
+            .finish_non_exhaustive()
+    }
+}
+
 /// A way to one service.
-pub(crate) struct Aws {
+pub struct Aws {
     service: &'static str,
-    region: String,
-    spec: LambdaSpec,
+    access: AwsAccess,
     client: HttpClient,
     provider: OnceCell<Option<SharedCredentialsProvider>>,
     cached: Mutex<Option<(Credentials, Instant)>>,
@@ -37,7 +57,9 @@ pub(crate) struct Aws {
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(crate) enum AwsError {
+pub enum AwsError {
+    /// There are no credentials to sign with; why.
+    Credentials(String),
     /// The request could not be made, or was not answered; why.
     Unanswered(String),
     /// The answer is too large.
@@ -45,10 +67,11 @@ pub(crate) enum AwsError {
 }
 
 impl Aws {
-    /// Asks for nothing yet.
-    pub(crate) fn new(
+    /// Asks for nothing yet. `service` is its name in signatures. Fails where the endpoint is `https`
+    /// and the system has no certificate authorities.
+    pub fn new(
         service: &'static str,
-        spec: LambdaSpec,
+        access: AwsAccess,
         endpoint: &str,
         connect_timeout: Duration,
     ) -> io::Result<Self> {
@@ -56,31 +79,32 @@ impl Aws {
         let client = HttpClient::new(connect_timeout, true, endpoint.starts_with("https://"))?;
         Ok(Self {
             service,
-            region: spec.arn.region.clone(),
-            spec,
+            access,
             client,
             provider: OnceCell::new(),
             cached: Mutex::default(),
         })
     }
 
-    /// Signs a request and sends it once: whether to try again is for the state machine to say.
-    pub(crate) async fn call(&self, mut request: Request<Bytes>) -> Result<Answer, AwsError> {
-        let credentials = self.credentials().await.map_err(AwsError::Unanswered)?;
+    /// Signs a request and sends it once: whether to try again is for the caller to say.
+    pub async fn call(&self, mut request: Request<Bytes>) -> Result<Answer, AwsError> {
+        let credentials = self.credentials().await.map_err(AwsError::Credentials)?;
         self.sign(&mut request, credentials)
             .map_err(|error| AwsError::Unanswered(chain(&*error)))?;
-        self.client
+        let answer = self
+            .client
             .call(request)
             .await
             .map_err(|error| match error {
                 CallError::Refused(why) | CallError::Broken(why) => AwsError::Unanswered(why),
                 CallError::TooLarge => AwsError::TooLarge,
-            })
-    }
-
-    /// Forgets the credentials, which the service did not take.
-    pub(crate) async fn forget_credentials(&self) {
-        *self.cached.lock().await = None;
+            })?;
+        let refused = AwsException::of(&answer);
+        if refused.is_some_and(|refused| refused.is_about_credentials()) {
+            // The next request asks for new ones.
+            *self.cached.lock().await = None;
+        }
+        Ok(answer)
     }
 
     fn sign(
@@ -91,7 +115,7 @@ impl Aws {
         let identity = credentials.into();
         let params = v4::SigningParams::builder()
             .identity(&identity)
-            .region(&self.region)
+            .region(&self.access.region)
             .name(self.service)
             .time(clock::now())
             .settings(SigningSettings::default())
@@ -116,7 +140,7 @@ impl Aws {
         {
             return Ok(credentials.clone());
         }
-        let provider = self.provider.get_or_init(|| provider(&self.spec)).await;
+        let provider = self.provider.get_or_init(|| provider(&self.access)).await;
         let provider = provider.as_ref().ok_or("there are no AWS credentials")?;
         let fresh = provider.provide_credentials().await;
         let fresh = fresh.map_err(|error| {
@@ -140,8 +164,8 @@ impl Aws {
 }
 
 /// Where credentials come from: the config, or where AWS's own tools look.
-async fn provider(spec: &LambdaSpec) -> Option<SharedCredentialsProvider> {
-    if let Some((access_key, secret_key)) = &spec.key {
+async fn provider(access: &AwsAccess) -> Option<SharedCredentialsProvider> {
+    if let Some((access_key, secret_key)) = &access.key {
         let key = Credentials::from_keys(access_key, secret_key, None);
         return Some(SharedCredentialsProvider::new(key));
     }
@@ -150,8 +174,8 @@ async fn provider(spec: &LambdaSpec) -> Option<SharedCredentialsProvider> {
         .build_https();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http)
-        .region(Region::new(spec.arn.region.clone()));
-    if let Some(profile) = &spec.profile {
+        .region(Region::new(access.region.clone()));
+    if let Some(profile) = &access.profile {
         loader = loader.profile_name(profile);
     }
     loader.load().await.credentials_provider()

@@ -1,0 +1,90 @@
+//! From messages to the intake and back: what became of each of them.
+
+use std::slice;
+
+use bytes::Bytes;
+use daybook_intake::{Delivery, Transport};
+
+use super::client::Message;
+use crate::intake::{Delivered, Intake, SourceName};
+
+/// The way of a queue's messages into the ledger.
+pub(super) struct Door {
+    intake: Intake,
+    source: Option<SourceName>,
+}
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Each of its records is on disk, or needs no record. It may be deleted.
+    Settled,
+    /// It, or a record of it, cannot be understood or believed, now or later.
+    Unreadable,
+    /// The ledger could not take it now; why.
+    Owed(String),
+}
+
+impl Door {
+    pub(super) fn new(intake: Intake, source: Option<SourceName>) -> Self {
+        Self { intake, source }
+    }
+
+    /// Has messages taken in together, so that their events share a commit. One fate for each, in their
+    /// order.
+    pub(super) async fn take(&self, messages: &[Message]) -> Vec<Fate> {
+        let delivered = self.deliver(messages).await;
+        let as_a_whole =
+            delivered.unavailable.is_none() && delivered.messages.len() < messages.len();
+        if !as_a_whole {
+            return fates(&delivered, messages.len());
+        }
+        // Refused together, for their size perhaps: each for itself, then.
+        let mut each = Vec::with_capacity(messages.len());
+        for message in messages {
+            let delivered = self.deliver(slice::from_ref(message)).await;
+            each.extend(fates(&delivered, 1));
+        }
+        each
+    }
+
+    async fn deliver(&self, messages: &[Message]) -> Delivered {
+        let delivery = delivery(messages);
+        self.intake.deliver(self.source.as_ref(), delivery).await
+    }
+}
+
+/// The messages as the queue's answer, each as it came.
+fn delivery(messages: &[Message]) -> Delivery {
+    let each: Vec<&str> = messages.iter().map(|message| message.raw.get()).collect();
+    Delivery {
+        transport: Transport::Sqs,
+        method: "POST".to_owned(),
+        headers: Vec::new(),
+        query: Vec::new(),
+        body: Bytes::from(format!("{{\"Messages\":[{}]}}", each.join(","))),
+    }
+}
+
+fn fates(delivered: &Delivered, messages: usize) -> Vec<Fate> {
+    let why = delivered.unavailable.as_ref().map(|it| it.why.clone());
+    let owed = || {
+        Fate::Owed(
+            why.clone()
+                .unwrap_or_else(|| "it was not taken in".to_owned()),
+        )
+    };
+    // What nothing is said of was not looked at.
+    let mut fates: Vec<Option<Fate>> = vec![None; messages];
+    for answer in &delivered.messages {
+        if let Some(fate) = fates.get_mut(answer.message.index) {
+            *fate = Some(match (answer.settled, answer.refused) {
+                (false, _) => owed(),
+                (true, true) => Fate::Unreadable,
+                (true, false) => Fate::Settled,
+            });
+        }
+    }
+    let each = fates.into_iter();
+    each.map(|fate| fate.unwrap_or_else(owed)).collect()
+}

@@ -1,0 +1,14 @@
+//! Why a reconcile refuses.
+
+use thiserror::Error;
+
+/// Why a reconcile refuses a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ReconcileError {
+    /// There is no such reconcile. Check the id.
+    #[error("there is no such reconcile")]
+    Unknown,
+    /// It is over. Start another one.
+    #[error("this reconcile is over")]
+    Over,
+}

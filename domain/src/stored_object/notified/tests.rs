@@ -1,0 +1,619 @@
+//! Given what was told, when a store tells again, then.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::stored_object::tests::{after, context, created, notified, removed, types, version};
+use crate::stored_object::{IgnoredBy, ObjectCommand, ProducedBy};
+use crate::{Aggregate, Chain, ExecutionId};
+
+/// A version of a bucket that keeps none: content alone tells it.
+fn plain(content: u32) -> ObjectVersion {
+    ObjectVersion {
+        etag: Some(format!("etag{content}")),
+        size: Some(3),
+        ..ObjectVersion::default()
+    }
+}
+
+fn with_id(content: u32, id: &str) -> ObjectVersion {
+    ObjectVersion {
+        version_id: Some(id.to_owned()),
+        ..plain(content)
+    }
+}
+
+/// A notification, to be varied.
+fn told(version: ObjectVersion, sequencer: &str) -> RecordNotification {
+    match notified(version, sequencer) {
+        ObjectCommand::RecordNotification(told) => told,
+        _ => unreachable!(),
+    }
+}
+
+/// The same by another channel, which has an order of its own.
+fn by(channel: &str, told: RecordNotification) -> RecordNotification {
+    RecordNotification {
+        channel: channel.to_owned(),
+        order: told.order.clone().map(|order| OrderMark {
+            authority: channel.to_owned(),
+            ..order
+        }),
+        told: super::super::Told {
+            identity: Uuid::new_v5(&told.told.identity, channel.as_bytes()),
+            ..told.told.clone()
+        },
+        ..told
+    }
+}
+
+fn gone(version: ObjectVersion, sequencer: &str) -> RecordNotification {
+    let told = told(version, sequencer);
+    RecordNotification {
+        happened: Happened::Removed,
+        event_name: "ObjectRemoved:Delete".to_owned(),
+        told: super::super::Told {
+            identity: Uuid::new_v5(&told.told.identity, b"removed"),
+            ..told.told
+        },
+        ..told
+    }
+}
+
+fn at_gateway(told: RecordNotification) -> RecordNotification {
+    RecordNotification {
+        rule: OrderRule::Gateway,
+        ..told
+    }
+}
+
+/// What is answered to each, in order.
+fn verdicts(
+    told: impl IntoIterator<Item = RecordNotification>,
+) -> (StoredObject, Vec<Option<Verdict>>) {
+    let mut object = StoredObject::default();
+    let mut verdicts = Vec::new();
+    for told in told {
+        let command = ObjectCommand::RecordNotification(told.clone());
+        let events = object.decide(command, &context()).unwrap();
+        object = events.iter().fold(object, StoredObject::evolve);
+        verdicts.push(match events.first() {
+            Some(ObjectEvent::ObjectCreated(_)) => None,
+            Some(ObjectEvent::ObjectRemoved(_)) => Some(Verdict::Ignored),
+            Some(ObjectEvent::NotificationDisregarded(event)) => Some(event.verdict),
+            None => object.answer_to_repetition(&told).verdict,
+        });
+    }
+    (object, verdicts)
+}
+
+fn check(
+    story: impl IntoIterator<Item = RecordNotification>,
+    expect: &[Option<Verdict>],
+) -> StoredObject {
+    let (object, verdicts) = verdicts(story);
+    assert_eq!(verdicts, expect);
+    object
+}
+
+const ACCEPTED: Option<Verdict> = None;
+const DUPLICATE: Option<Verdict> = Some(Verdict::Duplicate);
+const STALE: Option<Verdict> = Some(Verdict::Stale);
+const IGNORED: Option<Verdict> = Some(Verdict::Ignored);
+
+#[test]
+fn the_same_event_is_a_duplicate_and_recorded_at_powers_of_ten() {
+    let event = told(plain(1), "10");
+    check(
+        [event.clone(), event.clone(), event.clone()],
+        &[ACCEPTED, DUPLICATE, DUPLICATE],
+    );
+    let times = |repeats| {
+        ObjectCommand::RecordNotification(RecordNotification {
+            repeats,
+            ..event.clone()
+        })
+    };
+    let (_, third) = after([times(0), times(1), times(2)]);
+    assert!(third.is_empty(), "{third:?}");
+    let (_, tenth) = after([times(0), times(1), times(10)]);
+    let [ObjectEvent::NotificationDisregarded(tenth)] = &tenth[..] else {
+        panic!("{tenth:?}")
+    };
+    assert_eq!(tenth.repeats, 10);
+}
+
+#[test]
+fn what_is_older_than_its_channel_has_told_is_stale() {
+    let object = check(
+        [told(plain(2), "0B"), told(plain(1), "0A")],
+        &[ACCEPTED, STALE],
+    );
+    assert_eq!(object.state.versions, 1);
+    // The shorter one is padded on the right.
+    check(
+        [
+            told(plain(1), "0055AED6DCD90281E5"),
+            told(plain(2), "0062B9D834"),
+        ],
+        &[ACCEPTED; 2],
+    );
+    // What led to nothing stays what it was.
+    let late = told(plain(1), "0A");
+    check(
+        [told(plain(2), "0B"), late.clone(), late],
+        &[ACCEPTED, STALE, STALE],
+    );
+}
+
+#[test]
+fn orders_of_two_authorities_do_not_touch_each_other() {
+    let eventbridge = |told| by("aws:s3/eventbridge", told);
+    let object = check(
+        [
+            told(plain(1), "30"),
+            eventbridge(told(plain(2), "10")),
+            told(plain(3), "20"),
+            eventbridge(told(plain(4), "05")),
+            eventbridge(told(plain(5), "11")),
+        ],
+        &[ACCEPTED, ACCEPTED, STALE, STALE, ACCEPTED],
+    );
+    assert_eq!(object.state.mark_of("aws:s3").unwrap().sequencer, "30");
+    assert_eq!(
+        object
+            .state
+            .mark_of("aws:s3/eventbridge")
+            .unwrap()
+            .sequencer,
+        "11"
+    );
+}
+
+#[test]
+fn one_write_through_several_channels_is_one_version() {
+    let gateway = ObjectCommand::RecordCreated(created(version(1), Channel::Gateway));
+    let seen = ObjectVersion {
+        stamp: None,
+        ..version(1)
+    };
+    let direct = ObjectCommand::RecordNotification(told(seen.clone(), "10"));
+    let bridge = ObjectCommand::RecordNotification(by("aws:s3/eventbridge", told(seen, "77")));
+    let story = [gateway, direct.clone(), bridge.clone()];
+    for (last, recorded) in [(1, 1), (2, 1)] {
+        let (object, events) = after(story[..=last].to_vec());
+        assert_eq!(types(&events), ["NotificationDisregarded"]);
+        assert_eq!(object.state.versions, recorded);
+        assert_eq!(object.state.recent[0].told.len(), last);
+    }
+}
+
+#[test]
+fn equal_content_is_no_identity() {
+    // New ids: new versions.
+    check(
+        [told(with_id(1, "v1"), "10"), told(with_id(1, "v2"), "20")],
+        &[ACCEPTED; 2],
+    );
+    // No ids: this channel has told of that version already.
+    check([told(plain(1), "10"), told(plain(1), "20")], &[ACCEPTED; 2]);
+    // The id of all that is written without versions.
+    check(
+        [
+            told(with_id(1, "null"), "10"),
+            told(with_id(1, "null"), "20"),
+        ],
+        &[ACCEPTED; 2],
+    );
+    // Content without a size says too little.
+    let without_size = |channel: &str, sequencer| {
+        by(
+            channel,
+            told(
+                ObjectVersion {
+                    size: None,
+                    ..plain(1)
+                },
+                sequencer,
+            ),
+        )
+    };
+    check(
+        [without_size("a", "10"), without_size("b", "10")],
+        &[ACCEPTED; 2],
+    );
+}
+
+#[test]
+fn a_channel_claims_a_version_once() {
+    let bridge = |sequencer| by("aws:s3/eventbridge", told(plain(1), sequencer));
+    check(
+        [
+            told(plain(1), "10"),
+            told(plain(1), "20"),
+            bridge("05"),
+            bridge("06"),
+            bridge("07"),
+        ],
+        &[ACCEPTED, ACCEPTED, DUPLICATE, DUPLICATE, ACCEPTED],
+    );
+}
+
+#[test]
+fn each_write_without_an_id_has_an_identity_of_its_own() {
+    let identities = |ids: [Option<&str>; 2]| {
+        let story = ids.map(|id| match id {
+            Some(id) => with_id(1, id),
+            None => plain(1),
+        });
+        let [first, second] = story;
+        let (object, _) = verdicts([told(first, "10"), told(second, "20")]);
+        let recent = object.state.recent.iter();
+        recent
+            .map(|known| known.version.identity())
+            .collect::<Vec<_>>()
+    };
+    for ids in [[None, None], [Some("null"), Some("null")]] {
+        let identities = identities(ids);
+        assert_ne!(identities[0], identities[1]);
+    }
+    assert_eq!(
+        identities([Some("v1"), Some("v2")]),
+        ["version:v1", "version:v2"]
+    );
+}
+
+#[test]
+fn a_removal_is_ignored_and_known() {
+    let object = check(
+        [told(plain(1), "10"), gone(plain(1), "20")],
+        &[ACCEPTED, IGNORED],
+    );
+    assert!(!object.state.present);
+    let again = gone(plain(1), "20");
+    let story = [
+        told(plain(1), "10"),
+        again.clone(),
+        again,
+        told(plain(2), "30"),
+    ];
+    assert!(
+        check(story, &[ACCEPTED, IGNORED, IGNORED, ACCEPTED])
+            .state
+            .present
+    );
+}
+
+#[test]
+fn a_removal_that_comes_first_is_remembered_for_order() {
+    let story = [
+        gone(ObjectVersion::default(), "20"),
+        told(plain(1), "10"),
+        told(plain(2), "30"),
+    ];
+    check(story, &[IGNORED, STALE, ACCEPTED]);
+    // Of one version, it says nothing of others.
+    let story = [
+        gone(with_id(1, "v1"), "20"),
+        told(with_id(2, "v2"), "10"),
+        told(with_id(1, "v1"), "05"),
+    ];
+    let object = check(story, &[IGNORED, ACCEPTED, STALE]);
+    assert!(object.state.present);
+}
+
+#[test]
+fn a_late_removal_takes_nothing_away() {
+    let story = [
+        told(plain(1), "10"),
+        told(plain(2), "30"),
+        gone(plain(1), "20"),
+    ];
+    assert!(check(story, &[ACCEPTED, ACCEPTED, IGNORED]).state.present);
+    // Through another channel the times tell.
+    let at = |second, told: RecordNotification| RecordNotification {
+        told: super::super::Told {
+            event_time: Timestamp::from_second(second).ok(),
+            ..told.told.clone()
+        },
+        ..told
+    };
+    let story = [
+        at(5, told(plain(1), "10")),
+        at(4, by("b", gone(plain(9), "01"))),
+    ];
+    assert!(check(story, &[ACCEPTED, IGNORED]).state.present);
+    let story = [
+        at(5, told(plain(1), "10")),
+        at(6, by("b", gone(plain(9), "01"))),
+    ];
+    assert!(!check(story, &[ACCEPTED, IGNORED]).state.present);
+}
+
+#[test]
+fn removing_an_old_version_leaves_the_object() {
+    let v1 = || told(with_id(1, "v1"), "10");
+    let v2 = || told(with_id(2, "v2"), "20");
+    let story = [v1(), v2(), gone(with_id(1, "v1"), "30")];
+    assert!(check(story, &[ACCEPTED, ACCEPTED, IGNORED]).state.present);
+    let story = [v1(), v2(), gone(with_id(2, "v2"), "30")];
+    assert!(!check(story, &[ACCEPTED, ACCEPTED, IGNORED]).state.present);
+    // A marker has an id of its own and hides whatever is newest.
+    let marker = RecordNotification {
+        event_name: "ObjectRemoved:DeleteMarkerCreated".to_owned(),
+        ..gone(with_id(9, "m1"), "30")
+    };
+    let story = [v1(), v2(), marker];
+    assert!(!check(story, &[ACCEPTED, ACCEPTED, IGNORED]).state.present);
+}
+
+#[test]
+fn a_generation_that_was_removed_does_not_arrive() {
+    let generation = |told: RecordNotification, id: &str| RecordNotification {
+        version: with_id(1, id),
+        ..told
+    };
+    // Version and sequencer are one number.
+    let story = [
+        generation(gone(plain(1), "5"), "5"),
+        generation(told(plain(1), "5"), "5"),
+    ];
+    check(story, &[IGNORED, STALE]);
+    let story = [
+        generation(told(plain(1), "5"), "5"),
+        generation(gone(plain(1), "5"), "5"),
+        generation(told(plain(1), "5"), "5"),
+    ];
+    assert!(!check(story, &[ACCEPTED, IGNORED, DUPLICATE]).state.present);
+}
+
+#[test]
+fn the_gateway_rules_where_writes_go_through_it() {
+    let around = at_gateway(told(plain(2), "10"));
+    let write = ObjectCommand::RecordCreated(created(version(1), Channel::Gateway));
+    let command = ObjectCommand::RecordNotification;
+    // What it does not know was written around it.
+    let (object, events) = after([write.clone(), command(around.clone())]);
+    assert_eq!(types(&events), ["ObjectCreated"]);
+    assert_eq!(object.state.versions, 2);
+    assert!(object.state.mark_of("gateway").is_none());
+    // A removal counts if the same channel told of what is there.
+    let removal = at_gateway(gone(ObjectVersion::default(), "20"));
+    let (object, _) = after([write.clone(), command(removal.clone())]);
+    assert!(object.state.present);
+    let (object, _) = after([write, command(around), command(removal)]);
+    assert!(!object.state.present);
+}
+
+#[test]
+fn a_notification_may_be_faster_than_the_gateway() {
+    let at = context().now;
+    let first = RecordNotification {
+        told: super::super::Told {
+            event_time: Some(at),
+            ..told(plain(1), "10").told
+        },
+        ..at_gateway(told(plain(1), "10"))
+    };
+    let by = ProducedBy {
+        execution: ExecutionId(Uuid::from_u128(5)),
+        function: "upper".parse().unwrap(),
+        attempt: 1,
+        shadow: None,
+        chain: Chain::default(),
+    };
+    let write = RecordCreated {
+        version: ObjectVersion {
+            stamp: Some(Uuid::from_u128(7)),
+            ..plain(1)
+        },
+        produced_by: Some(by),
+        ..created(version(1), Channel::Gateway)
+    };
+    let write = ObjectCommand::RecordCreated(write);
+    let first = ObjectCommand::RecordNotification(first);
+    let (object, events) = after([first.clone(), write.clone()]);
+    assert_eq!(types(&events), ["NotificationDisregarded"]);
+    assert_eq!(object.state.versions, 1);
+    assert_eq!(
+        object.state.recent[0].version.stamp,
+        Some(Uuid::from_u128(7))
+    );
+    // Proposed again, after a crash, it is no news; and the next write of the same is one.
+    let (_, events) = after([first.clone(), write.clone(), write.clone()]);
+    assert!(events.is_empty(), "{events:?}");
+    let next = RecordCreated {
+        version: ObjectVersion {
+            stamp: Some(Uuid::from_u128(8)),
+            ..plain(1)
+        },
+        ..created(version(1), Channel::Gateway)
+    };
+    let (_, events) = after([first, write, ObjectCommand::RecordCreated(next)]);
+    assert_eq!(types(&events), ["ObjectCreated"]);
+}
+
+#[test]
+fn what_is_ignored_by_a_rule_says_which() {
+    let ignored = RecordNotification {
+        ignored: Some(IgnoredBy {
+            reason: "prefix".to_owned(),
+            why: "nobody wants what is below tmp/".to_owned(),
+        }),
+        ..told(plain(1), "10")
+    };
+    let (object, events) = after([ObjectCommand::RecordNotification(ignored)]);
+    let [ObjectEvent::NotificationDisregarded(event)] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(
+        (event.verdict, event.reason.as_deref()),
+        (Verdict::Ignored, Some("prefix"))
+    );
+    assert!(!object.state.present);
+}
+
+#[test]
+fn what_is_remembered_is_bounded() {
+    let story = (0..500_u32).flat_map(|number| {
+        let sequencer = format!("{number:08x}");
+        let late = format!("{:08x}", number / 2);
+        [
+            told(plain(number), &sequencer),
+            told(plain(number + 1_000), &late),
+        ]
+    });
+    let mut channels: Vec<_> = (0..40)
+        .map(|number| by(&format!("channel{number}"), told(with_id(1, "v1"), "01")))
+        .collect();
+    channels.extend(story);
+    let (object, _) = verdicts(channels);
+    let state = &object.state;
+    assert_eq!(state.recent.len(), super::super::REMEMBERED_VERSIONS);
+    assert_eq!(
+        state.disregarded.len(),
+        super::super::REMEMBERED_DISREGARDED
+    );
+    assert_eq!(state.others.len(), super::super::OTHER_MARKS);
+    let told = state.recent.iter().map(|known| known.told.len()).max();
+    assert!(told <= Some(super::super::REMEMBERED_TELLINGS));
+}
+
+/// What happens at a store: writes and removals of one key, each with its place in the order.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Write(u32),
+    Remove,
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = prop_oneof![
+        4 => (0..3_u32).prop_map(Act::Write),
+        1 => Just(Act::Remove),
+    ];
+    prop::collection::vec(act, 1..12)
+}
+
+/// The notification of the act at a place, with or without version ids.
+fn telling_of(acts: &[Act], place: usize, ids: bool) -> RecordNotification {
+    let sequencer = format!("{place:04x}");
+    let id = format!("v{place}");
+    match acts[place] {
+        Act::Write(content) if ids => told(with_id(content, &id), &sequencer),
+        Act::Write(content) => told(plain(content), &sequencer),
+        Act::Remove => RecordNotification {
+            event_name: "ObjectRemoved:DeleteMarkerCreated".to_owned(),
+            ..gone(
+                ObjectVersion {
+                    version_id: ids.then_some(id),
+                    ..ObjectVersion::default()
+                },
+                &sequencer,
+            )
+        },
+    }
+}
+
+proptest! {
+    /// One channel, delivered in any order, some lost, each up to five times: a version is accepted
+    /// if and only if it came before everything newer, once; and at the end the object is there
+    /// as the newest that was delivered says.
+    #[test]
+    fn deliveries_of_one_channel_follow_the_simple_model(
+        acts in acts(),
+        ids: bool,
+        picks in prop::collection::vec(any::<prop::sample::Index>(), 1..60),
+    ) {
+        let places: Vec<usize> = picks.iter().map(|pick| pick.index(acts.len())).collect();
+        let story = places.iter().map(|place| telling_of(&acts, *place, ids));
+        let (object, verdicts) = verdicts(story);
+        let mut highest: Option<usize> = None;
+        let mut accepted = BTreeMap::new();
+        for (place, verdict) in places.iter().zip(&verdicts) {
+            let expect = match acts[*place] {
+                Act::Remove => IGNORED,
+                Act::Write(_) if accepted.contains_key(place) => DUPLICATE,
+                Act::Write(_) if highest.is_some_and(|highest| *place < highest) => STALE,
+                Act::Write(_) => {
+                    accepted.insert(*place, ());
+                    ACCEPTED
+                }
+            };
+            prop_assert_eq!(*verdict, expect, "act {} of {:?}, delivered as {:?}", place, acts, places);
+            highest = highest.max(Some(*place));
+        }
+        prop_assert_eq!(object.state.versions, accepted.len() as u64);
+        let newest = highest.map(|place| acts[place]);
+        prop_assert_eq!(object.state.present, matches!(newest, Some(Act::Write(_))));
+    }
+
+    /// Two channels tell of the same writes, each in its own order of delivery and with its own
+    /// sequencers: with version ids each write is one version at most, and one that both told of
+    /// is accepted once.
+    #[test]
+    fn two_channels_make_no_second_version(
+        contents in prop::collection::vec(0..2_u32, 1..8),
+        picks in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 1..40),
+    ) {
+        let acts: Vec<_> = contents.into_iter().map(Act::Write).collect();
+        let story: Vec<_> = picks
+            .iter()
+            .map(|(pick, bridge)| {
+                let place = pick.index(acts.len());
+                let told = telling_of(&acts, place, true);
+                (place, if *bridge { by("aws:s3/eventbridge", told) } else { told })
+            })
+            .collect();
+        let (object, verdicts) = verdicts(story.iter().map(|(_, told)| told.clone()));
+        let mut accepted = BTreeMap::<usize, u32>::new();
+        for ((place, _), verdict) in story.iter().zip(verdicts) {
+            if verdict == ACCEPTED {
+                *accepted.entry(*place).or_default() += 1;
+            }
+        }
+        prop_assert!(accepted.values().all(|times| *times == 1), "{accepted:?}");
+        prop_assert_eq!(object.state.versions, accepted.len() as u64);
+    }
+
+    /// A notification handled again decides nothing but, once, the verdict on the repetition.
+    #[test]
+    fn a_retry_decides_nothing_new(
+        acts in acts(),
+        ids: bool,
+        gateway: bool,
+        picks in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 1..20),
+    ) {
+        let commands = picks.iter().map(|(pick, bridge)| {
+            let told = telling_of(&acts, pick.index(acts.len()), ids);
+            let told = if *bridge { by("aws:s3/eventbridge", told) } else { told };
+            ObjectCommand::RecordNotification(if gateway { at_gateway(told) } else { told })
+        });
+        let commands: Vec<_> = commands.collect();
+        let last = commands.last().cloned().unwrap();
+        let (object, _) = after(commands);
+        let again = object.decide(last.clone(), &context()).unwrap();
+        let news = again
+            .iter()
+            .any(|event| !matches!(event, ObjectEvent::NotificationDisregarded(_)));
+        prop_assert!(!news, "{again:?}");
+        let object = again.iter().fold(object, StoredObject::evolve);
+        prop_assert!(object.decide(last, &context()).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn the_gateways_own_removal_is_told_of_and_changes_nothing() {
+    let write = ObjectCommand::RecordCreated(created(version(1), Channel::Gateway));
+    let told = at_gateway(gone(ObjectVersion::default(), "20"));
+    let (object, events) = after([
+        write,
+        removed(None),
+        ObjectCommand::RecordNotification(told),
+    ]);
+    assert_eq!(types(&events), ["NotificationDisregarded"]);
+    assert!(!object.state.present);
+}

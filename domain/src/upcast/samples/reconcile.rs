@@ -1,0 +1,97 @@
+//! Samples of a reconcile's events.
+
+use super::{name, time, uuid};
+use crate::ReconcileId;
+use crate::reconcile::{
+    Counts, Finding, FindingKind, ReconcileCancelled, ReconcileCompleted, ReconcileEvent,
+    ReconcileFailed, ReconcileProgressed, ReconcileStarted, Source,
+};
+use crate::stored_object::ObjectVersion;
+
+pub(super) fn samples() -> Vec<(&'static str, ReconcileEvent)> {
+    let started = |full: bool, source| ReconcileStarted {
+        reconcile: ReconcileId(uuid(1)),
+        bucket: name("inbox"),
+        prefix: if full { "a/" } else { "" }.to_owned(),
+        dry_run: full,
+        source,
+        position: 42,
+        pipeline: full.then(|| name("uppercase")),
+        rate: full.then_some(500),
+        actor: "cli:ada".to_owned(),
+        reason: full.then(|| "every night".to_owned()),
+    };
+    let inventory = Source::Inventory {
+        manifest: "s3://reports/inbox/manifest.json".to_owned(),
+    };
+    let progressed = |full: bool| ReconcileProgressed {
+        key: name("a/b c.txt"),
+        counts: counts(full),
+        findings: findings(full),
+    };
+    let completed = |full: bool| ReconcileCompleted {
+        counts: counts(full),
+        findings: findings(full),
+        position: 77,
+    };
+    vec![
+        ("full", started(true, inventory).into()),
+        ("bare", started(false, Source::Listing).into()),
+        ("full", progressed(true).into()),
+        ("bare", progressed(false).into()),
+        ("full", completed(true).into()),
+        ("bare", completed(false).into()),
+        (
+            "full",
+            ReconcileFailed {
+                why: "there is no bucket inbox".to_owned(),
+            }
+            .into(),
+        ),
+        (
+            "full",
+            ReconcileCancelled {
+                actor: "cli:ada".to_owned(),
+            }
+            .into(),
+        ),
+    ]
+}
+
+fn counts(full: bool) -> Counts {
+    Counts {
+        keys: 10,
+        versions: 11,
+        accounted: 8,
+        missing: 2,
+        gone: 1,
+        changed: 1,
+        recorded: 3,
+        unprocessed: if full { 4 } else { 0 },
+        started: if full { 4 } else { 0 },
+    }
+}
+
+fn findings(full: bool) -> Vec<Finding> {
+    let kinds = [
+        FindingKind::Missing,
+        FindingKind::Gone,
+        FindingKind::Changed,
+    ];
+    let finding = |kind| Finding {
+        kind,
+        key: name("a/b c.txt"),
+        version: ObjectVersion {
+            version_id: Some("v7".to_owned()),
+            etag: Some("0cc175b9c0f1b6a831c399e269772661".to_owned()),
+            size: Some(17),
+            modified_at: Some(time()),
+            stamp: Some(uuid(3)),
+        },
+        recorded: true,
+    };
+    match full {
+        true => kinds.into_iter().map(finding).collect(),
+        false => Vec::new(),
+    }
+}

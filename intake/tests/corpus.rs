@@ -1,0 +1,301 @@
+//! The corpus of notifications, as far as it can be judged without a ledger.
+//!
+//! The folder is `DAYBOOK_NOTIFICATION_CORPUS`, by default `../shared/corpus/notifications` beside
+//! the workspace; its README states the format. Verdicts that need memory (duplicate, stale) are
+//! found with the smallest memory that shows whether identities and order marks are right; the
+//! real one is tested with the same cases above the command service.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::{env, fs};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use daybook_domain::stored_object::OrderMark;
+use daybook_intake::{
+    Case, CertificateError, Certificates, Change, Delivery, Handshake, Notification, Reason, Reply,
+    Settings, SnsSettings, Told, decode,
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+/// When the corpus happens.
+const NOW: &str = "2026-03-04T12:00:00Z";
+
+fn folder() -> PathBuf {
+    let beside = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../shared/corpus/notifications"
+    );
+    env::var_os("DAYBOOK_NOTIFICATION_CORPUS").map_or_else(|| beside.into(), PathBuf::from)
+}
+
+struct Fixture(PathBuf);
+
+#[async_trait]
+impl Certificates for Fixture {
+    async fn certificate(&self, _url: &str) -> Result<Bytes, CertificateError> {
+        let pem = fs::read(self.0.join("keys/sns-test-cert.pem"));
+        pem.map(Bytes::from)
+            .map_err(|error| CertificateError::Unavailable(error.to_string()))
+    }
+}
+
+/// What the README says that the fixtures are signed with.
+fn settings() -> Settings {
+    Settings {
+        b2_secrets: vec!["fixtureB2SigningSecret0123456789".into()],
+        sns: SnsSettings {
+            topics: vec!["*".to_owned()],
+            ..SnsSettings::default()
+        },
+        allowed_origins: vec!["*".to_owned()],
+        ..Settings::default()
+    }
+}
+
+/// Just enough memory to tell repetitions and late ones.
+#[derive(Default)]
+struct Memory {
+    seen: HashSet<String>,
+    highest: HashMap<(String, String), OrderMark>,
+}
+
+impl Memory {
+    fn verdict(&mut self, told: &Notification) -> &'static str {
+        if !self.seen.insert(told.identity.clone()) && told.change == Change::Created {
+            return "duplicate";
+        }
+        let key = (
+            format!("{:?}/{}", told.account, told.bucket),
+            told.key.to_string(),
+        );
+        if let Some(order) = &told.order {
+            let older =
+                |highest: &OrderMark| order.compare(highest) == Some(std::cmp::Ordering::Less);
+            if self.highest.get(&key).is_some_and(older) {
+                return if told.change == Change::Created {
+                    "stale"
+                } else {
+                    "ignored"
+                };
+            }
+            if told.change != Change::Other {
+                self.highest.insert(key, order.clone());
+            }
+        }
+        match told.change {
+            Change::Created => "accepted",
+            Change::Removed | Change::Other => "ignored",
+        }
+    }
+}
+
+/// What came of one delivery, in the corpus's words.
+#[derive(Default)]
+struct Outcome {
+    verdicts: Vec<&'static str>,
+    reasons: Vec<&'static str>,
+    accepted: Vec<Value>,
+    handshakes: Vec<Handshake>,
+    sentences: Vec<String>,
+}
+
+async fn deliver(delivery: &Delivery, memory: &mut Memory) -> Outcome {
+    let now: Timestamp = NOW.parse().expect("a time");
+    let decoded = decode(delivery, &settings(), now);
+    let decoded = decoded
+        .authenticate(&Fixture(folder()))
+        .await
+        .expect("the corpus has a certificate");
+    let mut outcome = Outcome::default();
+    for item in decoded.items {
+        let verdict = match item.told {
+            Told::Notification(told) => {
+                let verdict = memory.verdict(&told);
+                match verdict {
+                    "accepted" => outcome.accepted.push(canonical(&told)),
+                    "ignored" => outcome.reasons.push("not-a-create"),
+                    _ => {}
+                }
+                verdict
+            }
+            Told::Ignored { reason, .. } => {
+                outcome.reasons.push(reason.as_str());
+                "ignored"
+            }
+            Told::Handshake(handshake) => {
+                outcome.handshakes.push(handshake);
+                "handshake"
+            }
+            Told::Rejected(rejection) => {
+                outcome.reasons.push(rejection.reason.as_str());
+                outcome.sentences.push(rejection.to_string());
+                "error"
+            }
+        };
+        outcome.verdicts.push(verdict);
+    }
+    outcome
+}
+
+fn canonical(told: &Notification) -> Value {
+    let mut value = json!({
+        "source": told.source.as_str(),
+        "bucket": told.bucket.as_str(),
+        "key": told.key.as_str(),
+        "version_id": told.version_id,
+        "etag": told.etag,
+        "size": told.size,
+        "sequencer": told.sequencer,
+        "event_time": told.event_time.map(|time| time.to_string()),
+        "event_name": told.event_name,
+        "region": told.region,
+    });
+    if let Some(account) = &told.account {
+        value["account"] = account.as_str().into();
+    }
+    value
+}
+
+/// Times are compared as instants.
+fn with_instants(mut command: Value) -> Value {
+    let time = command["event_time"].as_str();
+    let instant = time.and_then(|time| time.parse::<Timestamp>().ok());
+    command["event_time"] = instant.map(|time| time.to_string()).into();
+    command
+}
+
+/// All that is wrong with a case.
+async fn faults(case: &Case) -> Vec<String> {
+    let mut memory = Memory::default();
+    for prior in &case.prior {
+        deliver(prior, &mut memory).await;
+    }
+    let outcome = deliver(&case.delivery, &mut memory).await;
+    let file = &case.file;
+    let mut faults = Vec::new();
+    let mut differ = |what: &str, found: Value, expected: Value| {
+        if found != expected {
+            faults.push(format!(
+                "{what}: {found} instead of {expected}; {:?}",
+                outcome.sentences
+            ));
+        }
+    };
+    differ(
+        "verdicts",
+        json!(outcome.verdicts),
+        file["verdicts"].clone(),
+    );
+    let expected: Vec<Value> = match file["expect"].as_array() {
+        Some(expected) => expected.iter().cloned().map(with_instants).collect(),
+        None => Vec::new(),
+    };
+    differ(
+        "commands",
+        outcome
+            .accepted
+            .iter()
+            .cloned()
+            .map(with_instants)
+            .collect(),
+        expected.into(),
+    );
+    // A slug that is none of ours is somebody else's word for one of ours.
+    let ours = |slug: &&str| {
+        Reason::ALL.iter().any(|reason| reason.as_str() == *slug)
+            || [
+                "not-a-create",
+                "test-event",
+                "control-message",
+                "not-committed",
+            ]
+            .contains(slug)
+    };
+    for name in ["expect_error", "ignored_reason"] {
+        if let Some(slug) = file[name].as_str().filter(ours) {
+            let found = outcome.reasons.iter().find(|reason| **reason == slug);
+            differ(name, json!(found.or(outcome.reasons.first())), json!(slug));
+        }
+    }
+    if let Some(expected) = file.get("expect_response") {
+        let found = response(&outcome.handshakes);
+        for (name, value) in expected.as_object().expect("a response is an object") {
+            differ(
+                &format!("response {name}"),
+                found[name].clone(),
+                value.clone(),
+            );
+        }
+    }
+    for sentence in &outcome.sentences {
+        differ(
+            "a short sentence",
+            json!(sentence.len() < 1000),
+            json!(true),
+        );
+    }
+    faults
+}
+
+/// The answer to the sender as the corpus describes it.
+fn response(handshakes: &[Handshake]) -> Value {
+    match handshakes {
+        [] => json!({ "status": 200, "action": "none" }),
+        [Handshake::Confirm { url, .. }] => {
+            json!({ "status": 200, "action": "confirm-subscription", "url": url })
+        }
+        [Handshake::Reply(reply)] => {
+            let mut found = json!({ "status": Reply::STATUS, "action": "none", "headers": {} });
+            for (name, value) in &reply.headers {
+                found[*name] = value.as_str().into();
+                found["headers"][*name] = value.as_str().into();
+            }
+            if let Ok(body) = serde_json::from_slice::<Value>(&reply.body) {
+                found["json"] = body;
+            }
+            found
+        }
+        several => panic!("{} handshakes in one delivery", several.len()),
+    }
+}
+
+#[tokio::test]
+async fn each_case_of_the_corpus_is_read_as_it_says() {
+    let folder = folder();
+    let entries = fs::read_dir(&folder).unwrap_or_else(|error| {
+        panic!(
+            "the corpus {} cannot be read: {error}; set DAYBOOK_NOTIFICATION_CORPUS",
+            folder.display()
+        )
+    });
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        })
+        .collect();
+    files.sort();
+    assert!(
+        !files.is_empty(),
+        "the corpus {} is empty",
+        folder.display()
+    );
+    let mut failed = Vec::new();
+    for path in &files {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let case =
+            Case::read(&fs::read(path).unwrap()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        for fault in faults(&case).await {
+            failed.push(format!("{name}: {fault}"));
+        }
+    }
+    let (all, bad) = (files.len(), failed.len());
+    assert!(
+        failed.is_empty(),
+        "{bad} faults in {all} cases:\n{}",
+        failed.join("\n")
+    );
+}
