@@ -89,11 +89,25 @@ async fn receive(place: Place, source: Option<SourceName>, request: Request) -> 
     let Place { intake, limits } = place;
     let (parts, body) = request.into_parts();
     let mut delivery = head_of(&parts);
-    match taken_in(&intake, source.as_ref(), &limits, &parts, body, &mut delivery).await {
+    match taken_in(
+        &intake,
+        source.as_ref(),
+        &limits,
+        &parts,
+        body,
+        &mut delivery,
+    )
+    .await
+    {
         Ok(response) => response,
         Err(Refused::Overloaded(overloaded)) => answer(intake::turned_away(overloaded).response),
         Err(Refused::Body(error)) => {
-            intake.refused(source.as_ref(), &delivery, error.reason(), &error.to_string());
+            intake.refused(
+                source.as_ref(),
+                &delivery,
+                error.reason(),
+                &error.to_string(),
+            );
             closing(refusal(&error))
         }
     }

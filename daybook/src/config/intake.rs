@@ -248,8 +248,18 @@ pub(super) fn check(
             }
         },
         limits: admission(place, table)?,
-        keys_at_once: positive(place, "keys_at_once", table.keys_at_once, defaults.keys_at_once)?,
-        repeats_kept: positive(place, "repeats_kept", table.repeats_kept, defaults.repeats_kept)?,
+        keys_at_once: positive(
+            place,
+            "keys_at_once",
+            table.keys_at_once,
+            defaults.keys_at_once,
+        )?,
+        repeats_kept: positive(
+            place,
+            "repeats_kept",
+            table.repeats_kept,
+            defaults.repeats_kept,
+        )?,
         rejected: RejectedConfig {
             folder: None,
             most: table.rejected_kept.unwrap_or(defaults.rejected.most),
@@ -262,15 +272,28 @@ pub(super) fn check(
         max_body: limits.max_body,
         ..HttpLimits::default()
     };
-    place.set_positive("intake.body_timeout", table.body_timeout.as_deref(), &mut http.body_timeout)?;
+    place.set_positive(
+        "intake.body_timeout",
+        table.body_timeout.as_deref(),
+        &mut http.body_timeout,
+    )?;
     let mut header_timeout = HEADER_TIMEOUT;
-    place.set_positive("intake.header_timeout", table.header_timeout.as_deref(), &mut header_timeout)?;
+    place.set_positive(
+        "intake.header_timeout",
+        table.header_timeout.as_deref(),
+        &mut header_timeout,
+    )?;
     Ok(IntakeSettings {
         listen: table.listen,
         config,
         http,
         header_timeout,
-        max_connections: positive(place, "max_connections", table.max_connections, MAX_CONNECTIONS)?,
+        max_connections: positive(
+            place,
+            "max_connections",
+            table.max_connections,
+            MAX_CONNECTIONS,
+        )?,
     })
 }
 
@@ -281,7 +304,12 @@ fn limits(place: &Place<'_>, table: &IntakeTable) -> Result<Limits, ConfigError>
         return place.wrong("intake.max_depth", format!("{DEEPEST} is the most"));
     }
     Ok(Limits {
-        max_body: size(place, "max_body_size", table.max_body_size, defaults.max_body)?,
+        max_body: size(
+            place,
+            "max_body_size",
+            table.max_body_size,
+            defaults.max_body,
+        )?,
         max_depth,
         max_values: positive(place, "max_values", table.max_values, defaults.max_values)?,
         max_items: positive(place, "max_records", table.max_records, defaults.max_items)?,
@@ -290,7 +318,12 @@ fn limits(place: &Place<'_>, table: &IntakeTable) -> Result<Limits, ConfigError>
 
 fn admission(place: &Place<'_>, table: &IntakeTable) -> Result<AdmissionLimits, ConfigError> {
     let mut limits = AdmissionLimits::default();
-    limits.records = positive(place, "in_flight_records", table.in_flight_records, limits.records)?;
+    limits.records = positive(
+        place,
+        "in_flight_records",
+        table.in_flight_records,
+        limits.records,
+    )?;
     limits.bytes = size(place, "in_flight_size", table.in_flight_size, limits.bytes)?;
     let retry_after = table.retry_after.as_deref();
     place.set_positive("intake.retry_after", retry_after, &mut limits.retry_after)?;
@@ -402,7 +435,9 @@ fn authentication(
             other => {
                 return place.wrong(
                     &at,
-                    format!("{other:?} is neither \"signed\" nor \"none\" nor a table with a token"),
+                    format!(
+                        "{other:?} is neither \"signed\" nor \"none\" nor a table with a token"
+                    ),
                 );
             }
         },
@@ -410,7 +445,10 @@ fn authentication(
         Some(AuthenticationTable::Any(tokens)) => tokens,
     };
     if tokens.is_empty() {
-        return place.wrong(&at, "the list is empty; write \"none\" if nothing has to be shown");
+        return place.wrong(
+            &at,
+            "the list is empty; write \"none\" if nothing has to be shown",
+        );
     }
     let tokens = tokens.iter().map(|table| token(place, &at, table));
     tokens.collect()

@@ -42,7 +42,11 @@ fn given(limits: HttpLimits, admission: AdmissionLimits) -> Given {
 }
 
 impl Given {
-    async fn send(&self, headers: &[(&str, &str)], body: impl Into<Body>) -> (u16, serde_json::Value) {
+    async fn send(
+        &self,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> (u16, serde_json::Value) {
         let mut request = Request::post("/v1/notifications?a=b%20c");
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -50,7 +54,9 @@ impl Given {
         let request = request.body(body.into()).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status().as_u16();
-        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20)
+            .await
+            .unwrap();
         (status, serde_json::from_slice(&body).unwrap())
     }
 }
@@ -90,7 +96,11 @@ async fn packed_bodies_are_unpacked() {
     ] {
         let given = given(HttpLimits::default(), AdmissionLimits::default());
         let (status, answer) = given.send(&[("content-encoding", coding)], packed).await;
-        assert_eq!((status, &answer["records"][0]["verdict"]), (200, &"accepted".into()), "{coding}");
+        assert_eq!(
+            (status, &answer["records"][0]["verdict"]),
+            (200, &"accepted".into()),
+            "{coding}"
+        );
     }
 }
 
@@ -100,7 +110,10 @@ async fn a_bomb_goes_off_outside() {
     let bomb = gzip(&vec![b' '; 64 << 20]);
     assert!(bomb.len() < 1 << 20);
     let (status, answer) = given.send(&[("content-encoding", "gzip")], bomb).await;
-    assert_eq!((status, &answer["records"][0]["reason"]), (413, &"too-large".into()));
+    assert_eq!(
+        (status, &answer["records"][0]["reason"]),
+        (413, &"too-large".into())
+    );
 }
 
 #[tokio::test]
@@ -114,9 +127,21 @@ async fn what_cannot_be_a_notification_is_refused_and_kept() {
     let chunks = futures::stream::iter((0..20).map(|_| Ok::<_, std::io::Error>(vec![b'x'; 1_000])));
     for (headers, body, status) in [
         (&[("content-encoding", "br")][..], Body::from("x"), 415),
-        (&[("content-encoding", "gzip, gzip")][..], Body::from("x"), 415),
-        (&[("content-encoding", "gzip")][..], Body::from("no gzip"), 400),
-        (&[("content-type", "multipart/form-data; boundary=x")][..], Body::from("x"), 415),
+        (
+            &[("content-encoding", "gzip, gzip")][..],
+            Body::from("x"),
+            415,
+        ),
+        (
+            &[("content-encoding", "gzip")][..],
+            Body::from("no gzip"),
+            400,
+        ),
+        (
+            &[("content-type", "multipart/form-data; boundary=x")][..],
+            Body::from("x"),
+            415,
+        ),
         (&[][..], Body::from(long), 413),
         (&[][..], Body::from_stream(chunks), 413),
         (&[][..], Body::from("{"), 400),
@@ -126,16 +151,28 @@ async fn what_cannot_be_a_notification_is_refused_and_kept() {
     }
     assert_eq!(given.intake.rejected(100).len(), 8);
     let request = Request::get("/v1/notifications/rejected?limit=1").body(Body::empty());
-    let response = given.router.clone().oneshot(request.unwrap()).await.unwrap();
-    let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    let response = given
+        .router
+        .clone()
+        .oneshot(request.unwrap())
+        .await
+        .unwrap();
+    let body = axum::body::to_bytes(response.into_body(), 1 << 20)
+        .await
+        .unwrap();
     let listed: serde_json::Value = serde_json::from_slice(&body).unwrap();
     let [newest] = listed["rejected"].as_array().unwrap().as_slice() else {
         panic!("{listed}")
     };
-    let path = format!("/v1/notifications/rejected/{}", newest["id"].as_str().unwrap());
+    let path = format!(
+        "/v1/notifications/rejected/{}",
+        newest["id"].as_str().unwrap()
+    );
     let request = Request::get(path).body(Body::empty()).unwrap();
     let response = given.router.clone().oneshot(request).await.unwrap();
-    let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    let body = axum::body::to_bytes(response.into_body(), 1 << 20)
+        .await
+        .unwrap();
     let shown: serde_json::Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(shown["query"], serde_json::json!([["a", "b c"]]));
 }
@@ -157,7 +194,10 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     let given = given(HttpLimits::default(), AdmissionLimits::default());
     let never = futures::stream::pending::<Result<Vec<u8>, std::io::Error>>();
     let (status, answer) = given.send(&[], Body::from_stream(never)).await;
-    assert_eq!((status, &answer["records"][0]["reason"]), (408, &"too-slow".into()));
+    assert_eq!(
+        (status, &answer["records"][0]["reason"]),
+        (408, &"too-slow".into())
+    );
 }
 
 #[tokio::test]
@@ -175,7 +215,10 @@ fn codings_are_told_apart() {
     let check = |said: &[&str], expect: Option<Coding>| {
         let mut headers = HeaderMap::new();
         for value in said {
-            headers.append(header::CONTENT_ENCODING, HeaderValue::from_str(value).unwrap());
+            headers.append(
+                header::CONTENT_ENCODING,
+                HeaderValue::from_str(value).unwrap(),
+            );
         }
         assert_eq!(Coding::of(&headers).ok(), expect, "{said:?}");
     };

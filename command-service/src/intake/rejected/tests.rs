@@ -40,11 +40,7 @@ fn open(dir: &tempfile::TempDir, most: usize, most_bytes: u64) -> Rejected {
 fn a_delivery_is_kept_without_its_secrets() {
     let dir = tempfile::tempdir().unwrap();
     let rejected = open(&dir, 10, 1 << 20);
-    rejected.keep(
-        Some(&"minio".parse().unwrap()),
-        &delivery(b"{"),
-        &why(),
-    );
+    rejected.keep(Some(&"minio".parse().unwrap()), &delivery(b"{"), &why());
     let [brief] = &rejected.list(10)[..] else {
         panic!("one is kept")
     };
@@ -85,11 +81,7 @@ fn the_oldest_go_first_also_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let rejected = open(&dir, 3, 1 << 20);
     for number in 0..5 {
-        rejected.keep(
-            None,
-            &delivery(number.to_string().as_bytes()),
-            &why(),
-        );
+        rejected.keep(None, &delivery(number.to_string().as_bytes()), &why());
     }
     assert_eq!(rejected.list(10).len(), 3);
     let reopened = open(&dir, 3, 1 << 20);
