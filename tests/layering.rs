@@ -46,6 +46,16 @@ const FLOORS: &[(&str, &[&str])] = &[
     ),
     // Floor 3 wires and tests everything.
     ("daybook", ALL_BELOW),
+    // A function that only takes in: the command side without what runs and what reads.
+    (
+        "daybook-lambda",
+        &[
+            "daybook-domain",
+            "daybook-event-store",
+            "daybook-intake",
+            "daybook-command-service",
+        ],
+    ),
     ("daybook-tests", EVERYTHING),
 ];
 

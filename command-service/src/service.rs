@@ -20,6 +20,7 @@ use crate::commands::Ledger;
 use crate::conductor::Claims;
 use crate::gateway::{GatewayStorage, RecordedObjects, Stories};
 use crate::http::{self, notifications::HttpLimits};
+use crate::intake::sqs::{Pullers, Queues, SqsQueue};
 use crate::intake::{Intake, IntakeConfig, SnsOverHttps};
 use crate::lives::{LifeError, Lives};
 use crate::publish::{PipelineConfig, PublishError, publish};
@@ -76,6 +77,8 @@ pub struct CommandServiceConfig {
     pub intake: IntakeConfig,
     /// The bounds of what they send over HTTP.
     pub intake_limits: HttpLimits,
+    /// The queues that it is pulled from.
+    pub queues: Vec<SqsQueue>,
 }
 
 /// Why a command service does not start.
@@ -90,6 +93,9 @@ pub enum StartError {
     /// The intake cannot keep what it rejects. See to the data directory.
     #[error("the intake of notifications does not start")]
     Intake(#[source] std::io::Error),
+    /// A queue cannot be pulled from. Do what the message says.
+    #[error("{0}")]
+    Queue(String),
     /// The log cannot be read. See to it.
     #[error("the event log cannot be read")]
     Log(#[from] ReadError),
@@ -109,6 +115,8 @@ pub struct CommandService {
     rejections: Rejections,
     intake: Intake,
     intake_limits: HttpLimits,
+    queues: Queues,
+    pullers: Pullers,
     work: Work,
 }
 
@@ -131,6 +139,7 @@ impl CommandService {
         let sns = SnsOverHttps::new(SNS_CONNECT_TIMEOUT);
         let intake = Intake::new(ledger.clone(), Arc::new(sns), config.intake);
         let intake = intake.map_err(StartError::Intake)?;
+        let pullers = Pullers::new(config.queues).map_err(StartError::Queue)?;
         let stories = Stories::default();
         let objects: Arc<dyn ObjectLedger> = Arc::new(RecordedObjects {
             ledger: ledger.clone(),
@@ -197,6 +206,8 @@ impl CommandService {
             rejections,
             intake,
             intake_limits: config.intake_limits,
+            queues: pullers.queues(),
+            pullers,
             work: Work::Waiting(Box::new((lives, worklist, revisions))),
         })
     }
@@ -209,6 +220,7 @@ impl CommandService {
             tokio::spawn(revisions.run(known, self.shutdown.clone()));
             let running = tokio::spawn(lives.run(worklist, self.shutdown.clone()));
             self.work = Work::Begun(running);
+            self.pullers.begin(&self.intake);
         }
         self
     }
@@ -231,6 +243,7 @@ impl CommandService {
             self.rejections.clone(),
             self.intake.clone(),
             self.intake_limits,
+            self.queues.clone(),
         )
     }
 
@@ -262,7 +275,9 @@ impl CommandService {
     /// went to another worker while it tried.
     pub async fn stop(self) -> (u64, u64) {
         self.shutdown.cancel();
-        self.host.shutdown(self.grace).await;
+        // What the pullers have is recorded while the log is there.
+        let pulled = self.pullers.stop(self.grace);
+        tokio::join!(pulled, self.host.shutdown(self.grace));
         if let Work::Begun(work) = self.work
             && !work.is_finished()
             && tokio::time::timeout(self.grace + STOP_SLACK, work)

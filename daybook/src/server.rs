@@ -301,6 +301,7 @@ fn command_config(
             ..config.intake.config
         },
         intake_limits: config.intake.http,
+        queues: config.intake.queues,
     })
 }
 

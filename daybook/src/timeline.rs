@@ -24,6 +24,11 @@ const OBJECT: &str = "query($bucket: String!, $key: String!, $told: Int!) {
   }
 }";
 
+/// What is on record for a key that never was an object: what a store told of it led to nothing.
+const NO_OBJECT: &str = "query($stream: String!, $told: Int!) {
+  events(last: $told, where: { stream: $stream }) { edges { node { position type recordedAt actor data } } }
+}";
+
 const EXECUTION: &str = "query($id: ID!, $told: Int!) {
   execution(id: $id) {
     id status generation shadow pipelineRevision pipelineName object { bucket key }
@@ -44,11 +49,23 @@ pub(crate) async fn fetch_object(client: &Client, bucket: &str, key: &str) -> Re
     let variables = json!({ "bucket": bucket, "key": key, "told": TOLD });
     let mut answer = client.query(OBJECT, variables).await?;
     match answer["object"].take() {
-        Value::Null => Err(anyhow!("the ledger knows no object s3://{bucket}/{key}")),
+        Value::Null => fetch_told(client, bucket, key).await,
         mut object => {
             lineage::add_to_object(client, &mut object).await?;
             Ok(object)
         }
+    }
+}
+
+/// What was told of a key that never was an object.
+async fn fetch_told(client: &Client, bucket: &str, key: &str) -> Result<Value> {
+    let stream = format!("object-{bucket}/{key}");
+    let variables = json!({ "stream": stream, "told": TOLD });
+    let mut answer = client.query(NO_OBJECT, variables).await?;
+    let events = answer["events"].take();
+    match nodes(&events).is_empty() {
+        true => Err(anyhow!("the ledger knows no object s3://{bucket}/{key}")),
+        false => Ok(json!({ "bucket": bucket, "key": key, "status": null, "events": events })),
     }
 }
 
@@ -69,12 +86,14 @@ pub(crate) async fn fetch_execution(client: &Client, id: &str) -> Result<Value> 
 /// The story of an object: its own events and those of its executions, in the order of the log.
 pub(crate) fn tell_object(object: &Value) -> String {
     let mut told = format!(
-        "s3://{}/{}  {}  {} bytes",
+        "s3://{}/{}",
         text(&object["bucket"]),
         plain(&text(&object["key"])),
-        text(&object["status"]),
-        text(&object["size"]),
     );
+    let _ = match object["status"].as_str() {
+        Some(status) => write!(told, "  {status}  {} bytes", text(&object["size"])),
+        None => write!(told, "  never was an object here"),
+    };
     if let Some(etag) = object["etag"].as_str() {
         let _ = write!(told, "  etag {etag}");
     }

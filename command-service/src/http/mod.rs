@@ -6,7 +6,9 @@
 
 mod functions;
 pub(crate) mod notifications;
+mod pipelines;
 mod problem;
+mod queues;
 
 use std::sync::Arc;
 
@@ -26,6 +28,7 @@ use uuid::Uuid;
 use crate::clock;
 use crate::commands::{Ledger, Origin};
 use crate::intake::Intake;
+use crate::intake::sqs::Queues;
 use crate::revisions::Rejections;
 use crate::{export, redrive, replay};
 use notifications::HttpLimits;
@@ -47,6 +50,7 @@ pub(crate) fn router(
     rejections: Rejections,
     intake: Intake,
     limits: HttpLimits,
+    queues: Queues,
 ) -> Router {
     Router::new()
         .route("/v1/executions/{id}/redrive", post(redrive_execution))
@@ -54,11 +58,13 @@ pub(crate) fn router(
         .route("/v1/replays/{id}/cancel", post(cancel_replay))
         .route("/v1/exports", post(start_export))
         .route("/v1/exports/{id}/complete", post(complete_export))
+        .merge(pipelines::router())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(ledger)
         .merge(functions::router(host, rejections))
         .merge(notifications::deliveries(intake.clone(), limits))
         .merge(notifications::rejections(intake))
+        .merge(queues::router(queues))
 }
 
 #[derive(Deserialize)]

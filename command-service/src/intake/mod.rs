@@ -16,9 +16,11 @@ mod answer;
 mod apply;
 mod buckets;
 mod figures;
+mod pulled;
 mod rejected;
 mod repeats;
 mod sns;
+pub mod sqs;
 #[cfg(test)]
 mod tests;
 
@@ -48,6 +50,7 @@ use crate::commands::Ledger;
 use admission::Admission;
 use apply::{Applied, Record};
 use buckets::{Buckets, Mapped};
+use pulled::Pulled;
 use rejected::{Rejected, Why};
 use repeats::Repeats;
 use sns::Confirmed;
@@ -152,6 +155,7 @@ struct Rooms {
     admission: Admission,
     repeats: Repeats,
     rejected: Rejected,
+    pulled: Pulled,
     confirmed: Confirmed,
     keys_at_once: usize,
 }
@@ -174,6 +178,7 @@ impl Intake {
             admission: Admission::new(config.limits),
             repeats: Repeats::new(config.repeats_kept),
             rejected: Rejected::open(config.rejected)?,
+            pulled: Pulled::default(),
             confirmed: Confirmed::default(),
             keys_at_once: config.keys_at_once.max(1),
         })))
@@ -259,7 +264,14 @@ impl Intake {
         for rejection in &rejections {
             figures::rejected(source, rejection.reason.as_str());
         }
-        if let Some(first) = rejections.first() {
+        if rejections.is_empty() {
+            return;
+        }
+        if let Some(alone) = self.0.pulled.to_keep(delivery, decoded) {
+            for (message, why) in &alone {
+                self.0.rejected.keep(source, message, why);
+            }
+        } else if let Some(first) = rejections.first() {
             let why = Why {
                 reason: first.reason.as_str(),
                 detail: first.to_string(),

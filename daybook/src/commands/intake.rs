@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::WANTING;
-use crate::cli::{DecodeArgs, DecodeTransport, Format, IntakeCommand};
+use crate::cli::{DecodeArgs, DecodeTransport, Format};
 use crate::output::{self, Column};
 
 const COLUMNS: &[Column] = &[
@@ -39,13 +39,7 @@ const COLUMNS: &[Column] = &[
     ("TIME", |row| output::time(&row["eventTime"])),
 ];
 
-pub(super) async fn run(format: Format, command: IntakeCommand) -> Result<ExitCode> {
-    match command {
-        IntakeCommand::Decode(args) => run_decode(format, args).await,
-    }
-}
-
-async fn run_decode(format: Format, args: DecodeArgs) -> Result<ExitCode> {
+pub(super) async fn run(format: Format, args: DecodeArgs) -> Result<ExitCode> {
     let bytes = read(&args.file)?;
     let (delivery, prior) = deliveries(bytes, &args)?;
     let certificate = match &args.sns_certificate {

@@ -52,11 +52,25 @@ const PROCESSES: &[Column] = &[
     }),
 ];
 
+const QUEUES: &[Column] = &[
+    ("QUEUE", |row| text(&row["name"])),
+    ("WAITING", |row| text(&row["waiting"])),
+    ("RECEIVED", |row| text(&row["received"])),
+    ("DELETED", |row| text(&row["deleted"])),
+    ("UNREADABLE", |row| text(&row["unreadable"])),
+    ("PROBLEM", |row| match row["problem"].as_str() {
+        Some(problem) => format!("{problem} (since {})", output::time(&row["since"])),
+        None => String::new(),
+    }),
+];
+
 pub(super) async fn run(client: &Client, format: Format) -> Result<()> {
     let mut answer = client.query(QUERY, json!({})).await?;
     // What a process does at the moment only that process knows; one without functions has none.
     let mut processes = client.get("/v1/functions").await.unwrap_or_default();
     answer["processes"] = processes["functions"].take();
+    let mut queues = client.get("/v1/queues").await.unwrap_or_default();
+    answer["queues"] = queues["queues"].take();
     output::document(format, &answer, || {
         let rows = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
         let mut told = format!(
@@ -83,6 +97,11 @@ pub(super) async fn run(client: &Client, format: Format) -> Result<()> {
             ("processes\n", rows(&answer["processes"]), PROCESSES),
         ] {
             let _ = writeln!(told, "{title}{}\n", output::table(&rows, columns));
+        }
+        let queues = rows(&answer["queues"]);
+        // Most ledgers pull from none.
+        if !queues.is_empty() {
+            let _ = writeln!(told, "queues\n{}", output::table(&queues, QUEUES));
         }
         told.trim_end().to_owned()
     });

@@ -7,18 +7,20 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use daybook_command_service::HttpLimits;
+use daybook_command_service::intake::sqs::SqsQueue;
 use daybook_command_service::intake::{
     AdmissionLimits, IntakeConfig, KnownBucket, RejectedConfig, SourceConfig, SourceName,
     UnknownBuckets,
 };
 use daybook_domain::BucketName;
 use daybook_domain::stored_object::OrderRule;
-use daybook_intake::{Authentication, Limits, Settings, SnsSettings, Source};
+use daybook_intake::{Authentication, Limits, Settings, SnsSettings, SnsSignatures, Source};
 use serde::Deserialize;
 
 use super::ConfigError;
 use super::check::Place;
 use super::file::BucketTable;
+use super::queues::{self, QueueTable};
 use super::secret::Secret;
 
 /// The name that rejected deliveries are listed under, beside the sources.
@@ -67,6 +69,8 @@ pub(super) struct IntakeTable {
     pub open: Option<SourceTable>,
     #[serde(default)]
     pub sources: BTreeMap<String, SourceTable>,
+    #[serde(default)]
+    pub queues: BTreeMap<String, QueueTable>,
 }
 
 /// One who delivers.
@@ -117,6 +121,8 @@ pub(crate) struct IntakeSettings {
     pub(crate) listen: Option<SocketAddr>,
     /// What the intake is started with. The folder of what is rejected is not in it yet.
     pub(crate) config: IntakeConfig,
+    /// What is pulled from.
+    pub(crate) queues: Vec<SqsQueue>,
     /// The bounds of one request.
     pub(crate) http: HttpLimits,
     /// How long the head of a request may take to come, on every listener.
@@ -129,7 +135,7 @@ impl IntakeTable {
     /// What it holds that is secret.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &Secret> {
         let sources = self.sources.values().chain(&self.open);
-        sources.flat_map(|source| {
+        let of_sources = sources.flat_map(|source| {
             let tokens: Vec<&TokenTable> = match &source.authentication {
                 Some(AuthenticationTable::One(token)) => vec![token],
                 Some(AuthenticationTable::Any(tokens)) => tokens.iter().collect(),
@@ -140,7 +146,8 @@ impl IntakeTable {
                 parts.into_iter().flatten()
             });
             shown.chain(&source.b2_secrets).collect::<Vec<_>>()
-        })
+        });
+        of_sources.chain(self.queues.values().flat_map(QueueTable::secrets))
     }
 }
 
@@ -283,9 +290,13 @@ pub(super) fn check(
         table.header_timeout.as_deref(),
         &mut header_timeout,
     )?;
+    let queues = queues::check(place, &table.queues, |source| {
+        table.sources.contains_key(source)
+    })?;
     Ok(IntakeSettings {
         listen: table.listen,
         config,
+        queues,
         http,
         header_timeout,
         max_connections: positive(
@@ -385,7 +396,10 @@ fn settings(
     }
     let mut sns = SnsSettings {
         topics: table.topics.clone(),
-        verify_everywhere: table.verify_everywhere,
+        signatures: match table.verify_everywhere {
+            true => SnsSignatures::Everywhere,
+            false => SnsSignatures::OverHttp,
+        },
         ..SnsSettings::default()
     };
     match table.sns_max_age.as_deref() {

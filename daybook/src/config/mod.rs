@@ -11,6 +11,7 @@ mod file;
 mod folders;
 mod intake;
 mod limits;
+mod queues;
 mod remote;
 mod secret;
 mod show;

@@ -111,7 +111,13 @@ fn queue(
         key: aws_key(place, at, keys, table.profile.as_ref())?,
     };
     let wait = table.wait.as_deref();
-    let wait = seconds(place, &format!("{at}.wait"), wait, Duration::ZERO, LONGEST_WAIT)?;
+    let wait = seconds(
+        place,
+        &format!("{at}.wait"),
+        wait,
+        Duration::ZERO,
+        LONGEST_WAIT,
+    )?;
     let visibility = table.visibility.as_deref();
     let visibility = seconds(
         place,

@@ -112,12 +112,34 @@ pub(crate) fn show(config: &Config) -> Value {
             "upstream_replay_size": bytesize::ByteSize(upstream.replay_bytes).to_string(),
             "upstream_part_size": bytesize::ByteSize(upstream.part_bytes).to_string(),
         },
+        "intake": { "queues": queues(config) },
         "telemetry": config.otlp.as_ref().map(|otlp| json!({
             "otlp_endpoint": otlp.endpoint,
             "otlp_headers": otlp.headers.keys().collect::<Vec<_>>(),
             "service_name": otlp.service,
         })),
     })
+}
+
+fn queues(config: &Config) -> Value {
+    let queues = config.intake.queues.iter().map(|queue| {
+        let duration = |it| humantime::format_duration(it).to_string();
+        let table = json!({
+            "url": queue.url,
+            "region": queue.access.region,
+            "endpoint": queue.endpoint,
+            "profile": queue.access.profile,
+            "access_key": queue.access.key.as_ref().map(|(access_key, _)| access_key),
+            "consumers": queue.consumers,
+            "batch": queue.batch,
+            "wait": duration(queue.wait),
+            "visibility": duration(queue.visibility),
+            "max_receives": queue.max_receives,
+            "source": queue.source.as_ref().map(ToString::to_string),
+        });
+        (queue.name.clone(), table)
+    });
+    Value::Object(queues.collect())
 }
 
 fn remote(spec: &FunctionSpec, target: &RemoteSpec) -> Value {

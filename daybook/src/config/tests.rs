@@ -1,3 +1,4 @@
+mod queues;
 mod remote;
 
 use std::path::PathBuf;

@@ -76,6 +76,22 @@ fn describe() {
             "Attempts that ran in this process, by function and result",
         ),
         (
+            "daybook_sqs_received_total",
+            "Messages that came from a queue, each time that they came",
+        ),
+        (
+            "daybook_sqs_deleted_total",
+            "Messages of a queue that were deleted, since they are settled",
+        ),
+        (
+            "daybook_sqs_unreadable_total",
+            "Messages of a queue that could not be read, each time that they came",
+        ),
+        (
+            "daybook_sqs_errors_total",
+            "Requests to a queue that failed, by kind",
+        ),
+        (
             "daybook_spans_dropped_total",
             "Spans that were not exported, since too many waited",
         ),
@@ -117,6 +133,10 @@ fn describe() {
             "Executions that are to start: their object is there",
         ),
         ("daybook_executions_open", "Executions that are not over"),
+        (
+            "daybook_sqs_waiting",
+            "About how many messages wait in a queue",
+        ),
         (
             "daybook_function_memory_bytes",
             "The most memory of a function's last process",

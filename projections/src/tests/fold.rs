@@ -400,7 +400,7 @@ async fn live(story: &Story, deeds: &[(u8, u8)]) {
     let mut over = Vec::new();
     for (deed, which) in deeds {
         let name = ["a.txt", "b.txt", "c.csv"][usize::from(which % 3)];
-        match deed % 8 {
+        match deed % 9 {
             0 | 1 => {
                 version += 1;
                 story.put(name, version).await;
@@ -437,9 +437,59 @@ async fn live(story: &Story, deeds: &[(u8, u8)]) {
                     story.redrive(*of, pipeline, name, *version, command).await;
                 }
             }
+            8 => {
+                story.tell(name, which / 6, which % 5 == 0).await;
+            }
             _ => {}
         }
     }
+}
+
+#[tokio::test]
+async fn what_stores_told_is_listed_newest_first_with_its_verdict() {
+    let story = Story::new();
+    story.pipeline("p").await;
+    story.put("b.txt", 1).await;
+    story.tell("a.txt", 5, false).await;
+    story.tell("a.txt", 5, false).await;
+    story.tell("a.txt", 3, false).await;
+    story.tell("a.txt", 9, true).await;
+    let reader = reader(&story).await;
+    let told = reader.notifications("inbox", "a.txt", Page::first(10)).await;
+    let told: Vec<_> = told.unwrap().rows.into_iter().map(|(_, row)| row).collect();
+    let verdicts: Vec<_> = told
+        .iter()
+        .map(|row| (row.verdict.as_str(), row.sequencer.as_deref().unwrap()))
+        .collect();
+    assert_eq!(
+        verdicts,
+        [
+            ("ACCEPTED", "09"),
+            ("STALE", "03"),
+            ("DUPLICATE", "05"),
+            ("ACCEPTED", "05"),
+        ]
+    );
+    let first = &told[3];
+    assert_eq!(first.source, "aws:s3");
+    assert_eq!(first.channel, "aws:s3/eventbridge");
+    assert_eq!(first.event_name.as_deref(), Some("ObjectCreated:Put"));
+    assert_eq!(first.event_time_us, Some(super::story::BEGIN_US));
+    assert_eq!(first.region.as_deref(), Some("eu-central-1"));
+    assert_eq!((first.size, first.repeats), (Some(3), 0));
+    assert_eq!(told[0].event_name.as_deref(), Some("ObjectRemoved:Delete"));
+    assert!(told[1].why.contains("older"), "{}", told[1].why);
+    // What the gateway wrote nobody told of.
+    let told = reader.notifications("inbox", "b.txt", Page::first(10)).await;
+    assert!(told.unwrap().rows.is_empty());
+    let figures = reader.statistics(None, 0).await.unwrap();
+    let by_source: Vec<_> = figures.notifications_by_source.into_iter().collect();
+    let expected = [
+        ("aws:s3/ACCEPTED".to_owned(), 2),
+        ("aws:s3/DUPLICATE".to_owned(), 1),
+        ("aws:s3/STALE".to_owned(), 1),
+    ];
+    assert_eq!(by_source, expected);
 }
 
 fn rows(conn: &Connection) -> Vec<TableDigest> {

@@ -10,7 +10,8 @@ use daybook_domain::execution::{
 };
 use daybook_domain::pipeline::{Pipeline, PipelineCommand, Trigger};
 use daybook_domain::stored_object::{
-    Channel, ObjectCommand, ObjectVersion, ProducedBy, RecordCreated, RecordRemoved, StoredObject,
+    Channel, Happened, ObjectCommand, ObjectVersion, OrderMark, OrderRule, ProducedBy,
+    RecordCreated, RecordNotification, RecordRemoved, StoredObject, Told,
 };
 use daybook_domain::{
     Aggregate, BucketName, Chain, CommandId, Context, Event as _, ExecutionId, ObjectKey,
@@ -217,6 +218,49 @@ impl Story {
             event_name: "ObjectRemoved:Delete".into(),
             order: None,
             removed_by: None,
+            bucket,
+            key,
+        });
+        self.decide::<StoredObject>(&stream, command).await
+    }
+
+    /// S3 tells of a write to a key, or of its removal.
+    pub(crate) async fn tell(&self, name: &str, sequencer: u8, removed: bool) -> Position {
+        let (bucket, key) = (bucket("inbox"), key(name));
+        let stream = stored_object::stream_of(&bucket, &key);
+        let sequencer = format!("{sequencer:02X}");
+        let (happened, event_name) = match removed {
+            false => (Happened::Created, "ObjectCreated:Put"),
+            true => (Happened::Removed, "ObjectRemoved:Delete"),
+        };
+        let identity = format!("{name} {sequencer} {event_name}");
+        let command = ObjectCommand::RecordNotification(RecordNotification {
+            version: ObjectVersion {
+                version_id: Some(format!("v{sequencer}")),
+                etag: (!removed).then(|| "e".into()),
+                size: (!removed).then_some(3),
+                ..ObjectVersion::default()
+            },
+            channel: "aws:s3/eventbridge".into(),
+            happened,
+            event_name: event_name.into(),
+            order: Some(OrderMark {
+                authority: "aws:s3/eventbridge".into(),
+                sequencer: sequencer.clone(),
+            }),
+            told: Told {
+                source: "aws:s3".into(),
+                event_name: event_name.into(),
+                account: None,
+                bucket: None,
+                sequencer: Some(sequencer),
+                event_time: Some(Timestamp::from_microsecond(BEGIN_US).unwrap()),
+                region: Some("eu-central-1".into()),
+                identity: Uuid::new_v5(&Uuid::NAMESPACE_OID, identity.as_bytes()),
+            },
+            rule: OrderRule::Notification,
+            ignored: None,
+            repeats: 0,
             bucket,
             key,
         });

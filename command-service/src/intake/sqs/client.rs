@@ -255,8 +255,9 @@ impl SqsClient {
             b"" => b"{}",
             text => text,
         };
-        serde_json::from_slice(text)
-            .map_err(|error| SqsError::Failed(format!("{operation} with what is no answer: {error}")))
+        serde_json::from_slice(text).map_err(|error| {
+            SqsError::Failed(format!("{operation} with what is no answer: {error}"))
+        })
     }
 
     fn error(&self, refused: AwsException, status: u16) -> SqsError {
@@ -269,8 +270,13 @@ impl SqsClient {
             "QueueDoesNotExist" | "NonExistentQueue" | "InvalidAddress" => {
                 SqsError::Gone(self.url.clone())
             }
-            "RequestThrottled" | "ThrottlingException" | "Throttling" | "KmsThrottled"
-            | "OverLimit" | "TooManyRequestsException" | "SlowDown" => SqsError::Throttled(told),
+            "RequestThrottled"
+            | "ThrottlingException"
+            | "Throttling"
+            | "KmsThrottled"
+            | "OverLimit"
+            | "TooManyRequestsException"
+            | "SlowDown" => SqsError::Throttled(told),
             _ if about_credentials || matches!(status, 401 | 403) => SqsError::Denied(told),
             _ if name.contains("AccessDenied") || name == "InvalidSecurity" => {
                 SqsError::Denied(told)

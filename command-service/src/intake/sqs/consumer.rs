@@ -210,7 +210,11 @@ impl Consumer {
         match self.client.hide(receipts).await {
             Ok(not_done) => {
                 for it in &not_done {
-                    tracing::debug!(queue = self.queue.name, code = it.code, "a message is not hidden");
+                    tracing::debug!(
+                        queue = self.queue.name,
+                        code = it.code,
+                        "a message is not hidden"
+                    );
                 }
                 true
             }
@@ -236,7 +240,11 @@ fn again<'a>(doing: &'static str, tried: &[&'a str], not_done: &[NotDone]) -> Ve
     for it in not_done {
         match tried.get(it.index) {
             Some(receipt) if !it.for_good => left.push(*receipt),
-            _ => tracing::warn!(doing, code = it.code, "a message is no longer this consumer's"),
+            _ => tracing::warn!(
+                doing,
+                code = it.code,
+                "a message is no longer this consumer's"
+            ),
         }
     }
     left

@@ -1,10 +1,12 @@
 //! From messages to the intake and back: what became of each of them.
 
+use std::slice;
+
 use bytes::Bytes;
 use daybook_intake::{Delivery, Transport};
 
 use super::client::Message;
-use crate::intake::{Answered, Delivered, Intake, SourceName};
+use crate::intake::{Delivered, Intake, SourceName};
 
 /// The way of a queue's messages into the ledger.
 pub(super) struct Door {
@@ -31,11 +33,24 @@ impl Door {
     /// Has messages taken in together, so that their events share a commit. One fate for each, in their
     /// order.
     pub(super) async fn take(&self, messages: &[Message]) -> Vec<Fate> {
-        let delivered = self
-            .intake
-            .deliver(self.source.as_ref(), delivery(messages))
-            .await;
-        fates(&delivered, messages.len())
+        let delivered = self.deliver(messages).await;
+        let as_a_whole =
+            delivered.unavailable.is_none() && delivered.messages.len() < messages.len();
+        if !as_a_whole {
+            return fates(&delivered, messages.len());
+        }
+        // Refused together, for their size perhaps: each for itself, then.
+        let mut each = Vec::with_capacity(messages.len());
+        for message in messages {
+            let delivered = self.deliver(slice::from_ref(message)).await;
+            each.extend(fates(&delivered, 1));
+        }
+        each
+    }
+
+    async fn deliver(&self, messages: &[Message]) -> Delivered {
+        let delivery = delivery(messages);
+        self.intake.deliver(self.source.as_ref(), delivery).await
     }
 }
 
@@ -52,40 +67,24 @@ fn delivery(messages: &[Message]) -> Delivery {
 }
 
 fn fates(delivered: &Delivered, messages: usize) -> Vec<Fate> {
-    let turned_away = delivered
-        .unavailable
-        .as_ref()
-        .filter(|_| delivered.records.is_empty());
-    if let Some(unavailable) = turned_away {
-        return vec![Fate::Owed(unavailable.why.clone()); messages];
-    }
-    // A message that says nothing is done with.
-    let mut fates = vec![Fate::Settled; messages];
-    for record in &delivered.records {
-        let fate = if !record.settled {
-            let why = record.detail.clone().or_else(|| record.reason.clone());
-            Fate::Owed(why.unwrap_or_default())
-        } else if record.verdict == Some(Answered::Error) {
-            Fate::Unreadable
-        } else {
-            continue;
-        };
-        match &record.message {
-            Some(message) => {
-                if let Some(of_message) = fates.get_mut(message.index) {
-                    worsen(of_message, fate);
-                }
-            }
-            // Said of the delivery as a whole.
-            None => fates.iter_mut().for_each(|it| worsen(it, fate.clone())),
+    let why = delivered.unavailable.as_ref().map(|it| it.why.clone());
+    let owed = || {
+        Fate::Owed(
+            why.clone()
+                .unwrap_or_else(|| "it was not taken in".to_owned()),
+        )
+    };
+    // What nothing is said of was not looked at.
+    let mut fates: Vec<Option<Fate>> = vec![None; messages];
+    for answer in &delivered.messages {
+        if let Some(fate) = fates.get_mut(answer.message.index) {
+            *fate = Some(match (answer.settled, answer.refused) {
+                (false, _) => owed(),
+                (true, true) => Fate::Unreadable,
+                (true, false) => Fate::Settled,
+            });
         }
     }
-    fates
-}
-
-/// One record that is owed keeps its whole message; else one that cannot be read does.
-fn worsen(fate: &mut Fate, with: Fate) {
-    if !matches!(fate, Fate::Owed(_)) {
-        *fate = with;
-    }
+    let each = fates.into_iter();
+    each.map(|fate| fate.unwrap_or_else(owed)).collect()
 }

@@ -99,7 +99,8 @@ impl Pullers {
     /// Checks what can be checked without asking the queues.
     pub(crate) fn new(queues: Vec<SqsQueue>) -> Result<Self, String> {
         let parts = queues.into_iter().map(|queue| {
-            let client = SqsClient::new(&queue.url, queue.endpoint.as_deref(), queue.access.clone());
+            let client =
+                SqsClient::new(&queue.url, queue.endpoint.as_deref(), queue.access.clone());
             let client = client.map_err(|why| format!("queue {}: {why}", queue.name))?;
             let state = QueueState::new(&queue.name, &queue.url);
             Ok((Arc::new(queue), Arc::new(client), Arc::new(state)))

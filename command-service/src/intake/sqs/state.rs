@@ -96,7 +96,11 @@ impl QueueState {
         }
         status.problem = Some(problem.to_owned());
         drop(status);
-        tracing::warn!(queue = self.name, problem, "a queue is in trouble; it is tried again");
+        tracing::warn!(
+            queue = self.name,
+            problem,
+            "a queue is in trouble; it is tried again"
+        );
     }
 
     /// All went well.

@@ -11,8 +11,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
+
+/// How long between two looks at a condition.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// One request, as it came.
 #[derive(Clone, Debug)]
@@ -43,7 +45,6 @@ struct Held {
 pub(super) struct FakeQueue {
     pub(super) address: SocketAddr,
     inner: Arc<Mutex<Inner>>,
-    changed: Arc<watch::Sender<()>>,
     _serving: Arc<AbortOnDropHandle<()>>,
 }
 
@@ -56,15 +57,11 @@ impl FakeQueue {
             redrive,
             ..Inner::default()
         }));
-        let changed = Arc::new(watch::Sender::default());
-        let router = Router::new()
-            .fallback(answer)
-            .with_state((inner.clone(), changed.clone()));
+        let router = Router::new().fallback(answer).with_state(inner.clone());
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {
             address,
             inner,
-            changed,
             _serving: Arc::new(AbortOnDropHandle::new(serving)),
         }
     }
@@ -85,8 +82,6 @@ impl FakeQueue {
                 hidden_until: Instant::now(),
             });
         }
-        drop(inner);
-        self.changed.send_replace(());
     }
 
     /// Answers the next requests of an operation so.
@@ -108,12 +103,11 @@ impl FakeQueue {
         asked.cloned().collect()
     }
 
-    /// Waits until something holds, looking again after each request.
+    /// Waits until something holds.
     pub(super) async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
-        let mut changed = self.changed.subscribe();
         let waiting = async {
             while !holds(self) {
-                changed.changed().await.unwrap();
+                tokio::time::sleep(LOOK_AGAIN).await;
             }
         };
         tokio::time::timeout(Duration::from_secs(60), waiting)
@@ -122,9 +116,11 @@ impl FakeQueue {
     }
 }
 
-type Shared = (Arc<Mutex<Inner>>, Arc<watch::Sender<()>>);
-
-async fn answer(State((inner, changed)): State<Shared>, headers: HeaderMap, body: String) -> Response {
+async fn answer(
+    State(inner): State<Arc<Mutex<Inner>>>,
+    headers: HeaderMap,
+    body: String,
+) -> Response {
     let target = headers["x-amz-target"].to_str().unwrap();
     let operation = target.strip_prefix("AmazonSQS.").unwrap().to_owned();
     let body: Value = serde_json::from_str(&body).unwrap();
@@ -143,7 +139,6 @@ async fn answer(State((inner, changed)): State<Shared>, headers: HeaderMap, body
             None => inner.answer(&operation, &body).to_string().into_response(),
         }
     };
-    changed.send_replace(());
     if operation == "ReceiveMessage" {
         // As long polling does: nobody asks again at once.
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,0 +1,48 @@
+use daybook_intake::{Settings, decode};
+use serde_json::json;
+
+use super::*;
+
+fn to_keep(pulled: &Pulled, transport: Transport, body: String) -> Option<Vec<(Delivery, Why)>> {
+    let delivery = Delivery {
+        transport,
+        method: "POST".to_owned(),
+        headers: Vec::new(),
+        query: Vec::new(),
+        body: Bytes::from(body),
+    };
+    let now = "2026-03-04T10:11:12Z".parse().unwrap();
+    let decoded = decode(&delivery, &Settings::default(), now);
+    pulled.to_keep(&delivery, &decoded)
+}
+
+fn batch(bodies: &[(&str, &str)]) -> String {
+    let messages = bodies.iter().map(|(id, body)| {
+        json!({ "MessageId": id, "ReceiptHandle": "r", "MD5OfBody": "0", "Body": body })
+    });
+    json!({ "Messages": messages.collect::<Vec<_>>() }).to_string()
+}
+
+#[test]
+fn each_refused_message_is_kept_for_itself_and_once() {
+    let pulled = Pulled::default();
+    let test = r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Time":"2026-03-04T10:11:12.000Z","Bucket":"b"}"#;
+    let body = batch(&[("m1", "{rubbish"), ("m2", test), ("m3", "<xml/>")]);
+    let kept = to_keep(&pulled, Transport::Sqs, body.clone()).unwrap();
+    let bodies: Vec<_> = kept.iter().map(|(it, _)| it.body.clone()).collect();
+    assert_eq!(bodies, ["{rubbish", "<xml/>"]);
+    assert_eq!(kept[0].0.headers, [("message-id".to_owned(), "m1".to_owned())]);
+    assert_eq!((kept[0].1.reason, kept[0].1.records), ("json-syntax", 1));
+    assert!(to_keep(&pulled, Transport::Sqs, body).unwrap().is_empty());
+    // The same text in another message is another case.
+    let other = batch(&[("m4", "{rubbish")]);
+    assert_eq!(to_keep(&pulled, Transport::Sqs, other).unwrap().len(), 1);
+}
+
+#[test]
+fn what_is_no_answer_of_a_queue_is_kept_as_it_came() {
+    let pulled = Pulled::default();
+    assert!(to_keep(&pulled, Transport::Sqs, "{rubbish".to_owned()).is_none());
+    let body = batch(&[("m1", "{rubbish")]);
+    assert!(to_keep(&pulled, Transport::Http, body).is_none());
+}
