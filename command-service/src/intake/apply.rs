@@ -50,14 +50,13 @@ impl Record {
         bucket: BucketName,
         rule: OrderRule,
     ) -> Self {
-        let channel = channel_of(told);
         let actor = match source {
             Some(source) => format!("notification:{source}"),
             None => format!("notification:{}", told.source),
         };
         Self {
             stream: stream_of(&bucket, &told.key),
-            command: command_of(told, bucket, rule, channel),
+            command: command_of(told, bucket, rule),
             actor,
         }
     }
@@ -71,18 +70,8 @@ impl Record {
     }
 }
 
-/// The channel of a notification: what its order marks compare within.
-fn channel_of(told: &Notification) -> String {
-    let authority = told.order.as_ref().map(|order| order.authority.clone());
-    authority.unwrap_or_else(|| told.source.as_str().to_owned())
-}
-
-fn command_of(
-    told: &Notification,
-    bucket: BucketName,
-    rule: OrderRule,
-    channel: String,
-) -> RecordNotification {
+fn command_of(told: &Notification, bucket: BucketName, rule: OrderRule) -> RecordNotification {
+    let channel = told.channel.clone();
     let (happened, kind) = match told.change {
         Change::Created => (Happened::Created, "created"),
         Change::Removed => (Happened::Removed, "removed"),
