@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use bytes::Bytes;
 use daybook_command_service::Ledger;
@@ -55,6 +55,9 @@ pub(super) async fn run(format: Format, args: DecodeArgs) -> Result<ExitCode> {
         intake.deliver(None, prior).await;
     }
     let delivered = intake.deliver(None, delivery).await;
+    if let Some(unavailable) = delivered.unavailable {
+        bail!("it cannot be decoded now: {}", unavailable.why);
+    }
     let mut rows = Vec::new();
     for record in &delivered.records {
         let mut row = serde_json::to_value(record)?;
