@@ -165,7 +165,7 @@ fn intake(folder: &Path, sns: Arc<dyn Sns>, settings: Settings) -> Result<Intake
         .context("the temporary folder's name is not UTF-8")?;
     let ledger = Ledger::new(MemoryEventLog::new(), BlobStore::open(folder)?, false);
     let config = IntakeConfig {
-        open: Some(Arc::new(settings)),
+        open: Arc::new(settings),
         ..IntakeConfig::default()
     };
     Ok(Intake::new(ledger, sns, config)?)

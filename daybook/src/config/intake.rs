@@ -14,7 +14,7 @@ use daybook_command_service::intake::{
 };
 use daybook_domain::BucketName;
 use daybook_domain::stored_object::OrderRule;
-use daybook_intake::{Authentication, Limits, Settings, SnsSettings, Source};
+use daybook_intake::{Authentication, Limits, Settings, SnsSettings, SnsSignatures, Source};
 use serde::Deserialize;
 
 use super::ConfigError;
@@ -396,7 +396,10 @@ fn settings(
     }
     let mut sns = SnsSettings {
         topics: table.topics.clone(),
-        verify_everywhere: table.verify_everywhere,
+        signatures: match table.verify_everywhere {
+            true => SnsSignatures::Everywhere,
+            false => SnsSignatures::OverHttp,
+        },
         ..SnsSettings::default()
     };
     match table.sns_max_age.as_deref() {
