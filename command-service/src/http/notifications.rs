@@ -49,6 +49,9 @@ const LISTED: usize = 100;
 /// The most that are listed at once.
 const MOST_LISTED: usize = 1_000;
 
+/// How much of a body that is refused is read all the same, in times the size that one may have.
+const DRAINED_BODIES: usize = 2;
+
 /// How many headers and parameters of a request are looked at.
 const MAX_HEADERS: usize = 100;
 
@@ -87,27 +90,25 @@ async fn named(State(place): State<Place>, Path(name): Path<String>, request: Re
 
 async fn receive(place: Place, source: Option<SourceName>, request: Request) -> Response {
     let Place { intake, limits } = place;
-    let (parts, body) = request.into_parts();
+    let (parts, mut body) = request.into_parts();
     let mut delivery = head_of(&parts);
-    match taken_in(
-        &intake,
-        source.as_ref(),
-        &limits,
-        &parts,
-        body,
-        &mut delivery,
-    )
-    .await
-    {
-        Ok(response) => response,
-        Err(Refused::Overloaded(overloaded)) => answer(intake::turned_away(overloaded).response),
-        Err(Refused::Body(error)) => {
-            intake.refused(
-                source.as_ref(),
-                &delivery,
-                error.reason(),
-                &error.to_string(),
-            );
+    let source = source.as_ref();
+    let taken = taken_in(&intake, source, &limits, &parts, &mut body, &mut delivery).await;
+    let refused = match taken {
+        Ok(response) => return response,
+        Err(refused) => refused,
+    };
+    if !matches!(
+        refused,
+        Refused::Body(BodyError::TooSlow(_) | BodyError::BrokeOff)
+    ) {
+        let rest = body::drain(body, limits.max_body.saturating_mul(DRAINED_BODIES));
+        let _ = tokio::time::timeout(limits.body_timeout, rest).await;
+    }
+    match refused {
+        Refused::Overloaded(overloaded) => answer(intake::turned_away(overloaded).response),
+        Refused::Body(error) => {
+            intake.refused(source, &delivery, error.reason(), &error.to_string());
             closing(refusal(&error))
         }
     }
@@ -133,7 +134,7 @@ async fn taken_in(
     source: Option<&SourceName>,
     limits: &HttpLimits,
     parts: &Parts,
-    body: Body,
+    body: &mut Body,
     delivery: &mut Delivery,
 ) -> Result<Response, Refused> {
     let coding = Coding::of(&parts.headers)?;
@@ -144,9 +145,20 @@ async fn taken_in(
     let packed = read.map_err(|_| BodyError::TooSlow(limits.body_timeout))??;
     delivery.body = coding.unpack(packed, limits.max_body, &mut room).await?;
     let delivered = intake
-        .deliver_within(source, std::mem::replace(delivery, head_of(parts)), room)
+        .deliver_within(source, std::mem::replace(delivery, nothing()), room)
         .await;
     Ok(answer(delivered.response))
+}
+
+/// What is left of a delivery that was handed over.
+fn nothing() -> Delivery {
+    Delivery {
+        transport: Transport::Http,
+        method: String::new(),
+        headers: Vec::new(),
+        query: Vec::new(),
+        body: bytes::Bytes::new(),
+    }
 }
 
 /// A delivery without its body.

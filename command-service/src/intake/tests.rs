@@ -1,10 +1,17 @@
 //! The intake over the memory log, with what S3 sends.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use async_trait::async_trait;
 use bytes::Bytes;
 use daybook_domain::stored_object::{OrderRule, StoredObject};
 use daybook_event_store::blobs::BlobStore;
 use daybook_event_store::memory::MemoryEventLog;
-use daybook_event_store::{EventLog, Position, RecordedEvent};
+use daybook_event_store::{
+    Append, AppendError, Appended, Direction, EventLog, Position, ReadError, RecordedEvent,
+    StreamName, StreamVersion, Subscription,
+};
+use daybook_intake::{CertificateError, Certificates};
 use serde_json::json;
 
 use super::*;
@@ -227,4 +234,132 @@ async fn the_state_after_a_delivery_is_the_objects() {
     let object: Option<StoredObject> = given.intake.0.ledger.load("object-ord/a").await.unwrap();
     let state = object.unwrap().state;
     assert_eq!((state.versions, state.present), (2, true));
+}
+
+/// A log that can be told to take nothing more.
+struct Shutting {
+    log: Arc<dyn EventLog>,
+    shut: AtomicBool,
+}
+
+#[async_trait]
+impl EventLog for Shutting {
+    async fn append_each(&self, appends: Vec<Append>) -> Vec<Result<Appended, AppendError>> {
+        if self.shut.load(Ordering::Relaxed) {
+            let shut = || AppendError::Unavailable("it is shut".to_owned());
+            return appends.iter().map(|_| Err(shut())).collect();
+        }
+        self.log.append_each(appends).await
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamName,
+        from: Option<StreamVersion>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.log.read_stream(stream, from, direction, limit).await
+    }
+
+    async fn read_all(
+        &self,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.log.read_all(after, limit).await
+    }
+
+    async fn head(&self) -> Result<Position, ReadError> {
+        self.log.head().await
+    }
+
+    fn subscribe(self: Arc<Self>, after: Position) -> Subscription {
+        self.log.clone().subscribe(after)
+    }
+
+    async fn import(&self, events: Vec<RecordedEvent>) -> Result<Position, AppendError> {
+        self.log.import(events).await
+    }
+
+    async fn check_storage(&self) -> Result<Vec<String>, ReadError> {
+        self.log.check_storage().await
+    }
+
+    async fn stopped(&self) {
+        self.log.stopped().await;
+    }
+
+    async fn close(&self) {
+        self.log.close().await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_log_does_not_take_is_not_acknowledged_and_comes_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = BlobStore::open(dir.path().to_str().unwrap()).unwrap();
+    let log = Arc::new(Shutting {
+        log: MemoryEventLog::new(),
+        shut: AtomicBool::new(false),
+    });
+    let ledger = Ledger::new(log.clone(), blobs, false);
+    let intake = Intake::new(ledger, Arc::new(NoSns), IntakeConfig::default()).unwrap();
+    let lines = "ObjectCreated:Put a 01 x\nObjectCreated:Put a 02 y\nObjectCreated:Put b 01 x";
+    let deliver = || intake.deliver(None, delivery(Transport::Http, lines));
+    log.shut.store(true, Ordering::Relaxed);
+    let delivered = deliver().await;
+    assert_eq!(delivered.response.status, 503);
+    assert!(delivered.records.iter().all(|record| !record.settled));
+    assert!(delivered.messages.iter().all(|message| !message.settled));
+    let headers = &delivered.response.headers;
+    assert!(headers.iter().any(|(name, _)| name == "retry-after"));
+    log.shut.store(false, Ordering::Relaxed);
+    let delivered = deliver().await;
+    assert_eq!(delivered.response.status, 200);
+    let accepted = Some(Answered::Accepted);
+    assert!(
+        delivered
+            .records
+            .iter()
+            .all(|record| record.verdict == accepted)
+    );
+}
+
+/// SNS that is asked, and may not answer.
+#[derive(Default)]
+struct Asked {
+    times: AtomicUsize,
+    away: AtomicBool,
+}
+
+#[async_trait]
+impl Certificates for Asked {
+    async fn certificate(&self, _: &str) -> Result<Bytes, CertificateError> {
+        Err(CertificateError::Refused("there is none".to_owned()))
+    }
+}
+
+#[async_trait]
+impl Sns for Asked {
+    async fn confirm(&self, _: &str) -> Result<(), String> {
+        self.times.fetch_add(1, Ordering::Relaxed);
+        match self.away.load(Ordering::Relaxed) {
+            true => Err("it is away".to_owned()),
+            false => Ok(()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_is_confirmed_once_for_each_token() {
+    let (sns, confirmed) = (Asked::default(), Confirmed::default());
+    sns.away.store(true, Ordering::Relaxed);
+    assert!(confirmed.confirm(&sns, "https://x", "t1").await.is_err());
+    sns.away.store(false, Ordering::Relaxed);
+    for token in ["t1", "t1", "t2", "t1"] {
+        confirmed.confirm(&sns, "https://x", token).await.unwrap();
+    }
+    // The one that failed, and one for each token.
+    assert_eq!(sns.times.load(Ordering::Relaxed), 3);
 }

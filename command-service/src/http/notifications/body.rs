@@ -160,11 +160,11 @@ pub(super) fn check_type(headers: &HeaderMap) -> Result<(), BodyError> {
 
 /// Reads a body as far as it may be long, taking room as it comes.
 pub(super) async fn read(
-    mut body: Body,
+    body: &mut Body,
     most: usize,
     room: &mut Admitted,
 ) -> Result<Bytes, BodyError> {
-    let announced = axum::body::HttpBody::size_hint(&body).lower();
+    let announced = axum::body::HttpBody::size_hint(body).lower();
     if announced > most as u64 {
         return Err(BodyError::TooLarge(most));
     }
@@ -187,4 +187,16 @@ pub(super) async fn read(
         read.extend_from_slice(&data);
     }
     Ok(read.freeze())
+}
+
+/// Reads the rest of a body that is refused, as far as that is not too much: a client that still
+/// sends when the connection is closed under it may never see the answer.
+pub(super) async fn drain(mut body: Body, most: usize) {
+    let mut drained = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        drained += frame.data_ref().map_or(0, Bytes::len);
+        if drained > most {
+            return;
+        }
+    }
 }
