@@ -129,7 +129,10 @@ async fn what_it_is_invoked_with_is_on_record_once() {
             }
         }
         if let [(0, first), (1, second)] = &verdicts[..] {
-            assert!(first == "accepted" || first == "duplicate", "{name}: {first}");
+            assert!(
+                first == "accepted" || first == "duplicate",
+                "{name}: {first}"
+            );
             assert_eq!(*second, "duplicate", "{name}");
         }
         for command in case["expect"].as_array().unwrap() {
@@ -137,7 +140,11 @@ async fn what_it_is_invoked_with_is_on_record_once() {
             expected.insert((text("bucket"), text("key"), text("version_id")));
         }
     }
-    assert_eq!(expected.len(), 4, "two of the cases tell of the same object");
+    assert_eq!(
+        expected.len(),
+        4,
+        "two of the cases tell of the same object"
+    );
     let recorded = eventually("all are in the read model", || async {
         let created = query.events(&["ObjectCreated"]).await;
         (created.len() >= expected.len()).then_some(created)
@@ -182,18 +189,30 @@ async fn poison_comes_again_in_a_queue_and_fails_nothing_else() {
         message("bad", "{ no JSON"), message("good", good["body"].as_str().unwrap()),
     ] });
     let ran = deployed.invoke(&event.to_string()).await;
-    assert!(ran.err.contains("json-syntax"), "its log says why: {}", ran.err);
+    assert!(
+        ran.err.contains("json-syntax"),
+        "its log says why: {}",
+        ran.err
+    );
     let answer = ran.json();
-    assert_eq!(answer, json!({ "batchItemFailures": [{ "itemIdentifier": "bad" }] }));
+    assert_eq!(
+        answer,
+        json!({ "batchItemFailures": [{ "itemIdentifier": "bad" }] })
+    );
     let answer = deployed.invoke("{\"rubbish\": true}").await.json();
     assert_eq!(answer["records"][0]["verdict"], "error");
     // The file is heeded.
     let other = case(CASES[3]);
-    let answer = deployed.invoke(other["body"].as_str().unwrap()).await.json();
+    let answer = deployed
+        .invoke(other["body"].as_str().unwrap())
+        .await
+        .json();
     assert_eq!(answer["records"][0]["verdict"], "ignored");
     assert_eq!(answer["records"][0]["reason"], "unknown-bucket");
     let session = database.session().await;
-    let rows = session.query("SELECT stream FROM daybook.events WHERE version = 0", &[]).await;
+    let rows = session
+        .query("SELECT stream FROM daybook.events WHERE version = 0", &[])
+        .await;
     let names: Vec<String> = rows.unwrap().iter().map(|row| row.get(0)).collect();
     assert_eq!(names, ["object-inbox/in/2026/03/04/orders.csv"]);
 }
@@ -205,7 +224,9 @@ async fn a_log_that_is_away_fails_the_invocation() {
     drop(listener);
     let store = format!("postgres://nobody:planted-secret@127.0.0.1:{port}/nowhere");
     let deployed = Deployed::new(&store, &port, None);
-    let ran = deployed.invoke(case(CASES[0])["body"].as_str().unwrap()).await;
+    let ran = deployed
+        .invoke(case(CASES[0])["body"].as_str().unwrap())
+        .await;
     assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
     let answer: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(answer["errorType"], "Daybook.Unavailable");

@@ -13,6 +13,7 @@ mod crash;
 mod graphql;
 mod handlers;
 mod hostile;
+mod intake;
 mod lambda;
 mod layering;
 mod lineage;

@@ -96,8 +96,13 @@ async fn a_put_to_the_store_becomes_an_outcome() {
     assert_eq!(told["source"], "aws:s3");
     assert_eq!(told["eventName"], "ObjectCreated:Put");
     assert_eq!((&told["size"], &told["repeats"]), (&json!(7), &json!(0)));
-    assert!(told["eventTime"].is_string() && told["position"].is_number(), "{told}");
-    let told = daybook(&server, &["show", "s3://inbox/a b+ü.txt"]).await.ok();
+    assert!(
+        told["eventTime"].is_string() && told["position"].is_number(),
+        "{told}"
+    );
+    let told = daybook(&server, &["show", "s3://inbox/a b+ü.txt"])
+        .await
+        .ok();
     assert!(
         told.contains("arrived    ObjectCreated:Put by notification:aws:s3 (at 20"),
         "{told}"
@@ -105,9 +110,15 @@ async fn a_put_to_the_store_becomes_an_outcome() {
     let status = status_of_queue(&server).await;
     assert_eq!(status["problem"], json!(null), "{status}");
     // The test event that S3 sends first is a message too.
-    assert_eq!((&status["received"], &status["deleted"]), (&json!(2), &json!(2)));
+    assert_eq!(
+        (&status["received"], &status["deleted"]),
+        (&json!(2), &json!(2))
+    );
     let status = daybook(&server, &["status"]).await.ok();
-    assert!(status.contains("queues\n") && status.contains("arrivals"), "{status}");
+    assert!(
+        status.contains("queues\n") && status.contains("arrivals"),
+        "{status}"
+    );
     let (_, figures) = server.get("/metrics").await;
     assert!(
         figures.contains("daybook_sqs_deleted_total{queue=\"arrivals\"} 2"),
@@ -123,14 +134,17 @@ async fn a_put_to_the_store_becomes_an_outcome() {
 
 #[tokio::test]
 async fn what_comes_by_way_of_a_topic_or_a_bus_is_the_same() {
-    for (route, event_name) in [("sns", "ObjectCreated:Put"), ("eventbridge", "Object Created")] {
+    for (route, event_name) in [
+        ("sns", "ObjectCreated:Put"),
+        ("eventbridge", "Object Created"),
+    ] {
         let store = Store::start(&[RAW]).await;
         let made = queue(&store, &[route]).await;
         let source = match made["topic"].as_str() {
             // Only that topic is listened to.
-            Some(topic) => format!(
-                "source = \"stores\"\n[intake.sources.stores]\ntopics = [\"{topic}\"]"
-            ),
+            Some(topic) => {
+                format!("source = \"stores\"\n[intake.sources.stores]\ntopics = [\"{topic}\"]")
+            }
             None => String::new(),
         };
         let ledger = pulling(&store, &made["url"], &source);
@@ -187,7 +201,11 @@ async fn a_poison_message_ends_in_the_dead_letter_queue_and_holds_nobody_up() {
     assert_eq!(status["unreadable"], 4, "each came twice");
     let kept = daybook(&server, &["intake", "rejected", "--output", "json"]).await;
     let kept = kept.json();
-    assert_eq!(kept.as_array().unwrap().len(), 2, "each is kept once: {kept:#}");
+    assert_eq!(
+        kept.as_array().unwrap().len(),
+        2,
+        "each is kept once: {kept:#}"
+    );
 }
 
 #[tokio::test]
@@ -209,16 +227,26 @@ async fn a_message_that_comes_again_is_a_duplicate() {
         (told.len() >= 2).then_some(told)
     })
     .await;
-    assert_eq!(told[0]["verdict"], "DUPLICATE", "the newest first: {told:#?}");
+    assert_eq!(
+        told[0]["verdict"], "DUPLICATE",
+        "the newest first: {told:#?}"
+    );
     assert_eq!(told[1]["verdict"], "ACCEPTED");
     eventually("the queue is empty", || async {
         (in_queue(&store, &made["url"]).await == 0).then_some(())
     })
     .await;
-    assert_eq!(server.events(&["ObjectCreated"]).await.len(), 2, "it and its result");
+    assert_eq!(
+        server.events(&["ObjectCreated"]).await.len(),
+        2,
+        "it and its result"
+    );
     assert_eq!(server.events(&["ExecutionStarted"]).await.len(), 1);
     let told = daybook(&server, &["show", "s3://inbox/k.txt"]).await.ok();
-    assert!(told.contains("\u{20}duplicate  ObjectCreated:Put by aws:s3"), "{told}");
+    assert!(
+        told.contains("\u{20}duplicate  ObjectCreated:Put by aws:s3"),
+        "{told}"
+    );
 }
 
 /// A longer run: `DAYBOOK_TEST_QUEUE_ROUNDS=30`. Each run prints its seed; `DAYBOOK_TEST_SEED` sets it.
@@ -262,7 +290,10 @@ async fn killing_it_in_the_middle_loses_nothing_and_doubles_nothing() {
         assert_eq!(arrived.count(), 1, "{key}");
     }
     assert_eq!(server.events(&["ExecutionStarted"]).await.len(), keys.len());
-    assert_eq!(server.events(&["ExecutionSucceeded"]).await.len(), keys.len());
+    assert_eq!(
+        server.events(&["ExecutionSucceeded"]).await.len(),
+        keys.len()
+    );
 }
 
 #[tokio::test]
@@ -273,7 +304,10 @@ async fn a_queue_that_is_not_there_is_told_and_found_when_it_is() {
     let server = ledger.start().await;
     eventually("it is said what is wrong", || async {
         let problem = status_of_queue(&server).await["problem"].clone();
-        problem.as_str()?.contains("make it, or correct its url").then_some(())
+        problem
+            .as_str()?
+            .contains("make it, or correct its url")
+            .then_some(())
     })
     .await;
     let (ready, _) = server.get("/livez").await;

@@ -78,6 +78,9 @@ pub(crate) enum Command {
         #[arg(long)]
         shadow: bool,
     },
+    /// Pause a pipeline, or let it go on.
+    #[command(subcommand)]
+    Pipeline(PipelineCommand),
     /// Run many executions again.
     #[command(subcommand)]
     Replay(ReplayCommand),
@@ -362,6 +365,28 @@ pub(crate) enum IntakeCommand {
     /// Say what a notification tells and what verdict its records get, on an empty ledger. No
     /// server is needed, and nothing is recorded. Exit code 3 if a record is an error.
     Decode(DecodeArgs),
+    /// List the deliveries that a server rejected, newest first, or show one of them.
+    Rejected {
+        /// Its id.
+        id: Option<String>,
+        /// How many at most.
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum PipelineCommand {
+    /// Start nothing more for it; what it is owed stays pending.
+    Pause {
+        /// The pipeline.
+        pipeline: String,
+    },
+    /// Start what it is owed, and go on.
+    Resume {
+        /// The pipeline.
+        pipeline: String,
+    },
 }
 
 #[derive(Args)]

@@ -33,9 +33,12 @@ pub struct Notification {
     pub region: Option<String>,
     /// What it means.
     pub change: Change,
-    /// The sequencer in the form in which marks of one authority compare ([`OrderMark::compare`]).
-    /// The authority names the source and the channel, since those are never compared with each
-    /// other: `aws:s3`, `aws:s3/eventbridge`.
+    /// The source and the channel within which events are told apart and put in order: `aws:s3`,
+    /// `aws:s3/eventbridge`, `azure:blob/ACCOUNT`. What one channel says is never compared with what
+    /// another does.
+    pub channel: String,
+    /// The sequencer in the form in which marks of one authority, the channel, compare
+    /// ([`OrderMark::compare`]).
     pub order: Option<OrderMark>,
     /// Tells this event from every other of its channel; the same whenever it is delivered again.
     pub identity: String,

@@ -4,6 +4,7 @@ mod again;
 mod demo;
 mod export;
 mod functions;
+mod intake;
 mod lists;
 mod log;
 mod usage;

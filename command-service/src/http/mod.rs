@@ -6,6 +6,7 @@
 
 mod functions;
 pub(crate) mod notifications;
+mod pipelines;
 mod problem;
 mod queues;
 
@@ -57,6 +58,7 @@ pub(crate) fn router(
         .route("/v1/replays/{id}/cancel", post(cancel_replay))
         .route("/v1/exports", post(start_export))
         .route("/v1/exports/{id}/complete", post(complete_export))
+        .merge(pipelines::router())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(ledger)
         .merge(functions::router(host, rejections))

@@ -9,7 +9,7 @@ use daybook_domain::stored_object::{
     Answer, Happened, ObjectCommand, ObjectEvent, ObjectVersion, OrderMark, OrderRule,
     RecordNotification, StoredObject, Told, Verdict, reasons, stream_of,
 };
-use daybook_domain::{BucketName, CommandId};
+use daybook_domain::{BucketName, CommandId, ObjectKey};
 use daybook_event_store::Position;
 use daybook_intake::{Change, Notification};
 use futures::StreamExt;
@@ -50,31 +50,28 @@ impl Record {
         bucket: BucketName,
         rule: OrderRule,
     ) -> Self {
-        let channel = channel_of(told);
         let actor = match source {
             Some(source) => format!("notification:{source}"),
             None => format!("notification:{}", told.source),
         };
         Self {
             stream: stream_of(&bucket, &told.key),
-            command: command_of(told, bucket, rule, channel),
+            command: command_of(told, bucket, rule),
             actor,
         }
     }
 }
 
-/// The channel of a notification: what its order marks compare within.
-fn channel_of(told: &Notification) -> String {
-    let authority = told.order.as_ref().map(|order| order.authority.clone());
-    authority.unwrap_or_else(|| told.source.as_str().to_owned())
+impl Record {
+    /// The key, where writes to it go through the gateway.
+    pub(super) fn written_by_gateway(&self) -> Option<(&BucketName, &ObjectKey)> {
+        let command = &self.command;
+        (command.rule == OrderRule::Gateway).then_some((&command.bucket, &command.key))
+    }
 }
 
-fn command_of(
-    told: &Notification,
-    bucket: BucketName,
-    rule: OrderRule,
-    channel: String,
-) -> RecordNotification {
+fn command_of(told: &Notification, bucket: BucketName, rule: OrderRule) -> RecordNotification {
+    let channel = told.channel.clone();
     let (happened, kind) = match told.change {
         Change::Created => (Happened::Created, "created"),
         Change::Removed => (Happened::Removed, "removed"),

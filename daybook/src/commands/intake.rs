@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use bytes::Bytes;
 use daybook_command_service::Ledger;
@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::WANTING;
-use crate::cli::{DecodeArgs, DecodeTransport, Format, IntakeCommand};
+use crate::cli::{DecodeArgs, DecodeTransport, Format};
 use crate::output::{self, Column};
 
 const COLUMNS: &[Column] = &[
@@ -39,13 +39,7 @@ const COLUMNS: &[Column] = &[
     ("TIME", |row| output::time(&row["eventTime"])),
 ];
 
-pub(super) async fn run(format: Format, command: IntakeCommand) -> Result<ExitCode> {
-    match command {
-        IntakeCommand::Decode(args) => run_decode(format, args).await,
-    }
-}
-
-async fn run_decode(format: Format, args: DecodeArgs) -> Result<ExitCode> {
+pub(super) async fn run(format: Format, args: DecodeArgs) -> Result<ExitCode> {
     let bytes = read(&args.file)?;
     let (delivery, prior) = deliveries(bytes, &args)?;
     let certificate = match &args.sns_certificate {
@@ -61,6 +55,9 @@ async fn run_decode(format: Format, args: DecodeArgs) -> Result<ExitCode> {
         intake.deliver(None, prior).await;
     }
     let delivered = intake.deliver(None, delivery).await;
+    if let Some(unavailable) = delivered.unavailable {
+        bail!("it cannot be decoded now: {}", unavailable.why);
+    }
     let mut rows = Vec::new();
     for record in &delivered.records {
         let mut row = serde_json::to_value(record)?;

@@ -11,7 +11,9 @@ mod intake;
 mod invoke;
 mod log;
 mod logs;
+mod pipeline;
 mod projections;
+mod rejected;
 mod replay;
 mod show;
 mod status;
@@ -21,7 +23,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::cli::{Cli, Command, Page};
+use crate::cli::{Cli, Command, IntakeCommand, Page};
 use crate::client::Client;
 use crate::{bench, builtin, demo, output, serve};
 
@@ -65,10 +67,17 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
                 }
             });
         }
+        Command::Pipeline(command) => pipeline::run(&client, format, command).await?,
         Command::Replay(command) => replay::run(&client, format, command).await?,
         Command::Export(args) => export::run(&client, format, args).await?,
         Command::Verify { path } => return export::verify(format, &path),
-        Command::Intake(command) => return intake::run(format, command).await,
+        Command::Intake(IntakeCommand::Decode(args)) => return intake::run(format, args).await,
+        Command::Intake(IntakeCommand::Rejected { id: None, limit }) => {
+            rejected::list(&client, format, limit).await?;
+        }
+        Command::Intake(IntakeCommand::Rejected { id: Some(id), .. }) => {
+            rejected::show(&client, format, &id).await?;
+        }
         Command::Log(command) => return log::run(format, command).await,
         Command::Projections(command) => return projections::run(&client, format, command).await,
     }

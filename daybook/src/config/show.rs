@@ -1,10 +1,13 @@
 //! The config as it counts, with all defaults and without a secret.
 
+use daybook_command_service::intake::UnknownBuckets;
+use daybook_domain::stored_object::OrderRule;
 use daybook_functions::{FunctionSpec, RemoteSpec};
+use daybook_intake::Settings;
 use daybook_s3_gateway::BucketConfig;
 use serde_json::{Value, json};
 
-use super::{BlobsAt, Config};
+use super::{BlobsAt, Config, IntakeSettings};
 
 /// The config as JSON. Environments show their names alone: a value may be a secret.
 pub(crate) fn show(config: &Config) -> Value {
@@ -113,6 +116,7 @@ pub(crate) fn show(config: &Config) -> Value {
             "upstream_part_size": bytesize::ByteSize(upstream.part_bytes).to_string(),
         },
         "intake": { "queues": queues(config) },
+        "intake": intake(&config.intake),
         "telemetry": config.otlp.as_ref().map(|otlp| json!({
             "otlp_endpoint": otlp.endpoint,
             "otlp_headers": otlp.headers.keys().collect::<Vec<_>>(),
@@ -163,6 +167,64 @@ fn remote(spec: &FunctionSpec, target: &RemoteSpec) -> Value {
         }
     }
     table
+}
+
+/// Sources show what they expect, and not the secrets themselves.
+fn intake(settings: &IntakeSettings) -> Value {
+    let config = &settings.config;
+    let source = |settings: &Settings, buckets: Value| {
+        let limits = &settings.sns;
+        json!({
+            "tokens": settings.authentication.len(),
+            "stores": settings.sources.iter().map(|it| it.as_str()).collect::<Vec<_>>(),
+            "topics": limits.topics,
+            "sns_max_age": limits.max_age.map(|age| humantime::format_duration(age).to_string()),
+            "b2_secrets": settings.b2_secrets.len(),
+            "allowed_origins": settings.allowed_origins,
+            "buckets": buckets,
+        })
+    };
+    let sources: serde_json::Map<_, _> = config
+        .sources
+        .iter()
+        .map(|(name, it)| (name.to_string(), source(&it.settings, json!(it.buckets))))
+        .collect();
+    let buckets: serde_json::Map<_, _> = config
+        .buckets
+        .iter()
+        .map(|bucket| {
+            let order = match bucket.order {
+                OrderRule::Gateway => "gateway",
+                OrderRule::Notification => "notification",
+            };
+            (bucket.name.to_string(), json!(order))
+        })
+        .collect();
+    let limits = &config.open.limits;
+    json!({
+        "listen": settings.listen,
+        "open": config.open_over_http.then(|| source(&config.open, Value::Null)),
+        "sources": sources,
+        "order": buckets,
+        "unknown_buckets": match config.unknown {
+            UnknownBuckets::Record => "record",
+            UnknownBuckets::Ignore => "ignore",
+        },
+        "max_body_size": bytesize::ByteSize(limits.max_body as u64).to_string(),
+        "max_depth": limits.max_depth,
+        "max_values": limits.max_values,
+        "max_records": limits.max_items,
+        "in_flight_records": config.limits.records,
+        "in_flight_size": bytesize::ByteSize(config.limits.bytes as u64).to_string(),
+        "retry_after": humantime::format_duration(config.limits.retry_after).to_string(),
+        "keys_at_once": config.keys_at_once,
+        "repeats_kept": config.repeats_kept,
+        "body_timeout": humantime::format_duration(settings.http.body_timeout).to_string(),
+        "header_timeout": humantime::format_duration(settings.header_timeout).to_string(),
+        "max_connections": settings.max_connections,
+        "rejected_kept": config.rejected.most,
+        "rejected_size": bytesize::ByteSize(config.rejected.most_bytes).to_string(),
+    })
 }
 
 fn bucket(config: &BucketConfig) -> Value {

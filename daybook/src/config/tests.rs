@@ -1,3 +1,4 @@
+mod intake;
 mod queues;
 mod remote;
 

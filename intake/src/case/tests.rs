@@ -8,7 +8,10 @@ fn read(file: &Value) -> Result<Case, BadCase> {
 
 #[test]
 fn bodies_come_in_three_forms() {
-    let transport = json!({ "kind": "pull-stream", "method": "GET", "headers": { "Content-Type": "a" }, "query": { "q": "1" } });
+    let transport = json!({
+        "kind": "pull-stream", "method": "GET",
+        "headers": { "Content-Type": "a" }, "query": { "q": "1" }
+    });
     let bodies = [
         json!({ "transport": transport, "body": "aab" }),
         json!({ "transport": transport, "body_base64": "YWFi" }),

@@ -1,8 +1,11 @@
 //! Each dialect in forms that the corpus does not show, and what somebody might try.
 
+mod alike;
 mod aws;
+mod azure;
+mod google;
 mod hostile;
-mod others;
+mod queued;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

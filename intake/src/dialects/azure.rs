@@ -135,6 +135,7 @@ pub(crate) fn event(event: &Event<'_, '_>) -> Result<Told, Rejection> {
         region: None,
         change,
         order: order::text(&authority, sequencer),
+        channel: authority,
         identity,
     })))
 }

@@ -60,6 +60,7 @@ pub(crate) fn event(event: &Fields<'_, '_>) -> Result<Told, Rejection> {
         event_name: event_name.to_owned(),
         region: None,
         change,
+        channel: Source::BackblazeB2.as_str().to_owned(),
         order: None,
         identity: identity::of(&[Some(Source::BackblazeB2.as_str()), Some(id)]),
     })))

@@ -64,6 +64,7 @@ pub(crate) fn event(event: &Fields<'_, '_>) -> Result<Told, Rejection> {
         event_name: event_name.to_owned(),
         region: event.filled("region")?.map(str::to_owned),
         change,
+        channel: AUTHORITY.to_owned(),
         order: order::hexadecimal(AUTHORITY, sequencer),
         identity,
     })))

@@ -295,6 +295,7 @@ pub(crate) fn told(
         event_name: said.event_name.to_owned(),
         region: None,
         change: said.change,
+        channel: authority.to_owned(),
         order: order::generation(authority, generation),
         identity,
     })))

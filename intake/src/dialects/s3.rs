@@ -144,6 +144,7 @@ pub(crate) fn record(
         event_name: event_name.to_owned(),
         region: record.filled("awsRegion")?.map(str::to_owned),
         change,
+        channel: authority.to_owned(),
         order,
         identity,
     })))

@@ -455,7 +455,9 @@ async fn what_stores_told_is_listed_newest_first_with_its_verdict() {
     story.tell("a.txt", 3, false).await;
     story.tell("a.txt", 9, true).await;
     let reader = reader(&story).await;
-    let told = reader.notifications("inbox", "a.txt", Page::first(10)).await;
+    let told = reader
+        .notifications("inbox", "a.txt", Page::first(10))
+        .await;
     let told: Vec<_> = told.unwrap().rows.into_iter().map(|(_, row)| row).collect();
     let verdicts: Vec<_> = told
         .iter()
@@ -480,7 +482,9 @@ async fn what_stores_told_is_listed_newest_first_with_its_verdict() {
     assert_eq!(told[0].event_name.as_deref(), Some("ObjectRemoved:Delete"));
     assert!(told[1].why.contains("older"), "{}", told[1].why);
     // What the gateway wrote nobody told of.
-    let told = reader.notifications("inbox", "b.txt", Page::first(10)).await;
+    let told = reader
+        .notifications("inbox", "b.txt", Page::first(10))
+        .await;
     assert!(told.unwrap().rows.is_empty());
     let figures = reader.statistics(None, 0).await.unwrap();
     let by_source: Vec<_> = figures.notifications_by_source.into_iter().collect();

@@ -31,7 +31,10 @@ fn each_refused_message_is_kept_for_itself_and_once() {
     let kept = to_keep(&pulled, Transport::Sqs, body.clone()).unwrap();
     let bodies: Vec<_> = kept.iter().map(|(it, _)| it.body.clone()).collect();
     assert_eq!(bodies, ["{rubbish", "<xml/>"]);
-    assert_eq!(kept[0].0.headers, [("message-id".to_owned(), "m1".to_owned())]);
+    assert_eq!(
+        kept[0].0.headers,
+        [("message-id".to_owned(), "m1".to_owned())]
+    );
     assert_eq!((kept[0].1.reason, kept[0].1.records), ("json-syntax", 1));
     assert!(to_keep(&pulled, Transport::Sqs, body).unwrap().is_empty());
     // The same text in another message is another case.

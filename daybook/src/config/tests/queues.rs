@@ -18,7 +18,10 @@ fn a_url_is_enough() {
     };
     assert_eq!((queue.name.as_str(), queue.url.as_str()), ("arrivals", URL));
     assert_eq!(queue.access.region, "eu-central-1");
-    assert_eq!((queue.consumers, queue.batch, queue.max_receives), (2, 10, 10));
+    assert_eq!(
+        (queue.consumers, queue.batch, queue.max_receives),
+        (2, 10, 10)
+    );
     assert_eq!(queue.wait, Duration::from_secs(20));
     assert_eq!(queue.visibility, Duration::from_secs(60));
     assert!(queue.source.is_none() && queue.endpoint.is_none());
@@ -48,7 +51,12 @@ fn all_of_it_can_be_said_and_no_secret_is_shown() {
     let shown = show(&config).to_string();
     assert!(!shown.contains("from-a-file") && shown.contains("\"AK\""));
     assert!(!format!("{config:?}").contains("from-a-file"));
-    assert!(config.secret_files.iter().any(|file| file.ends_with("secret")));
+    assert!(
+        config
+            .secret_files
+            .iter()
+            .any(|file| file.ends_with("secret"))
+    );
 }
 
 #[test]
@@ -59,12 +67,37 @@ fn what_cannot_be_is_refused_by_name() {
     check(&queue("consumers = 65"), &at("consumers"), "too many");
     check(&queue("max_receives = 0"), &at("max_receives"), "too few");
     check(&queue("wait = \"21s\""), &at("wait"), "from 0 to 20");
-    check(&queue("visibility = \"1500ms\""), &at("visibility"), "whole seconds");
-    check(&queue("visibility = \"13h\""), &at("visibility"), "to 43200");
-    check(&queue("source = \"stores\""), &at("source"), "[intake.sources.stores]");
-    check(&queue("endpoint = \"sqs\""), &at("endpoint"), "https://HOST");
-    check(&queue("access_key = \"AK\""), "intake.queues.arrivals", "belong together");
-    for url in ["arrivals", "https://host", "https://u:p@host/1/q", "ftp://host/1/q"] {
+    check(
+        &queue("visibility = \"1500ms\""),
+        &at("visibility"),
+        "whole seconds",
+    );
+    check(
+        &queue("visibility = \"13h\""),
+        &at("visibility"),
+        "to 43200",
+    );
+    check(
+        &queue("source = \"stores\""),
+        &at("source"),
+        "[intake.sources.stores]",
+    );
+    check(
+        &queue("endpoint = \"sqs\""),
+        &at("endpoint"),
+        "https://HOST",
+    );
+    check(
+        &queue("access_key = \"AK\""),
+        "intake.queues.arrivals",
+        "belong together",
+    );
+    for url in [
+        "arrivals",
+        "https://host",
+        "https://u:p@host/1/q",
+        "ftp://host/1/q",
+    ] {
         let text = queue("").replace(URL, url);
         check(&text, &at("url"), "give the queue's URL");
     }

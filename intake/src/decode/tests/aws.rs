@@ -1,7 +1,7 @@
 //! S3 in all its wrappings.
 
 use super::*;
-use crate::{CertificateError, Certificates, SnsSettings};
+use crate::{CertificateError, Certificates, SnsSettings, SnsSignatures};
 
 /// A message of SNS as HTTP carries it.
 fn sns(message: &str) -> Value {
@@ -176,7 +176,12 @@ fn an_empty_answer_of_a_queue_is_no_error() {
 #[test]
 fn an_invocation_may_carry_messages_and_events() {
     let event = s3_event("ObjectCreated:Put");
-    let sqs = |id: &str| json!({ "eventSource": "aws:sqs", "messageId": id, "receiptHandle": "r", "body": event.to_string() });
+    let sqs = |id: &str| {
+        json!({
+            "eventSource": "aws:sqs", "messageId": id, "receiptHandle": "r",
+            "body": event.to_string()
+        })
+    };
     let mut in_sns = sns(&event.to_string());
     in_sns["SigningCertUrl"] = in_sns["SigningCertURL"].take();
     let records = json!({ "Records": [
@@ -353,7 +358,7 @@ impl Certificates for Fetched {
 async fn a_failed_check_takes_the_place_of_its_message() {
     let settings = Settings {
         sns: SnsSettings {
-            signatures: crate::SnsSignatures::Everywhere,
+            signatures: SnsSignatures::Everywhere,
             ..SnsSettings::default()
         },
         ..Settings::default()
@@ -382,4 +387,18 @@ async fn a_failed_check_takes_the_place_of_its_message() {
     }
     let later = Fetched(Err(CertificateError::Unavailable("no network".to_owned())));
     assert!(decoded.authenticate(&later).await.is_err());
+}
+
+#[test]
+fn without_checks_the_certificate_is_still_at_sns() {
+    let mut settings = listening(&["*"]);
+    settings.sns.signatures = SnsSignatures::Nowhere;
+    let mut message = sns(&s3_event("ObjectCreated:Put").to_string());
+    let decoded = decode(&delivery(Transport::Http, &message), &settings, now());
+    assert_eq!(
+        (words(&decoded), decoded.checks.len()),
+        (vec!["created".to_owned()], 0)
+    );
+    message["SigningCertURL"] = json!("https://evil.example/a.pem");
+    check_sns(&message, &settings, "sns-cert-url");
 }

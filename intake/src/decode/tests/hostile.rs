@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::Authentication;
+use crate::{Authentication, SnsSettings, SnsSignatures};
 
 const TRANSPORTS: [Transport; 4] = [
     Transport::Http,
@@ -331,13 +331,22 @@ proptest! {
     #[test]
     fn no_json_is_too_much(body in any_json(), headers in any::<bool>()) {
         let settings = Settings {
-            sns: crate::SnsSettings { topics: vec!["*".to_owned()], signatures: crate::SnsSignatures::Everywhere, ..Default::default() },
+            sns: SnsSettings {
+                topics: vec!["*".to_owned()],
+                signatures: SnsSignatures::Everywhere,
+                ..SnsSettings::default()
+            },
             ..Settings::default()
         };
         for transport in TRANSPORTS {
             let mut delivery = delivery(transport, &body);
             if headers {
-                delivery.headers = request(&[("ce-id", "1"), ("ce-specversion", "1.0"), ("eventtype", "OBJECT_FINALIZE")], "").headers;
+                let some = [
+                    ("ce-id", "1"),
+                    ("ce-specversion", "1.0"),
+                    ("eventtype", "OBJECT_FINALIZE"),
+                ];
+                delivery.headers = request(&some, "").headers;
             }
             prop_assert!(sound(&decode(&delivery, &settings, now())));
         }
@@ -349,7 +358,10 @@ proptest! {
         let mut body = vec![
             s3_event("ObjectCreated:Put"), json!([azure_event("Microsoft.Storage.BlobCreated", "PutBlob")]),
             json!({ "message": pubsub_message("OBJECT_FINALIZE"), "subscription": "s" }), r2_like(),
-            json!({ "specversion": "1.0", "id": "1", "source": "s", "type": "google.cloud.storage.object.v1.finalized", "data": gcs_object() }),
+            json!({
+                "specversion": "1.0", "id": "1", "source": "s", "data": gcs_object(),
+                "type": "google.cloud.storage.object.v1.finalized"
+            }),
         ].swap_remove(which);
         let mut places = Vec::new();
         collect(&body, String::new(), &mut places);

@@ -1,0 +1,193 @@
+//! Those who mean harm, or do not know better: large, deep, packed and slow deliveries, and too many.
+
+use std::io::Write;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{arrivals, verdicts};
+use crate::support::{Ledger, OPERATOR, PATIENCE, Server, UPPERCASE};
+
+async fn send(server: &Server, coding: Option<&str>, body: Vec<u8>) -> (u16, Value) {
+    let mut request = reqwest::Client::new()
+        .post(format!("{}/v1/notifications", server.api))
+        .header("content-type", "application/json")
+        .body(body);
+    if let Some(coding) = coding {
+        request = request.header("content-encoding", coding);
+    }
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    (status, response.json().await.unwrap_or_default())
+}
+
+fn reason(answer: &Value) -> &str {
+    answer["records"][0]["reason"].as_str().unwrap_or("-")
+}
+
+/// Whether it still does its work.
+async fn assert_well(server: &Server, key: &str) {
+    let (status, answer) = server
+        .post("/v1/notifications", arrivals("ord", &[(key, "01", "x")]))
+        .await;
+    assert_eq!((status, verdicts(&answer)), (200, vec!["accepted"]));
+}
+
+#[tokio::test]
+async fn large_deep_and_packed_deliveries_do_no_harm() {
+    let ledger = Ledger::uppercase();
+    let server = ledger.start().await;
+    // 10 MB that are sound, and 10 MB that are not.
+    let mut sound = arrivals("ord", &[("large", "01", "x")])
+        .to_string()
+        .into_bytes();
+    sound.resize(10 << 20, b' ');
+    let (status, answer) = send(&server, None, sound).await;
+    assert_eq!((status, verdicts(&answer)), (200, vec!["accepted"]));
+    let key = "k".repeat(10 << 20);
+    let long = arrivals("ord", &[(key.as_str(), "01", "x")]).to_string();
+    let (status, answer) = send(&server, None, long.into_bytes()).await;
+    assert_eq!((status, reason(&answer)), (400, "key-too-long"));
+    assert!(
+        answer.to_string().len() < 2_000,
+        "a huge value is not given back"
+    );
+    // 10,000 deep.
+    for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+        let deep = format!("{}1{}", open.repeat(10_000), close.repeat(10_000));
+        let (status, answer) = send(&server, None, deep.into_bytes()).await;
+        assert_eq!((status, reason(&answer)), (400, "too-deep"));
+    }
+    // More than may be.
+    let (status, answer) = send(&server, None, vec![b' '; 17 << 20]).await;
+    assert_eq!((status, reason(&answer)), (413, "too-large"));
+    // 1 GiB in about 1 MB.
+    let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
+    let zeros = vec![b' '; 1 << 20];
+    for _ in 0..1_024 {
+        bomb.write_all(&zeros).unwrap();
+    }
+    let (status, answer) = send(&server, Some("gzip"), bomb.finish().unwrap()).await;
+    assert_eq!((status, reason(&answer)), (413, "too-large"));
+    let (status, _) = send(&server, Some("br"), b"x".to_vec()).await;
+    assert_eq!(status, 415);
+    assert_well(&server, "after").await;
+    let resident = resident_bytes(&server);
+    assert!(resident < 400 << 20, "{resident} bytes are resident");
+}
+
+fn resident_bytes(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
+    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kib << 10
+}
+
+#[tokio::test]
+async fn slow_clients_are_not_waited_for() {
+    let ledger = Ledger::new(&format!(
+        "{UPPERCASE}{OPERATOR}\n[intake]\nheader_timeout = \"500ms\"\nbody_timeout = \"500ms\"\n"
+    ));
+    let server = ledger.start().await;
+    let address = server.api.strip_prefix("http://").unwrap().to_owned();
+    let open = |said: String| {
+        let address = address.clone();
+        async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(said.as_bytes()).await.unwrap();
+            stream
+        }
+    };
+    let mut slow = Vec::new();
+    for number in 0..200 {
+        let said = match number % 2 {
+            0 => "POST /v1/notifications HTTP/1.1\r\nhost: ".to_owned(),
+            _ => format!(
+                "POST /v1/notifications HTTP/1.1\r\nhost: {address}\r\ncontent-length: 5000\r\n\r\n{{"
+            ),
+        };
+        slow.push(open(said).await);
+    }
+    // Meanwhile others are served.
+    assert_well(&server, "meanwhile").await;
+    for (number, mut stream) in slow.into_iter().enumerate() {
+        let mut said = Vec::new();
+        let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut said)).await;
+        // Closed, with an answer where the request was known.
+        read.expect("it is not waited for").ok();
+        let said = String::from_utf8_lossy(&said);
+        let answered = said.starts_with("HTTP/1.1 408");
+        assert!(answered || number % 2 == 0, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn an_overload_is_turned_away_and_loses_nothing_acknowledged() {
+    let ledger = Ledger::new(&format!(
+        "{UPPERCASE}{OPERATOR}\n[intake]\nin_flight_records = 20\n"
+    ));
+    let server = ledger.start().await;
+    let http = reqwest::Client::new();
+    let mut posts = tokio::task::JoinSet::new();
+    for number in 0..200 {
+        let keys: Vec<_> = (0..10).map(|at| format!("k{number}-{at}")).collect();
+        let records: Vec<_> = keys.iter().map(|key| (key.as_str(), "01", "x")).collect();
+        let body = arrivals("ord", &records);
+        let request = http
+            .post(format!("{}/v1/notifications", server.api))
+            .json(&body);
+        posts.spawn(async move {
+            let response = request.send().await.unwrap();
+            let status = response.status().as_u16();
+            let again = response.headers().contains_key("retry-after");
+            let answer: Value = response.json().await.unwrap();
+            (keys, status, again, answer)
+        });
+    }
+    let (mut acknowledged, mut turned_away) = (Vec::new(), 0);
+    while let Some(post) = posts.join_next().await {
+        let (keys, status, again, answer) = post.unwrap();
+        match status {
+            200 => {
+                assert!(
+                    verdicts(&answer).iter().all(|it| *it == "accepted"),
+                    "{answer:#}"
+                );
+                acknowledged.extend(keys);
+            }
+            429 | 503 => {
+                assert!(again, "it says when to come again");
+                turned_away += 1;
+            }
+            other => panic!("{other}: {answer:#}"),
+        }
+    }
+    assert!(
+        turned_away > 0 && !acknowledged.is_empty(),
+        "{turned_away} of 200"
+    );
+    let created = server.events(&["ObjectCreated"]).await;
+    let recorded: std::collections::HashSet<String> = created
+        .iter()
+        .map(|event| event["stream"].as_str().unwrap().replace("object-ord/", ""))
+        .collect();
+    assert_eq!(recorded.len(), created.len(), "each is recorded once");
+    for key in &acknowledged {
+        assert!(recorded.contains(key), "{key} was acknowledged");
+    }
+    assert_eq!(
+        recorded.len(),
+        acknowledged.len(),
+        "what was turned away left nothing"
+    );
+    tokio::time::timeout(Duration::from_secs(60), assert_well(&server, "after"))
+        .await
+        .unwrap();
+}
