@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::execution::ExecutionEvent;
 use crate::export::ExportEvent;
 use crate::function::FunctionEvent;
+use crate::intake_source::IntakeSourceEvent;
 use crate::pipeline::PipelineEvent;
 use crate::reconcile::ReconcileEvent;
 use crate::replay::ReplayEvent;
@@ -33,11 +34,13 @@ pub enum LedgerEvent {
     Export(ExportEvent),
     /// Of a stream `worker-{id}`.
     Worker(WorkerEvent),
+    /// Of a stream `intake-{source}`.
+    IntakeSource(IntakeSourceEvent),
 }
 
 impl LedgerEvent {
     /// An event from the name of its stream and from its stored name, shape version and body.
-    /// `None` for a stream of no aggregate, such as those for deliveries without a key.
+    /// `None` for a stream of no aggregate.
     pub fn from_json(
         stream: &str,
         event_type: &str,
@@ -60,6 +63,7 @@ impl LedgerEvent {
             "reconcile" => read(stored, Self::Reconcile),
             "export" => read(stored, Self::Export),
             "worker" => read(stored, Self::Worker),
+            "intake" => read(stored, Self::IntakeSource),
             _ => Ok(None),
         }
     }

@@ -12,6 +12,7 @@ pub mod execution;
 pub mod export;
 pub mod function;
 mod ids;
+pub mod intake_source;
 mod ledger_event;
 pub mod pipeline;
 pub mod reconcile;

@@ -222,6 +222,10 @@ allowed_origins = ["eventgrid.azure.net"]
         "eventgrid.azure.net"
     );
     assert_eq!(options("evil.example").await.unwrap().status(), 403);
+    options("eventgrid.azure.net").await.unwrap();
+    let shaken = server.events(&["HandshakeAnswered"]).await;
+    assert_eq!(shaken.len(), 1, "it is recorded once");
+    assert_eq!(shaken[0]["stream"], "intake-hook");
 }
 
 /// The entity tag of the body `abc`.

@@ -20,6 +20,7 @@ use cqrs_es::{AggregateError, CqrsFramework};
 use daybook_domain::execution::Execution;
 use daybook_domain::export::Export;
 use daybook_domain::function::Function;
+use daybook_domain::intake_source::IntakeSource;
 use daybook_domain::pipeline::Pipeline;
 use daybook_domain::replay::Replay;
 use daybook_domain::stored_object::StoredObject;
@@ -54,6 +55,7 @@ struct Rooms {
     replays: Cache<Replay>,
     exports: Cache<Export>,
     workers: Cache<Worker>,
+    intake_sources: Cache<IntakeSource>,
 }
 
 /// Where a command comes from.
@@ -105,6 +107,7 @@ kept!(
     Replay => replays,
     Export => exports,
     Worker => workers,
+    IntakeSource => intake_sources,
 );
 
 impl Ledger {
@@ -121,6 +124,7 @@ impl Ledger {
             replays: Cache::default(),
             exports: Cache::default(),
             workers: Cache::default(),
+            intake_sources: Cache::default(),
         }))
     }
 

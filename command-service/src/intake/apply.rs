@@ -241,7 +241,7 @@ fn answer_again(command: &RecordNotification, state: &StoredObject, first: &Answ
     }
 }
 
-fn error_chain(error: &dyn std::error::Error) -> String {
+pub(super) fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

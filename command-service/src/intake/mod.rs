@@ -16,6 +16,7 @@ mod answer;
 mod apply;
 mod buckets;
 mod figures;
+mod handshakes;
 mod pulled;
 mod rejected;
 mod repeats;
@@ -251,7 +252,7 @@ impl Intake {
             Err(overloaded) => return turned_away(overloaded),
         };
         self.keep_rejected(source, &delivery, &decoded);
-        let delivered = self.settle(source, decoded).await;
+        let delivered = self.settle(source, &delivery, decoded).await;
         figures::delivered(source, &delivered);
         drop((under_way, room));
         delivered
@@ -324,7 +325,12 @@ impl Intake {
         self.0.rejected.keep(source, delivery, &why);
     }
 
-    async fn settle(&self, source: Option<&SourceName>, decoded: Decoded) -> Delivered {
+    async fn settle(
+        &self,
+        source: Option<&SourceName>,
+        delivery: &Delivery,
+        decoded: Decoded,
+    ) -> Delivered {
         let refused = refused_as_a_whole(&decoded.items);
         let mut reply = None;
         let mut answers: Vec<Option<RecordAnswer>> = Vec::with_capacity(decoded.items.len());
@@ -345,7 +351,7 @@ impl Intake {
                 }
                 Told::Rejected(rejection) => Some(RecordAnswer::of_rejection(&rejection, message)),
                 Told::Handshake(handshake) => {
-                    let failed = self.shake(&handshake).await.err();
+                    let failed = self.shake(source, &handshake, delivery).await.err();
                     let answer = RecordAnswer::of_handshake(&handshake, failed, message);
                     if let Handshake::Reply(wanted) = handshake {
                         reply = Some(wanted);
@@ -360,19 +366,6 @@ impl Intake {
         }
         let answers = answers.into_iter().flatten().collect();
         Delivered::of(answers, &decoded.messages, refused, reply.as_ref())
-    }
-
-    /// Does what a handshake asks for.
-    async fn shake(&self, handshake: &Handshake) -> Result<(), String> {
-        let Handshake::Confirm { url, topic, token } = handshake else {
-            return Ok(());
-        };
-        let confirmed = self.0.confirmed.confirm(&*self.0.sns, url, token).await;
-        match &confirmed {
-            Ok(()) => tracing::info!(topic, "the subscription to a topic is confirmed"),
-            Err(why) => tracing::warn!(topic, why, "a subscription could not be confirmed"),
-        }
-        confirmed.map_err(|why| format!("the subscription to {topic} was not confirmed: {why}"))
     }
 
     /// The command for a notification; `None` where its bucket is nobody's.

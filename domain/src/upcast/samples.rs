@@ -7,6 +7,7 @@
 mod execution;
 mod export;
 mod function;
+mod intake;
 mod object;
 mod pipeline;
 mod reconcile;
@@ -52,6 +53,7 @@ pub(super) fn all() -> Vec<Samples> {
         samples("reconcile", reconcile::samples()),
         samples("export", export::samples()),
         samples("worker", worker::samples()),
+        samples("intake", intake::samples()),
     ]
 }
 
@@ -80,6 +82,7 @@ pub(super) fn read(
         LedgerEvent::Reconcile(event) => today(event.event_type(), event.to_json()),
         LedgerEvent::Export(event) => today(event.event_type(), event.to_json()),
         LedgerEvent::Worker(event) => today(event.event_type(), event.to_json()),
+        LedgerEvent::IntakeSource(event) => today(event.event_type(), event.to_json()),
     }
 }
 

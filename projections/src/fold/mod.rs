@@ -90,7 +90,10 @@ impl Fold<'_> {
             Some(LedgerEvent::Replay(event)) => self.replay(recorded, event),
             Some(LedgerEvent::Export(event)) => self.export(recorded, event),
             // Known from the list of all events alone.
-            Some(LedgerEvent::Worker(_) | LedgerEvent::Reconcile(_)) | None => Ok(()),
+            Some(
+                LedgerEvent::Worker(_) | LedgerEvent::Reconcile(_) | LedgerEvent::IntakeSource(_),
+            )
+            | None => Ok(()),
         }
     }
 
