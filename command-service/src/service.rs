@@ -136,9 +136,6 @@ impl CommandService {
         config: CommandServiceConfig,
     ) -> Result<Self, StartError> {
         let ledger = Ledger::new(log, blobs, config.lease.is_some());
-        let sns = SnsOverHttps::new(SNS_CONNECT_TIMEOUT);
-        let intake = Intake::new(ledger.clone(), Arc::new(sns), config.intake);
-        let intake = intake.map_err(StartError::Intake)?;
         let pullers = Pullers::new(config.queues).map_err(StartError::Queue)?;
         let stories = Stories::default();
         let objects: Arc<dyn ObjectLedger> = Arc::new(RecordedObjects {
@@ -147,6 +144,9 @@ impl CommandService {
         });
         let region = config.gateway.region.clone();
         let gateway = Gateway::open(config.gateway, objects).map_err(StartError::Gateway)?;
+        let sns = Arc::new(SnsOverHttps::new(SNS_CONNECT_TIMEOUT));
+        let intake = Intake::beside(gateway.clone(), ledger.clone(), sns, config.intake);
+        let intake = intake.map_err(StartError::Intake)?;
         let storage = Arc::new(GatewayStorage::new(
             gateway.grants(),
             config.gateway_endpoint,

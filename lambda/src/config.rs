@@ -21,7 +21,7 @@ use daybook_command_service::intake::{IntakeConfig, KnownBucket, UnknownBuckets}
 use daybook_domain::BucketName;
 use daybook_domain::stored_object::OrderRule;
 use daybook_event_store::open::LogUrl;
-use daybook_intake::{Settings, SnsSettings};
+use daybook_intake::{Settings, SnsSettings, SnsSignatures};
 use serde::Deserialize;
 
 /// The ledger's URL.
@@ -132,7 +132,10 @@ impl Config {
         let settings = Settings {
             sns: SnsSettings {
                 topics: self.topics.clone(),
-                verify_everywhere: self.verify_sns,
+                signatures: match self.verify_sns {
+                    true => SnsSignatures::Everywhere,
+                    false => SnsSignatures::OverHttp,
+                },
                 ..SnsSettings::default()
             },
             ..Settings::default()

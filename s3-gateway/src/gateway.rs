@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use daybook_domain::BucketName;
+use daybook_domain::{BucketName, ObjectKey};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -184,6 +184,14 @@ impl Gateway {
         shutdown: CancellationToken,
     ) -> io::Result<()> {
         server::serve(self, listener, shutdown).await
+    }
+
+    /// Waits until nobody writes to a key of another store's bucket through this gateway. A store
+    /// tells of a write as soon as it has the object; then the ledger has the gateway's word of it.
+    pub async fn quiet(&self, bucket: &BucketName, key: &ObjectKey) {
+        if let Some(Backend::Upstream(bucket)) = self.buckets.get(bucket) {
+            bucket.quiet(key).await;
+        }
     }
 
     /// The keys of function processes.

@@ -9,7 +9,7 @@ use daybook_domain::stored_object::{
     Answer, Happened, ObjectCommand, ObjectEvent, ObjectVersion, OrderMark, OrderRule,
     RecordNotification, StoredObject, Told, Verdict, reasons, stream_of,
 };
-use daybook_domain::{BucketName, CommandId};
+use daybook_domain::{BucketName, CommandId, ObjectKey};
 use daybook_event_store::Position;
 use daybook_intake::{Change, Notification};
 use futures::StreamExt;
@@ -59,6 +59,14 @@ impl Record {
             command: command_of(told, bucket, rule),
             actor,
         }
+    }
+}
+
+impl Record {
+    /// The key, where writes to it go through the gateway.
+    pub(super) fn written_by_gateway(&self) -> Option<(&BucketName, &ObjectKey)> {
+        let command = &self.command;
+        (command.rule == OrderRule::Gateway).then_some((&command.bucket, &command.key))
     }
 }
 

@@ -29,11 +29,13 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use daybook_domain::BucketName;
 use daybook_intake::{
     Decoded, Delivery, Handshake, Item, Notification, Settings, Told, Transport, decode,
 };
+use daybook_s3_gateway::Gateway;
 use thiserror::Error;
 
 pub use admission::{AdmissionLimits, Admitted, Overloaded};
@@ -58,6 +60,9 @@ use sns::Confirmed;
 /// Bodies from this size on are read beside the others, not between them: a large one takes as long
 /// as thousands of small ones.
 const LARGE_BODY_BYTES: usize = 256 << 10;
+
+/// How long a notification waits for a write to the same key through the gateway.
+const GATEWAY_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What an intake is started with.
 #[derive(Clone, Debug)]
@@ -147,6 +152,7 @@ pub struct Intake(Arc<Rooms>);
 
 struct Rooms {
     ledger: Ledger,
+    gateway: Option<Arc<Gateway>>,
     sns: Arc<dyn Sns>,
     open: Arc<Settings>,
     open_over_http: bool,
@@ -163,6 +169,25 @@ struct Rooms {
 impl Intake {
     /// An intake over a ledger. Fails where the folder for what is rejected cannot be used.
     pub fn new(ledger: Ledger, sns: Arc<dyn Sns>, config: IntakeConfig) -> io::Result<Self> {
+        Self::over(ledger, sns, config, None)
+    }
+
+    /// An intake beside a gateway that writes to the buckets which it is told of.
+    pub(crate) fn beside(
+        gateway: Arc<Gateway>,
+        ledger: Ledger,
+        sns: Arc<dyn Sns>,
+        config: IntakeConfig,
+    ) -> io::Result<Self> {
+        Self::over(ledger, sns, config, Some(gateway))
+    }
+
+    fn over(
+        ledger: Ledger,
+        sns: Arc<dyn Sns>,
+        config: IntakeConfig,
+        gateway: Option<Arc<Gateway>>,
+    ) -> io::Result<Self> {
         let (mut sources, mut renamed) = (BTreeMap::new(), BTreeMap::new());
         for (name, source) in config.sources {
             renamed.insert(name.clone(), source.buckets);
@@ -170,6 +195,7 @@ impl Intake {
         }
         Ok(Self(Arc::new(Rooms {
             ledger,
+            gateway,
             sns,
             open: config.open,
             open_over_http: config.open_over_http,
@@ -361,6 +387,20 @@ impl Intake {
     /// at once. One result for each, in their order.
     async fn apply(&self, records: Vec<Record>) -> Vec<Applied> {
         let rooms = &self.0;
+        if let Some(gateway) = &rooms.gateway {
+            // Who is told of a write that is not recorded yet would take it for somebody else's.
+            let quiet = records.iter().filter_map(Record::written_by_gateway);
+            let quiet = async {
+                for (bucket, key) in quiet {
+                    gateway.quiet(bucket, key).await;
+                }
+            };
+            if tokio::time::timeout(GATEWAY_PATIENCE, quiet).await.is_err() {
+                tracing::warn!(
+                    "a write through the gateway takes long; its notification goes first"
+                );
+            }
+        }
         apply::apply(&rooms.ledger, &rooms.repeats, rooms.keys_at_once, records).await
     }
 }

@@ -45,7 +45,7 @@ fn the_file_names_buckets_and_topics() {
     );
     let sns = &intake.open.sns;
     assert_eq!(sns.topics.len(), 1);
-    assert!(!sns.verify_everywhere);
+    assert_eq!(sns.signatures, daybook_intake::SnsSignatures::OverHttp);
 }
 
 #[test]

@@ -69,6 +69,11 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
+    /// Waits until nobody writes to the key.
+    pub(crate) async fn quiet(&self, key: &ObjectKey) {
+        drop(self.order.turn(key).await);
+    }
+
     pub(crate) fn new(
         name: BucketName,
         config: UpstreamBucket,

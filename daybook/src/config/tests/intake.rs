@@ -31,9 +31,21 @@ fn a_bucket_may_be_known_by_notifications_alone() {
     let landing = known.iter().find(|it| it.name.as_str() == "landing");
     assert_eq!(landing.unwrap().order, OrderRule::Notification);
     let at = "buckets.landing";
-    check(&with("[buckets.landing]\nnotified = true\npath = \"x\"\n"), at, "has");
-    check(&with("[buckets.landing]\nnotified = true\norder = \"gateway\"\n"), at, "gateway");
-    check(&with("[buckets.landing]\npath = \"x\"\norder = \"both\"\n"), at, "neither");
+    check(
+        &with("[buckets.landing]\nnotified = true\npath = \"x\"\n"),
+        at,
+        "upstream",
+    );
+    check(
+        &with("[buckets.landing]\nnotified = true\norder = \"gateway\"\n"),
+        at,
+        "gateway",
+    );
+    check(
+        &with("[buckets.landing]\npath = \"x\"\norder = \"both\"\n"),
+        at,
+        "neither",
+    );
 }
 
 #[test]
@@ -44,14 +56,20 @@ fn outside_loopback_it_has_to_be_said_who_may_deliver() {
     let said = |table: &str| with(&format!("{outside}{table}"));
     let at = "intake.sources.minio.authentication";
     check(&said("[intake.sources.minio]\n"), at, "\"none\"");
-    check(&said("[intake.open]\n"), "intake.open.authentication", "\"none\"");
+    check(
+        &said("[intake.open]\n"),
+        "intake.open.authentication",
+        "\"none\"",
+    );
     for word in [
         "\"none\"",
         "{ bearer = \"x\" }",
         "{ user = \"u\", password = { file = \"secret\" } }",
         "[{ header = \"X-Token\", value = \"x\" }, { query = \"token\", value = \"x\" }]",
     ] {
-        let text = said(&format!("[intake.sources.minio]\nauthentication = {word}\n"));
+        let text = said(&format!(
+            "[intake.sources.minio]\nauthentication = {word}\n"
+        ));
         let config = load(&text).unwrap().intake.config;
         assert_eq!(config.sources.len(), 1, "{word}");
     }
@@ -64,17 +82,53 @@ fn mistakes_are_named() {
     check(&source("authentication = \"signed\""), at, "signature");
     check(&source("authentication = \"some\""), at, "neither");
     check(&source("authentication = []"), at, "empty");
-    check(&source("authentication = { bearer = \"x\", value = \"y\" }"), at, "give {");
-    check(&source("authentication = { bearer = { env = \"NOT_SET\" } }"), at, "NOT_SET");
+    check(
+        &source("authentication = { bearer = \"x\", value = \"y\" }"),
+        at,
+        "give {",
+    );
+    check(
+        &source("authentication = { bearer = { env = \"NOT_SET\" } }"),
+        at,
+        "NOT_SET",
+    );
     check(&source("stores = [\"s3\"]"), at, "aws:s3");
     check(&source("sns_max_age = \"long\""), at, "duration");
-    check(&with("[intake.sources.rejected]\n"), "intake.sources.rejected", "taken");
-    check(&with("[intake.sources.\"a b\"]\n"), "intake.sources", "name");
-    check(&with("[intake.open]\nbuckets = { a = \"inbox\" }\n"), "intake.open.buckets", "source");
-    check(&with("[intake]\nmax_depth = 121\n"), "intake.max_depth", "120");
-    check(&with("[intake]\nin_flight_records = 0\n"), "intake.in_flight_records", "0");
-    check(&with("[intake]\nunknown_buckets = \"drop\"\n"), "intake.unknown_buckets", "neither");
-    check(&with("[intake]\nbody_timeout = \"0s\"\n"), "intake.body_timeout", "longer");
+    check(
+        &with("[intake.sources.rejected]\n"),
+        "intake.sources.rejected",
+        "taken",
+    );
+    check(
+        &with("[intake.sources.\"a b\"]\n"),
+        "intake.sources",
+        "name",
+    );
+    check(
+        &with("[intake.open]\nbuckets = { a = \"inbox\" }\n"),
+        "intake.open.buckets",
+        "source",
+    );
+    check(
+        &with("[intake]\nmax_depth = 121\n"),
+        "intake.max_depth",
+        "120",
+    );
+    check(
+        &with("[intake]\nin_flight_records = 0\n"),
+        "intake.in_flight_records",
+        "0",
+    );
+    check(
+        &with("[intake]\nunknown_buckets = \"drop\"\n"),
+        "intake.unknown_buckets",
+        "neither",
+    );
+    check(
+        &with("[intake]\nbody_timeout = \"0s\"\n"),
+        "intake.body_timeout",
+        "longer",
+    );
 }
 
 #[test]
