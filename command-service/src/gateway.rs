@@ -125,6 +125,23 @@ impl RecordedObjects {
                     None => "reappeared".to_owned(),
                 },
             ),
+            // They come from a reconcile, which says itself who it is.
+            ObjectCommand::RecordListed(it) => (
+                &it.created.bucket,
+                &it.created.key,
+                &it.created.version,
+                &it.created.channel,
+                it.created.produced_by.as_ref(),
+                "created".to_owned(),
+            ),
+            ObjectCommand::RecordGone(it) => (
+                &it.bucket,
+                &it.key,
+                &it.newest,
+                &Channel::Listing,
+                None,
+                "removed".to_owned(),
+            ),
             ObjectCommand::RecordIgnored {
                 bucket,
                 key,

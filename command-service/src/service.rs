@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use daybook_domain::FunctionName;
+use daybook_domain::{BucketName, FunctionName};
 use daybook_event_store::blobs::BlobStore;
 use daybook_event_store::{EventLog, ReadError};
 use daybook_functions::{FunctionHost, FunctionSpec, HostOptions};
@@ -22,6 +22,7 @@ use crate::gateway::{GatewayStorage, RecordedObjects, Stories};
 use crate::http;
 use crate::lives::{LifeError, Lives};
 use crate::publish::{PipelineConfig, PublishError, publish};
+use crate::reconcile::{LiveReconciles, ReconcileSchedule, keep_schedule};
 use crate::revisions::{Rejections, Revisions};
 use crate::spans::{SpanSink, Tracer};
 use crate::worklist::Worklist;
@@ -68,6 +69,8 @@ pub struct CommandServiceConfig {
     pub spans: Option<Arc<dyn SpanSink>>,
     /// How often the folders with code are looked at for changes.
     pub code_rescan: Duration,
+    /// The buckets that are reconciled again and again.
+    pub reconciles: BTreeMap<BucketName, ReconcileSchedule>,
 }
 
 /// Why a command service does not start.
@@ -96,6 +99,8 @@ pub struct CommandService {
     grace: Duration,
     shutdown: CancellationToken,
     rejections: Rejections,
+    live: LiveReconciles,
+    schedules: BTreeMap<BucketName, ReconcileSchedule>,
     work: Work,
 }
 
@@ -150,6 +155,7 @@ impl CommandService {
         );
         let rejections = revisions.rejections();
         let (claims, grants) = (Arc::<Claims>::default(), gateway.grants());
+        let live = LiveReconciles::default();
         let last_words = config.worklist_path.with_file_name("worker");
         let lives = Lives {
             ledger: ledger.clone(),
@@ -161,6 +167,7 @@ impl CommandService {
             region,
             loop_depth: config.loop_depth,
             stories,
+            live: live.clone(),
             checkpoint: config.worklist_path,
             host_name: config.host_name,
             version: config.version,
@@ -179,6 +186,8 @@ impl CommandService {
             grace: config.grace,
             shutdown: CancellationToken::new(),
             rejections,
+            live,
+            schedules: config.reconciles,
             work: Work::Waiting(Box::new((lives, worklist, revisions))),
         })
     }
@@ -189,6 +198,12 @@ impl CommandService {
             let (lives, worklist, revisions) = *waiting;
             let known = lives.known.subscribe();
             tokio::spawn(revisions.run(known, self.shutdown.clone()));
+            tokio::spawn(keep_schedule(
+                self.ledger.clone(),
+                self.gateway.clone(),
+                std::mem::take(&mut self.schedules),
+                self.shutdown.clone(),
+            ));
             let running = tokio::spawn(lives.run(worklist, self.shutdown.clone()));
             self.work = Work::Begun(running);
         }
@@ -209,6 +224,8 @@ impl CommandService {
     pub fn router(&self) -> Router {
         http::router(
             self.ledger.clone(),
+            self.gateway.clone(),
+            self.live.clone(),
             self.host.clone(),
             self.rejections.clone(),
         )

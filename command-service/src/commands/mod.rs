@@ -21,6 +21,7 @@ use daybook_domain::execution::Execution;
 use daybook_domain::export::Export;
 use daybook_domain::function::Function;
 use daybook_domain::pipeline::Pipeline;
+use daybook_domain::reconcile::Reconcile;
 use daybook_domain::replay::Replay;
 use daybook_domain::stored_object::StoredObject;
 use daybook_domain::worker::Worker;
@@ -51,6 +52,7 @@ struct Rooms {
     executions: Cache<Execution>,
     pipelines: Cache<Pipeline>,
     functions: Cache<Function>,
+    reconciles: Cache<Reconcile>,
     replays: Cache<Replay>,
     exports: Cache<Export>,
     workers: Cache<Worker>,
@@ -102,6 +104,7 @@ kept!(
     Execution => executions,
     Pipeline => pipelines,
     Function => functions,
+    Reconcile => reconciles,
     Replay => replays,
     Export => exports,
     Worker => workers,
@@ -118,6 +121,7 @@ impl Ledger {
             executions: Cache::default(),
             pipelines: Cache::default(),
             functions: Cache::default(),
+            reconciles: Cache::default(),
             replays: Cache::default(),
             exports: Cache::default(),
             workers: Cache::default(),

@@ -6,6 +6,7 @@
 
 mod functions;
 mod problem;
+mod reconciles;
 
 use std::sync::Arc;
 
@@ -18,12 +19,14 @@ use daybook_domain::export::ExportCompleted;
 use daybook_domain::replay::{Replay, ReplayCommand, Selection, stream_of};
 use daybook_domain::{CommandId, ExecutionId, ExportId, PipelineName, ReplayId};
 use daybook_functions::FunctionHost;
+use daybook_s3_gateway::Gateway;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock;
 use crate::commands::{Ledger, Origin};
+use crate::reconcile::LiveReconciles;
 use crate::revisions::Rejections;
 use crate::{export, redrive, replay};
 use problem::{Body, Problem};
@@ -38,15 +41,23 @@ const MAX_REASON_BYTES: usize = 4 << 10;
 const ACTOR: &str = "daybook-actor";
 
 /// The command API.
-pub(crate) fn router(ledger: Ledger, host: Arc<FunctionHost>, rejections: Rejections) -> Router {
+pub(crate) fn router(
+    ledger: Ledger,
+    gateway: Arc<Gateway>,
+    live: LiveReconciles,
+    host: Arc<FunctionHost>,
+    rejections: Rejections,
+) -> Router {
+    let reconciles = reconciles::router(ledger.clone(), gateway, live);
     Router::new()
         .route("/v1/executions/{id}/redrive", post(redrive_execution))
         .route("/v1/replays", post(start_replay))
         .route("/v1/replays/{id}/cancel", post(cancel_replay))
         .route("/v1/exports", post(start_export))
         .route("/v1/exports/{id}/complete", post(complete_export))
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(ledger)
+        .merge(reconciles)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .merge(functions::router(host, rejections))
 }
 

@@ -59,6 +59,7 @@ mod shadow;
 pub(crate) mod staged;
 pub(crate) mod stamp;
 pub(crate) mod store;
+mod survey;
 mod tagging;
 pub(crate) mod temporaries;
 mod vanished;

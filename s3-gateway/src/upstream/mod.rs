@@ -29,6 +29,7 @@ mod reading;
 mod relay;
 mod removing;
 mod sources;
+mod survey;
 mod tagging;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ use tokio::sync::OnceCell;
 pub(crate) use copying::{Copied, is_replace};
 pub(crate) use description::Description;
 pub(crate) use sources::{Source, SourceObject};
+pub(crate) use survey::UpstreamPlace;
 
 use crate::clock;
 use crate::config::{Limits, UpstreamBucket, UpstreamLimits};
