@@ -16,6 +16,7 @@ mod hostile;
 mod layering;
 mod lineage;
 mod outputs;
+mod reconcile;
 mod remote;
 mod revisions;
 mod s3_cases;

@@ -13,6 +13,7 @@
 mod actor;
 mod bench;
 mod bench_calls;
+mod bench_reconcile;
 mod builtin;
 mod cli;
 mod client;

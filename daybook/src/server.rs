@@ -270,6 +270,7 @@ fn command_config(
         grace: config.shutdown_grace,
         spans,
         code_rescan: config.code_rescan,
+        reconciles: config.reconciles,
     })
 }
 

@@ -37,6 +37,8 @@ pub use grants::{
     Activity, Credentials, Grants, InvocationScope, MAX_ACCESSES, MAX_REFUSALS, Publish,
 };
 pub use ledger::{AttemptId, Fate, LedgerError, NoAttempt, ObjectLedger};
+#[cfg(feature = "planting")]
+pub use local::planting::Planter;
 pub use local::scan::ScanReport;
 pub use policy::Policy;
 pub use publication::PublishError;

@@ -10,6 +10,7 @@
 //! and what is staged is in no listing.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::sync::Arc;
 
 use daybook_domain::stored_object::{ListedVersion, ObjectVersion, OrderMark, ProducedBy};
@@ -17,6 +18,7 @@ use daybook_domain::{BucketName, ObjectKey, SHADOWS};
 use thiserror::Error;
 
 use crate::buckets::Backend;
+use crate::error::StoreError;
 use crate::gateway::Gateway;
 use crate::local::store::Bucket;
 use crate::upstream::{Upstream, UpstreamPlace};
@@ -170,6 +172,33 @@ impl Gateway {
                 let described = upstream.describe(key, listed).await;
                 described.map_err(|error| unavailable(bucket, error))
             }
+        }
+    }
+
+    /// The bytes of an object as it is now, in a file of their own; `None` if there is no object.
+    pub async fn fetch(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+    ) -> Result<Option<File>, SurveyError> {
+        match self.backend(bucket)? {
+            Backend::Local(local) => match local.open(key, None).await {
+                Ok(opened) => Ok(Some(opened.file)),
+                Err(StoreError::NoSuchKey | StoreError::Deleted(_)) => Ok(None),
+                Err(error) => Err(unavailable(bucket, error)),
+            },
+            Backend::Upstream(upstream) => {
+                let fetched = upstream.fetch(key).await;
+                fetched.map_err(|error| unavailable(bucket, error))
+            }
+        }
+    }
+
+    /// The name of a bucket of another store there; `None` for a folder.
+    pub fn name_at_store(&self, bucket: &BucketName) -> Option<String> {
+        match self.buckets.get(bucket)? {
+            Backend::Local(_) => None,
+            Backend::Upstream(upstream) => Some(upstream.name_there().to_owned()),
         }
     }
 

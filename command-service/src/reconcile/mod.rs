@@ -11,6 +11,7 @@
 //! crash too. Nothing is recorded of what is equal.
 
 mod backfill;
+mod inventory;
 mod known;
 mod live;
 mod merge;

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::backfill;
+use super::inventory;
 use super::known::{KnownKeys, all_versions};
 use super::live::Live;
 use super::merge::{Merge, Pair, ReadAhead};
@@ -71,9 +72,9 @@ pub(super) async fn go_on(tools: &Tools, id: ReconcileId) -> Result<(), Problem>
             Merge::new(ReadAhead::of(survey), known)
         }
         Source::Inventory { manifest } => {
-            return Err(Problem::Hopeless(format!(
-                "the inventory {manifest} cannot be read by this release"
-            )));
+            let gateway = &tools.gateway;
+            let report = inventory::open(gateway, &asked, manifest, after.as_ref()).await?;
+            Merge::new(report, known)
         }
     };
     let run = Run {

@@ -149,18 +149,20 @@ impl Tools {
                     let Some(created) = self.created(asked, key, listed).await? else {
                         return Ok(false);
                     };
+                    // What the ledger held for the object went first.
+                    if let Some(gone) = newest.take()
+                        && !self.execute(asked, key, gone_of(asked, key, gone)).await?
+                    {
+                        return Ok(false);
+                    }
+                    newest = Some(created.version.clone());
                     ObjectCommand::RecordReappeared(RecordCreated {
                         event_name: REAPPEARED.to_owned(),
                         ..created
                     })
                 }
-                Difference::Gone => match newest.clone() {
-                    Some(newest) => ObjectCommand::RecordGone(RecordGone {
-                        bucket: asked.bucket.clone(),
-                        key: key.clone(),
-                        newest,
-                        event_name: REMOVED.to_owned(),
-                    }),
+                Difference::Gone => match newest.take() {
+                    Some(newest) => gone_of(asked, key, newest),
                     None => continue,
                 },
             };
@@ -257,6 +259,15 @@ impl Tools {
         found.reverse();
         Ok(found)
     }
+}
+
+fn gone_of(asked: &ReconcileStarted, key: &ObjectKey, newest: ObjectVersion) -> ObjectCommand {
+    ObjectCommand::RecordGone(RecordGone {
+        bucket: asked.bucket.clone(),
+        key: key.clone(),
+        newest,
+        event_name: REMOVED.to_owned(),
+    })
 }
 
 /// What was recorded before an interruption.

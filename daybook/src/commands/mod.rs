@@ -11,6 +11,7 @@ mod invoke;
 mod log;
 mod logs;
 mod projections;
+mod reconcile;
 mod replay;
 mod show;
 mod status;
@@ -37,7 +38,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Serve(args) => serve::run(args).await?,
         Command::Demo(args) => demo::run(args).await?,
-        Command::Bench(args) => bench::run(args).await?,
+        Command::Bench(args) => return bench::run(args).await,
         Command::Function { function } => builtin::run(function).await?,
         Command::Status => status::run(&client, format).await?,
         Command::Objects(args) => objects::run(&client, format, args).await?,
@@ -65,6 +66,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
             });
         }
         Command::Replay(command) => replay::run(&client, format, command).await?,
+        Command::Reconcile(args) => return reconcile::run(&client, format, args).await,
         Command::Export(args) => export::run(&client, format, args).await?,
         Command::Verify { path } => return export::verify(format, &path),
         Command::Log(command) => return log::run(format, command).await,

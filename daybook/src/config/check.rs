@@ -47,6 +47,7 @@ pub(super) fn check(
 ) -> Result<Config, ConfigError> {
     let place = Place { path, folder };
     let secret_files = file.secret_files(folder);
+    let reconciles = buckets::schedules(&place, &file.buckets)?;
     let buckets = buckets::check(&place, file.buckets)?;
     let pipelines = file
         .pipelines
@@ -107,6 +108,7 @@ pub(super) fn check(
     };
     let config = Config {
         buckets,
+        reconciles,
         created,
         functions,
         policies,

@@ -40,6 +40,17 @@ pub(super) struct BucketTable {
     pub path: Option<PathBuf>,
     pub retain: Option<String>,
     pub upstream: Option<UpstreamTable>,
+    pub reconcile: Option<ReconcileTable>,
+}
+
+/// When a bucket is compared with the ledger by itself.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReconcileTable {
+    pub every: String,
+    #[serde(default)]
+    pub dry_run: bool,
+    pub rate: Option<u32>,
 }
 
 /// A bucket of another store.

@@ -49,6 +49,8 @@ mod md5_sum;
 pub(crate) mod multipart;
 pub(crate) mod overlay;
 pub(crate) mod parts;
+#[cfg(feature = "planting")]
+pub(crate) mod planting;
 pub(crate) mod receive;
 pub(crate) mod removing;
 mod removing_versions;

@@ -1,6 +1,9 @@
 //! What a bucket of another store has, by the store's own listings: of versions where it keeps
 //! them, else of objects.
 
+use std::fs::File;
+use std::io::Write;
+
 use aws_sdk_s3::types::{DeleteMarkerEntry, EncodingType, Object, ObjectVersion as StoredVersion};
 use daybook_domain::ObjectKey;
 use daybook_domain::stored_object::{ListedVersion, ObjectVersion};
@@ -102,6 +105,35 @@ impl Upstream {
             event_name: None,
             produced_by: None,
         }))
+    }
+
+    /// The bytes of an object, in a temporary file.
+    pub(crate) async fn fetch(&self, key: &ObjectKey) -> S3Result<Option<File>> {
+        let request = self.client().await.get_object();
+        let asked = request.bucket(self.there()).key(key.as_str()).send();
+        let said = match Box::pin(asked).await {
+            Ok(said) => said,
+            Err(error) => {
+                let error = self.failed(error, S3ErrorCode::NoSuchKey);
+                return match *error.code() == S3ErrorCode::NoSuchKey {
+                    true => Ok(None),
+                    false => Err(error),
+                };
+            }
+        };
+        let mut file = tempfile::tempfile().map_err(s3s::S3Error::internal_error)?;
+        let mut body = said.body;
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(|error| self.unreachable(&error.to_string()))?;
+            file.write_all(&chunk)
+                .map_err(s3s::S3Error::internal_error)?;
+        }
+        Ok(Some(file))
+    }
+
+    /// The bucket's name at its store.
+    pub(crate) fn name_there(&self) -> &str {
+        self.there()
     }
 
     /// Whether the store keeps versions of the bucket, as far as it says so.
