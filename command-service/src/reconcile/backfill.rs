@@ -128,11 +128,8 @@ impl Tools {
             actor,
         };
         let command = ExecutionCommand::Start(start);
-        let executed = self
-            .ledger
-            .execute::<Execution>(&stream_of(execution), command, &origin)
-            .await
-            .map_err(Problem::command)?;
+        let executed = self.execute::<Execution>(stream_of(execution), command, origin);
+        let executed = executed.await.map_err(Problem::command)?;
         Ok(executed.position.is_some())
     }
 

@@ -33,7 +33,7 @@ use daybook_s3_gateway::{Gateway, SurveyError};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::commands::{CommandError, Executed, Ledger, Origin};
+use crate::commands::{CommandError, Executed, Kept, Ledger, Origin};
 pub(crate) use live::LiveReconciles;
 pub use start::ReconcileSchedule;
 pub(crate) use start::{Request, keep_schedule, start};
@@ -167,9 +167,24 @@ impl Tools {
             actor: format!("reconcile:{id}"),
             traceparent: None,
         };
-        let stream = stream_of(id);
-        self.ledger
-            .execute::<Reconcile>(&stream, command, &origin)
+        self.execute::<Reconcile>(stream_of(id), command, origin)
             .await
+    }
+
+    /// Executes a command to its end, also where nobody waits for it any more: a reconcile may be
+    /// stopped at any moment, and a command that was broken off behind its append would leave the
+    /// fold that is kept of the stream behind the log.
+    async fn execute<A: Kept>(
+        &self,
+        stream: String,
+        command: A::Command,
+        origin: Origin,
+    ) -> Result<Executed<A>, CommandError<A::Error>> {
+        let ledger = self.ledger.clone();
+        let work = async move { ledger.execute::<A>(&stream, command, &origin).await };
+        match tokio::spawn(work).await {
+            Ok(executed) => executed,
+            Err(broken) => Err(CommandError::Unavailable(Box::new(broken))),
+        }
     }
 }

@@ -151,7 +151,9 @@ impl Tools {
                     };
                     // What the ledger held for the object went first.
                     if let Some(gone) = newest.take()
-                        && !self.execute(asked, key, gone_of(asked, key, gone)).await?
+                        && !self
+                            .record_one(asked, key, gone_of(asked, key, gone))
+                            .await?
                     {
                         return Ok(false);
                     }
@@ -166,7 +168,7 @@ impl Tools {
                     None => continue,
                 },
             };
-            if !self.execute(asked, key, command).await? {
+            if !self.record_one(asked, key, command).await? {
                 return Ok(false);
             }
         }
@@ -202,7 +204,7 @@ impl Tools {
     }
 
     /// Returns whether anything was recorded.
-    async fn execute(
+    async fn record_one(
         &self,
         asked: &ReconcileStarted,
         key: &ObjectKey,
@@ -219,11 +221,8 @@ impl Tools {
             traceparent: None,
         };
         let stream = stream_of(&asked.bucket, key);
-        let executed = self
-            .ledger
-            .execute::<StoredObject>(&stream, command, &origin)
-            .await
-            .map_err(Problem::command)?;
+        let executed = self.execute::<StoredObject>(stream, command, origin).await;
+        let executed = executed.map_err(Problem::command)?;
         Ok(!executed.events.is_empty())
     }
 
