@@ -60,10 +60,14 @@ fn planted(faults: &[(&str, &str)]) -> BTreeSet<(String, String)> {
         .collect()
 }
 
-/// How often each key was recorded as created.
+/// How often each key of the inbox was recorded as created.
 async fn creations(server: &Server) -> BTreeMap<String, usize> {
     let mut creations = BTreeMap::new();
-    for event in server.events(&["ObjectCreated"]).await {
+    let events = server.events(&["ObjectCreated"]).await;
+    let inbox = events
+        .iter()
+        .filter(|event| event["data"]["bucket"] == "inbox");
+    for event in inbox {
         let key = event["data"]["key"].as_str().unwrap().to_owned();
         *creations.entry(key).or_default() += 1;
     }
@@ -303,6 +307,17 @@ async fn a_store_is_compared_with_its_versions_and_without() {
         store.put("company-raw/dir/é.txt", body).await;
     }
     store.put("company-cooked/by-hand", "x").await;
+    let inventory = "\"company-raw\",\"a+b.txt\",\"true\"\n\"company-raw\",\"dir/%C3%A9.txt\",\"true\"\n\
+         \"company-raw\",\"gone-since\",\"true\"\n";
+    ledger.write("report/data/1.csv", inventory);
+    ledger.write("report/manifest.json", MANIFEST);
+    let manifest = ledger.path("report/manifest.json");
+    let manifest = manifest.to_str().unwrap();
+    let (code, reported) =
+        reconcile(&server, &["inbox", "--dry-run", "--inventory", manifest]).await;
+    assert_eq!(code, 3, "{reported:#}");
+    assert_eq!(reported["counts"]["missing"], 2, "{reported:#}");
+    assert_eq!(reported["counts"]["gone"], 0);
     let (code, dry) = reconcile(&server, &["inbox", "--dry-run"]).await;
     assert_eq!(code, 3, "{dry:#}");
     assert_eq!(dry["counts"]["missing"], 2);
@@ -383,6 +398,12 @@ async fn what_cannot_be_compared_is_refused_or_fails_with_its_reason() {
     let unknown = daybook(&server, &pipeline).await;
     assert!(unknown.failed(1).contains("there is no pipeline no"));
 }
+
+const MANIFEST: &str = r#"{
+  "sourceBucket": "company-raw", "fileFormat": "CSV",
+  "fileSchema": "Bucket, Key, IsLatest",
+  "files": [{ "key": "inventories/company-raw/data/1.csv", "size": 1 }]
+}"#;
 
 const OBJECT: &str = "query ($bucket: String!, $key: String!) {
   object(bucket: $bucket, key: $key) { etag }

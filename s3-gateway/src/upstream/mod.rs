@@ -36,12 +36,12 @@ mod tests;
 mod writing;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use aws_sdk_s3::Client;
 use daybook_domain::{BucketName, ObjectKey};
 use s3s::{S3Error, S3Result};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 pub(crate) use copying::{Copied, is_replace};
 pub(crate) use description::Description;
@@ -66,6 +66,8 @@ pub(crate) struct Upstream {
     limits: Limits,
     ledger: Arc<dyn ObjectLedger>,
     order: Order,
+    /// Whether the store keeps versions, and when it was asked.
+    versions_kept: Mutex<Option<(Instant, bool)>>,
     /// Made at the first request: nothing is asked of the store or of anybody before.
     client: OnceCell<Client>,
 }
@@ -84,6 +86,7 @@ impl Upstream {
             limits,
             ledger,
             order: Order::default(),
+            versions_kept: Mutex::default(),
             client: OnceCell::new(),
         }
     }

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use aws_sdk_s3::types::{DeleteMarkerEntry, EncodingType, Object, ObjectVersion as StoredVersion};
 use daybook_domain::ObjectKey;
@@ -14,6 +15,9 @@ use super::convert::{bare, real_version, recorded_time};
 use super::events::version;
 use super::listing::Text;
 use crate::survey::{DescribedVersion, Entry, in_order};
+
+/// How long it is remembered whether the store keeps versions of the bucket.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// How far a walk is.
 pub(crate) enum UpstreamPlace {
@@ -136,14 +140,33 @@ impl Upstream {
         self.there()
     }
 
-    /// Whether the store keeps versions of the bucket, as far as it says so.
+    /// Whether the store keeps versions of the bucket, as far as it says so. That is remembered for a
+    /// while, since it is asked for single keys too.
     async fn keeps_versions(&self) -> bool {
+        let mut known = self.versions_kept.lock().await;
+        if let Some((since, kept)) = *known
+            && since.elapsed() < ASK_AGAIN
+        {
+            return kept;
+        }
+        let kept = self.asks_for_versions().await;
+        *known = Some((Instant::now(), kept));
+        kept
+    }
+
+    async fn asks_for_versions(&self) -> bool {
         let request = self.client().await.get_bucket_versioning();
-        match Box::pin(request.bucket(self.there()).send()).await {
-            Ok(said) => said.status.is_some(),
+        if let Ok(said) = Box::pin(request.bucket(self.there()).send()).await {
+            return said.status.is_some();
+        }
+        // Not every store answers that, or lets everybody ask.
+        let request = self.client().await.list_object_versions();
+        let asked = request.bucket(self.there()).max_keys(1).send();
+        match Box::pin(asked).await {
+            Ok(_) => true,
             Err(error) => {
                 let error = self.failed(error, S3ErrorCode::NoSuchBucket);
-                tracing::debug!(bucket = %self.name, %error, "the store does not say whether it keeps versions");
+                tracing::debug!(bucket = %self.name, %error, "the store does not list versions");
                 false
             }
         }
