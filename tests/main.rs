@@ -19,6 +19,7 @@ mod layering;
 mod lineage;
 mod outputs;
 mod queues;
+mod reconcile;
 mod remote;
 mod revisions;
 mod s3_cases;

@@ -125,6 +125,7 @@ impl RecordedObjects {
                     None => "reappeared".to_owned(),
                 },
             ),
+            // They come from a reconcile, which says itself who it is.
             ObjectCommand::RecordListed(it) => (
                 &it.created.bucket,
                 &it.created.key,

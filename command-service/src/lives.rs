@@ -21,6 +21,7 @@ use crate::clock;
 use crate::commands::{CommandError, Ledger, Origin};
 use crate::conductor::{Claims, Conductor, ConductorConfig, Ended, Fence, Lease, Stop};
 use crate::gateway::Stories;
+use crate::reconcile::LiveReconciles;
 use crate::spans::Tracer;
 use crate::worklist::Worklist;
 
@@ -50,6 +51,8 @@ pub(crate) struct Lives {
     pub region: String,
     pub loop_depth: u32,
     pub stories: Stories,
+    /// How far the reconciles are that run here.
+    pub live: LiveReconciles,
     pub checkpoint: PathBuf,
     pub host_name: String,
     pub version: String,
@@ -125,6 +128,7 @@ impl Lives {
                 region: self.region.clone(),
                 loop_depth: self.loop_depth,
                 stories: self.stories.clone(),
+                live: self.live.clone(),
                 tracer: self.tracer.clone(),
                 checkpoint: self.checkpoint.clone(),
                 worklist,

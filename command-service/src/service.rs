@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use daybook_domain::FunctionName;
+use daybook_domain::{BucketName, FunctionName};
 use daybook_event_store::blobs::BlobStore;
 use daybook_event_store::{EventLog, ReadError};
 use daybook_functions::{FunctionHost, FunctionSpec, HostOptions};
@@ -24,6 +24,7 @@ use crate::intake::sqs::{Pullers, Queues, SqsQueue};
 use crate::intake::{Intake, IntakeConfig, SnsOverHttps};
 use crate::lives::{LifeError, Lives};
 use crate::publish::{PipelineConfig, PublishError, publish};
+use crate::reconcile::{LiveReconciles, ReconcileSchedule, keep_schedule};
 use crate::retention::LogRetention;
 use crate::revisions::{Rejections, Revisions};
 use crate::spans::{SpanSink, Tracer};
@@ -82,6 +83,8 @@ pub struct CommandServiceConfig {
     pub intake_limits: HttpLimits,
     /// The queues that it is pulled from.
     pub queues: Vec<SqsQueue>,
+    /// The buckets that are reconciled again and again.
+    pub reconciles: BTreeMap<BucketName, ReconcileSchedule>,
 }
 
 /// Why a command service does not start.
@@ -120,6 +123,8 @@ pub struct CommandService {
     intake_limits: HttpLimits,
     queues: Queues,
     pullers: Pullers,
+    live: LiveReconciles,
+    schedules: BTreeMap<BucketName, ReconcileSchedule>,
     work: Work,
 }
 
@@ -180,6 +185,7 @@ impl CommandService {
         let (claims, grants) = (Arc::<Claims>::default(), gateway.grants());
         let place = config.worklist_path.with_file_name("log-retention");
         let retention = LogRetention::new(ledger.clone(), place, config.log_retain);
+        let live = LiveReconciles::default();
         let last_words = config.worklist_path.with_file_name("worker");
         let lives = Lives {
             ledger: ledger.clone(),
@@ -191,6 +197,7 @@ impl CommandService {
             region,
             loop_depth: config.loop_depth,
             stories,
+            live: live.clone(),
             checkpoint: config.worklist_path,
             host_name: config.host_name,
             version: config.version,
@@ -213,6 +220,8 @@ impl CommandService {
             intake_limits: config.intake_limits,
             queues: pullers.queues(),
             pullers,
+            live,
+            schedules: config.reconciles,
             work: Work::Waiting(Box::new((lives, worklist, revisions, retention))),
         })
     }
@@ -224,6 +233,12 @@ impl CommandService {
             tokio::spawn(retention.run(self.shutdown.clone()));
             let known = lives.known.subscribe();
             tokio::spawn(revisions.run(known, self.shutdown.clone()));
+            tokio::spawn(keep_schedule(
+                self.ledger.clone(),
+                self.gateway.clone(),
+                std::mem::take(&mut self.schedules),
+                self.shutdown.clone(),
+            ));
             let running = tokio::spawn(lives.run(worklist, self.shutdown.clone()));
             self.work = Work::Begun(running);
             self.pullers.begin(&self.intake);
@@ -245,6 +260,8 @@ impl CommandService {
     pub fn router(&self) -> Router {
         http::router(
             self.ledger.clone(),
+            self.gateway.clone(),
+            self.live.clone(),
             self.host.clone(),
             self.rejections.clone(),
             self.intake.clone(),

@@ -4,6 +4,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,8 @@ use tokio::task::JoinSet;
 use crate::actor;
 use crate::bench_calls::Calls;
 use crate::bench_intake;
-use crate::cli::BenchArgs;
+use crate::bench_reconcile;
+use crate::cli::{BenchArgs, BenchCommand, BenchObjectsArgs};
 use crate::config::Config;
 use crate::roles::Roles;
 use crate::server::{self, Server};
@@ -47,15 +49,22 @@ read = ["inbox/*"]
 write = ["results/*"]
 "#;
 
-pub(crate) async fn run(args: BenchArgs) -> Result<()> {
+pub(crate) async fn run(args: BenchArgs) -> Result<ExitCode> {
+    match args.command {
+        Some(BenchCommand::Reconcile(args)) => bench_reconcile::run(args).await,
+        Some(BenchCommand::Intake(args)) => {
+            bench_intake::run(args).await.map(|()| ExitCode::SUCCESS)
+        }
+        None => objects(args.objects).await.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+async fn objects(args: BenchObjectsArgs) -> Result<()> {
     let parent = args.dir.clone().unwrap_or_else(std::env::temp_dir);
     let dir = tempfile::Builder::new()
         .prefix("daybook-bench-")
         .tempdir_in(&parent)
         .with_context(|| format!("no folder can be made in {}", parent.display()))?;
-    if args.notifications > 0 {
-        return bench_intake::run(&args, dir.path()).await;
-    }
     println!(
         "objects of {OBJECT_BYTES} bytes, upper-cased, result and record on disk; {} each",
         args.objects

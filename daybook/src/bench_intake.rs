@@ -1,4 +1,4 @@
-//! `daybook bench --notifications N`: records of S3 notifications a second over HTTP, ten in a
+//! `daybook bench intake`: records of S3 notifications a second over HTTP, ten in a
 //! request, each on disk when it is answered; beside a bare loop that writes the same requests into
 //! a file and syncs it once for all connections. Client and server share the machine.
 
@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::actor;
 use crate::bench::{rate, resident_mb};
-use crate::cli::BenchArgs;
+use crate::cli::BenchIntakeArgs;
 use crate::config::Config;
 use crate::roles::Roles;
 use crate::server::Server;
@@ -31,8 +31,13 @@ path = "inbox"
 /// How much of an answer is read at once.
 const CHUNK_BYTES: usize = 16 << 10;
 
-pub(crate) async fn run(args: &BenchArgs, dir: &Path) -> Result<()> {
-    let (records, connections) = (args.notifications, args.in_flight.clone());
+pub(crate) async fn run(args: BenchIntakeArgs) -> Result<()> {
+    let parent = args.dir.unwrap_or_else(std::env::temp_dir);
+    let folder = tempfile::Builder::new()
+        .prefix("daybook-bench-")
+        .tempdir_in(&parent)
+        .with_context(|| format!("no folder can be made in {}", parent.display()))?;
+    let (dir, records) = (folder.path(), args.records);
     println!("{records} records of S3 notifications in requests of {BATCH}, on disk when answered");
     println!(
         "{:>11}  {:>10}  {:>16}  {:>7}",
@@ -44,7 +49,7 @@ pub(crate) async fn run(args: &BenchArgs, dir: &Path) -> Result<()> {
     let loopback = "127.0.0.1:0".parse()?;
     let server = Server::start(config, Roles::ALL, loopback, loopback, actor::name()).await?;
     let mut result = Ok(());
-    for (round, connections) in connections.into_iter().enumerate() {
+    for (round, connections) in args.connections.into_iter().enumerate() {
         result = measure(&server, dir, round, connections, records).await;
         if result.is_err() {
             break;
@@ -67,7 +72,7 @@ async fn measure(
     connections: usize,
     records: usize,
 ) -> Result<()> {
-    ensure!(connections > 0, "--in-flight must be greater than 0");
+    ensure!(connections > 0, "--connections must be greater than 0");
     let address = server.api;
     let requests = records.div_ceil(BATCH * connections);
     let before = server.log().head().await?;

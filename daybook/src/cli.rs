@@ -84,6 +84,8 @@ pub(crate) enum Command {
     /// Run many executions again.
     #[command(subcommand)]
     Replay(ReplayCommand),
+    /// Compare a bucket with the ledger, record what it lacks, and say what became of all of it.
+    Reconcile(ReconcileArgs),
     /// Write the audit trail of a range to a folder.
     Export(ExportArgs),
     /// Check an export against its manifest. Exit code 3 if it does not hold.
@@ -280,6 +282,64 @@ pub(crate) struct ReplayStartArgs {
 }
 
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct ReconcileArgs {
+    #[command(subcommand)]
+    pub command: Option<ReconcileCommand>,
+    #[command(flatten)]
+    pub start: ReconcileStartArgs,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ReconcileCommand {
+    /// List reconciles, newest first.
+    List(Page),
+    /// Show the statement of one reconcile.
+    Show {
+        /// Its id.
+        reconcile: String,
+    },
+    /// Go no further with one that runs.
+    Cancel {
+        /// Its id.
+        reconcile: String,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct ReconcileStartArgs {
+    /// BUCKET or BUCKET/PREFIX; s3:// before it is fine.
+    #[arg(required = true)]
+    pub target: Option<String>,
+    /// Only look: record nothing about objects. Exit code 3 if something is missing, gone or
+    /// changed.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Run this pipeline for the objects that it wants and has never run for.
+    #[arg(long, requires = "missing_only")]
+    pub pipeline: Option<String>,
+    /// With --pipeline: only for those.
+    #[arg(long, requires = "pipeline")]
+    pub missing_only: bool,
+    /// With --pipeline: start them. Without it they are counted only.
+    #[arg(long, requires = "pipeline")]
+    pub yes: bool,
+    /// Learn what is in the bucket from an S3 Inventory report: its manifest.json, as a path on the
+    /// server or as s3://BUCKET/KEY.
+    #[arg(long)]
+    pub inventory: Option<String>,
+    /// Look at no more than so many keys a second.
+    #[arg(long)]
+    pub rate: Option<u32>,
+    /// Why, for the audit trail.
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Do not wait for its end.
+    #[arg(long)]
+    pub detach: bool,
+}
+
+#[derive(Args)]
 pub(crate) struct ExportArgs {
     /// The format: jsonl (CloudEvents JSON Lines).
     #[arg(long, default_value = "jsonl")]
@@ -341,16 +401,57 @@ pub(crate) struct LogCheckArgs {
 }
 
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    pub command: Option<BenchCommand>,
+    #[command(flatten)]
+    pub objects: BenchObjectsArgs,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Plant a bucket and a ledger that differ in some places, and compare them. Exit code 3 if not
+    /// exactly those are found.
+    Reconcile(BenchReconcileArgs),
+    /// Send notifications over HTTP, ten records in a request, and count those that are on disk.
+    Intake(BenchIntakeArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct BenchIntakeArgs {
+    /// How many records for each measurement.
+    #[arg(long, default_value_t = 100_000)]
+    pub records: usize,
+    /// How many connections send at once, one measurement each.
+    #[arg(long, value_delimiter = ',', default_values_t = [16, 64])]
+    pub connections: Vec<usize>,
+    /// Where the temporary ledger is kept [default: the system's folder for temporary files].
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct BenchReconcileArgs {
+    /// How many objects the bucket has.
+    #[arg(long, default_value_t = 100_000)]
+    pub objects: usize,
+    /// How many of them differ: missing, gone and changed in turn.
+    #[arg(long, default_value_t = 100)]
+    pub faults: usize,
+    /// Where the temporary ledger is kept [default: the system's folder for temporary files].
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct BenchObjectsArgs {
     /// How many objects for each measurement.
     #[arg(long, default_value_t = 1_000)]
     pub objects: usize,
     /// How many are in flight, one measurement each.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64])]
     pub in_flight: Vec<usize>,
-    /// Measure the intake instead: so many records of notifications over HTTP.
-    #[arg(long, default_value_t = 0)]
-    pub notifications: usize,
     /// Where the temporary ledger is kept [default: the system's folder for temporary files].
     #[arg(long)]
     pub dir: Option<PathBuf>,

@@ -14,6 +14,7 @@ mod actor;
 mod bench;
 mod bench_calls;
 mod bench_intake;
+mod bench_reconcile;
 mod builtin;
 mod cli;
 mod client;

@@ -303,6 +303,7 @@ fn command_config(
         },
         intake_limits: config.intake.http,
         queues: config.intake.queues,
+        reconciles: config.reconciles,
     })
 }
 

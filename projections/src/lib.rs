@@ -36,10 +36,10 @@ pub use projector::{
     WaitError,
 };
 pub use query::{
-    AccessRow, AttemptRow, CostRow, Cursor, CursorKey, EventFilter, EventRow, ExecutionFilter,
-    ExecutionOrder, ExecutionRow, ExportRow, FailureRow, FunctionRow, NotificationRow,
-    ObjectFilter, ObjectOrder, ObjectRow, Page, Paged, PipelineRow, ReplayRow, RevisionRow,
-    StatisticsBucket, StatisticsRows, StepRow, StreamFilter, Touched,
+    AccessRow, AttemptRow, CompletenessRow, CostRow, Cursor, CursorKey, EventFilter, EventRow,
+    ExecutionFilter, ExecutionOrder, ExecutionRow, ExportRow, FailureRow, FunctionRow,
+    NotificationRow, ObjectFilter, ObjectOrder, ObjectRow, Page, Paged, PipelineRow, ReconcileRow,
+    ReplayRow, RevisionRow, StatisticsBucket, StatisticsRows, StepRow, StreamFilter, Touched,
 };
 pub use rebuild::{RebuildError, RebuildReport, TableReport};
 pub use schema::PROJECTIONS;

@@ -24,6 +24,7 @@ pub const PROJECTIONS: &[(&str, &[&str])] = &[
     ("pipelines", &["pipelines", "pipeline_revisions"]),
     ("functions", &["functions", "function_revisions"]),
     ("replays", &["replays"]),
+    ("reconciles", &["reconciles"]),
     ("exports", &["exports"]),
     ("events", &["events"]),
     ("statistics", &["counters", "series"]),
@@ -171,6 +172,14 @@ CREATE TABLE replays (
   pipeline TEXT NOT NULL, selection TEXT NOT NULL, at_position INTEGER NOT NULL,
   planned INTEGER NOT NULL, done INTEGER NOT NULL, phase TEXT NOT NULL,
   actor TEXT NOT NULL, reason TEXT,
+  started_at INTEGER NOT NULL, stopped_at INTEGER
+);
+
+CREATE TABLE reconciles (
+  id TEXT PRIMARY KEY, position INTEGER NOT NULL UNIQUE,
+  bucket TEXT NOT NULL, prefix TEXT NOT NULL, dry_run INTEGER NOT NULL, pipeline TEXT,
+  source TEXT NOT NULL, actor TEXT NOT NULL, reason TEXT, at_position INTEGER NOT NULL,
+  phase TEXT NOT NULL, key TEXT, counts TEXT NOT NULL, end_position INTEGER, why TEXT,
   started_at INTEGER NOT NULL, stopped_at INTEGER
 );
 

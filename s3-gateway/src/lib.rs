@@ -22,6 +22,7 @@ mod policy;
 mod publication;
 mod server;
 mod service;
+mod survey;
 mod trace;
 mod upstream;
 mod watch;
@@ -36,7 +37,10 @@ pub use grants::{
     Activity, Credentials, Grants, InvocationScope, MAX_ACCESSES, MAX_REFUSALS, Publish,
 };
 pub use ledger::{AttemptId, Fate, LedgerError, NoAttempt, ObjectLedger};
+#[cfg(feature = "planting")]
+pub use local::planting::Planter;
 pub use local::scan::ScanReport;
 pub use policy::Policy;
 pub use publication::PublishError;
+pub use survey::{DescribedVersion, Survey, SurveyError, SurveyedKey};
 pub use trace::traceparent;

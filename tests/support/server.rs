@@ -259,7 +259,7 @@ async fn follow(
 const EVENTS: &str = r"
 query ($first: Int, $after: String, $where: EventWhere) {
   events(first: $first, after: $after, where: $where) {
-    nodes { position stream version type recordedAt actor data }
+    nodes { position stream version type recordedAt actor causationId data }
     pageInfo { hasNextPage endCursor }
   }
 }";

@@ -72,7 +72,8 @@ impl Store {
         (headers, answer.text().await.expect("a whole answer"))
     }
 
-    async fn put(&self, path: &str, body: &str) {
+    /// Puts an object, as somebody else does.
+    pub(crate) async fn put(&self, path: &str, body: &str) {
         let url = format!("{}/{path}", self.endpoint);
         let request = reqwest::Client::new().put(url).body(body.to_owned());
         let answer = request.header("authorization", SIGNED).send().await;

@@ -39,7 +39,10 @@ type Outcome<A> = Result<Executed<A>, CommandError<<A as daybook_domain::Aggrega
 impl Ledger {
     /// Executes commands; one result for each, in their order. What is `Ok` is on disk. Those on
     /// different streams go together, those on one stream one after the other.
-    pub(crate) async fn execute_each<A: Kept>(&self, proposals: Vec<Proposal<A>>) -> Vec<Outcome<A>> {
+    pub(crate) async fn execute_each<A: Kept>(
+        &self,
+        proposals: Vec<Proposal<A>>,
+    ) -> Vec<Outcome<A>> {
         let mut results: Vec<Option<Outcome<A>>> = proposals.iter().map(|_| None).collect();
         let mut waiting: Vec<(usize, Proposal<A>)> = proposals.into_iter().enumerate().collect();
         while !waiting.is_empty() {

@@ -25,6 +25,7 @@ use daybook_domain::export::Export;
 use daybook_domain::function::Function;
 use daybook_domain::intake_source::IntakeSource;
 use daybook_domain::pipeline::Pipeline;
+use daybook_domain::reconcile::Reconcile;
 use daybook_domain::replay::Replay;
 use daybook_domain::stored_object::StoredObject;
 use daybook_domain::worker::Worker;
@@ -56,6 +57,7 @@ struct Rooms {
     executions: Cache<Execution>,
     pipelines: Cache<Pipeline>,
     functions: Cache<Function>,
+    reconciles: Cache<Reconcile>,
     replays: Cache<Replay>,
     exports: Cache<Export>,
     workers: Cache<Worker>,
@@ -108,6 +110,7 @@ kept!(
     Execution => executions,
     Pipeline => pipelines,
     Function => functions,
+    Reconcile => reconciles,
     Replay => replays,
     Export => exports,
     Worker => workers,
@@ -125,6 +128,7 @@ impl Ledger {
             executions: Cache::default(),
             pipelines: Cache::default(),
             functions: Cache::default(),
+            reconciles: Cache::default(),
             replays: Cache::default(),
             exports: Cache::default(),
             workers: Cache::default(),

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use daybook_domain::function::Function;
-use daybook_domain::{ExecutionId, FunctionName, ReplayId, WorkerId};
+use daybook_domain::{ExecutionId, FunctionName, ReconcileId, ReplayId, WorkerId};
 use daybook_event_store::{Position, ReadError, RecordedEvent};
 use daybook_functions::FunctionHost;
 use daybook_s3_gateway::Gateway;
@@ -45,6 +45,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::clock;
 use crate::commands::Ledger;
 use crate::gateway::Stories;
+use crate::reconcile::LiveReconciles;
 use crate::spans::Tracer;
 use crate::worklist::{Change, FoldError, Worklist};
 pub(crate) use attempt::Claims;
@@ -73,6 +74,8 @@ pub(crate) struct ConductorConfig {
     pub region: String,
     pub loop_depth: u32,
     pub stories: Stories,
+    /// How far the reconciles are that run here.
+    pub live: LiveReconciles,
     pub tracer: Option<Tracer>,
     pub checkpoint: PathBuf,
     pub worklist: Worklist,
@@ -94,6 +97,7 @@ pub(crate) struct Conductor {
     settling: BTreeMap<Position, Vec<ExecutionId>>,
     starts: usize,
     replays: BTreeMap<ReplayId, CancellationToken>,
+    reconciles: BTreeMap<ReconcileId, CancellationToken>,
     running: JoinSet<()>,
     done: mpsc::UnboundedSender<Done>,
     finished: mpsc::UnboundedReceiver<Done>,
@@ -115,6 +119,8 @@ pub(crate) enum Done {
     NotTimedOut(ExecutionId),
     /// A replay.
     Replay(ReplayId),
+    /// A reconcile.
+    Reconcile(ReconcileId),
 }
 
 /// How the work of one life of a worker came to its end.
@@ -150,6 +156,7 @@ impl Conductor {
             settling: BTreeMap::new(),
             starts: 0,
             replays: BTreeMap::new(),
+            reconciles: BTreeMap::new(),
             running: JoinSet::new(),
             done,
             finished,
@@ -227,8 +234,8 @@ impl Conductor {
             }
             while self.running.try_join_next().is_some() {}
         };
-        for replay in self.replays.values() {
-            replay.cancel();
+        for driven in self.replays.values().chain(self.reconciles.values()) {
+            driven.cancel();
         }
         if lapsed {
             self.in_flight.values().for_each(CancellationToken::cancel);
@@ -273,19 +280,22 @@ impl Conductor {
         }
         self.settle();
         figures::backlog(&self.worklist);
-        let mut reassigned = false;
+        let (mut reassigned, mut reconciled) = (false, false);
         for change in changes {
             match change {
                 Change::Execution(id) => self.enqueue(id),
                 Change::WorkerSeen(worker) => self.peers.heard(worker, Instant::now()),
                 Change::Reassigned => reassigned = true,
                 Change::Replay(id) => self.resume_replay(id),
+                Change::Reconcile => reconciled = true,
             }
         }
         if reassigned {
             self.tell_functions();
             self.enqueue_all();
             self.peers.retain(&self.worklist.workers);
+        } else if reconciled {
+            self.resume_reconciles();
         }
         if self.worklist.position.0 >= self.saved_at.0 + CHECKPOINT_EVERY {
             self.save().await;
@@ -346,6 +356,13 @@ impl Conductor {
                 let again = clock::now().checked_add(TIME_OUT_PAUSE);
                 self.queues
                     .push_timer(again.unwrap_or(jiff::Timestamp::MAX), id);
+            }
+            Done::Reconcile(id) => {
+                let left = self.reconciles.remove(&id);
+                // It may be this worker's again.
+                if left.is_some_and(|cancel| cancel.is_cancelled()) {
+                    self.resume_reconciles();
+                }
             }
             Done::Replay(id) => {
                 let left = self.replays.remove(&id);

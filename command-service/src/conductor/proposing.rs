@@ -1,8 +1,9 @@
 //! From what is due to what is done: who owns it, which queue it waits in, and its turn.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
-use daybook_domain::{ExecutionId, FunctionName, ReplayId, WorkerId};
+use daybook_domain::{ExecutionId, FunctionName, ReconcileId, ReplayId, WorkerId};
 use daybook_event_store::Position;
 use daybook_functions::Slot;
 use daybook_s3_gateway::AttemptId;
@@ -13,6 +14,7 @@ use super::peers::owner;
 use super::publishing::Publication;
 use super::{Conductor, Done, MAX_STARTS, TIME_OUT_PAUSE};
 use crate::clock;
+use crate::reconcile;
 use crate::replay;
 use crate::worklist::{OpenPhase, OwedStart};
 
@@ -27,6 +29,7 @@ impl Conductor {
         for id in replays {
             self.resume_replay(id);
         }
+        self.resume_reconciles();
     }
 
     /// Puts an execution where it belongs: into the queue of its function, of the starts, or of
@@ -342,6 +345,43 @@ impl Conductor {
             Some(running) if !mine => running.cancel(),
             _ => {}
         }
+    }
+
+    /// Goes on with the reconciles that are for this worker and have their turn, and leaves those
+    /// that are not, or are over.
+    pub(super) fn resume_reconciles(&mut self) {
+        let in_turn: BTreeSet<_> = self.worklist.reconciles_in_turn().collect();
+        let open = self.worklist.reconciles.keys();
+        let all: BTreeSet<_> = open.chain(self.reconciles.keys()).copied().collect();
+        for id in all {
+            let owner = match in_turn.contains(&id) {
+                true => self.owner_among_all(id.0),
+                false => None,
+            };
+            self.peers.assign(id.0, owner, Instant::now());
+            let mine = owner == Some(self.config.worker);
+            match self.reconciles.get(&id) {
+                None if mine => self.drive_reconcile(id),
+                Some(running) if !mine => running.cancel(),
+                _ => {}
+            }
+        }
+    }
+
+    fn drive_reconcile(&mut self, id: ReconcileId) {
+        let cancel = CancellationToken::new();
+        self.reconciles.insert(id, cancel.clone());
+        let tools = reconcile::Tools {
+            ledger: self.config.ledger.clone(),
+            gateway: self.config.gateway.clone(),
+            live: self.config.live.clone(),
+            region: self.config.region.clone(),
+        };
+        let done = self.done.clone();
+        self.running.spawn(async move {
+            reconcile::drive(tools, id, cancel).await;
+            let _ = done.send(Done::Reconcile(id));
+        });
     }
 
     fn tools(&self) -> attempt::Tools {

@@ -9,6 +9,7 @@ pub(crate) mod notifications;
 mod pipelines;
 mod problem;
 mod queues;
+mod reconciles;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use daybook_domain::export::ExportCompleted;
 use daybook_domain::replay::{Replay, ReplayCommand, Selection, stream_of};
 use daybook_domain::{CommandId, ExecutionId, ExportId, PipelineName, ReplayId};
 use daybook_functions::FunctionHost;
+use daybook_s3_gateway::Gateway;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -29,6 +31,7 @@ use crate::clock;
 use crate::commands::{Ledger, Origin};
 use crate::intake::Intake;
 use crate::intake::sqs::Queues;
+use crate::reconcile::LiveReconciles;
 use crate::revisions::Rejections;
 use crate::{export, redrive, replay};
 use notifications::HttpLimits;
@@ -46,12 +49,15 @@ const ACTOR: &str = "daybook-actor";
 /// The command API.
 pub(crate) fn router(
     ledger: Ledger,
+    gateway: Arc<Gateway>,
+    live: LiveReconciles,
     host: Arc<FunctionHost>,
     rejections: Rejections,
     intake: Intake,
     limits: HttpLimits,
     queues: Queues,
 ) -> Router {
+    let reconciles = reconciles::router(ledger.clone(), gateway, live);
     Router::new()
         .route("/v1/executions/{id}/redrive", post(redrive_execution))
         .route("/v1/replays", post(start_replay))
@@ -59,8 +65,9 @@ pub(crate) fn router(
         .route("/v1/exports", post(start_export))
         .route("/v1/exports/{id}/complete", post(complete_export))
         .merge(pipelines::router())
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(ledger)
+        .merge(reconciles)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .merge(functions::router(host, rejections))
         .merge(notifications::deliveries(intake.clone(), limits))
         .merge(notifications::rejections(intake))

@@ -3,17 +3,18 @@
 use daybook_domain::execution::{Cause, ExecutionEvent, TriggerObject, id_of};
 use daybook_domain::function::FunctionEvent;
 use daybook_domain::pipeline::PipelineEvent;
+use daybook_domain::reconcile::ReconcileEvent;
 use daybook_domain::replay::ReplayEvent;
 use daybook_domain::stored_object::{ObjectCreated, ObjectEvent};
 use daybook_domain::worker::WorkerEvent;
-use daybook_domain::{Aggregate, DecodeError, Event, ExecutionId, ReplayId, WorkerId};
+use daybook_domain::{Aggregate, DecodeError, Event, ExecutionId, ReconcileId, ReplayId, WorkerId};
 use daybook_event_store::blobs::{BlobError, BlobStore};
 use daybook_event_store::{Position, RecordedEvent};
 use jiff::Timestamp;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::{LiveWorker, OpenPhase, OpenTask, OwedStart, Worklist};
+use super::{LiveWorker, OpenPhase, OpenReconcile, OpenTask, OwedStart, Worklist};
 
 /// What an event made due, or ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(crate) enum Change {
     Reassigned,
     /// A replay has work to do.
     Replay(ReplayId),
+    /// A reconcile began, or is over.
+    Reconcile,
 }
 
 /// An event that cannot be folded. The command service stops: what it cannot read it must not skip.
@@ -109,6 +112,10 @@ impl Worklist {
             "replay" => {
                 let id: ReplayId = name.parse().map_err(|_| FoldCause::Stream)?;
                 self.replayed(id, &decode(event, blobs).await?)
+            }
+            "reconcile" => {
+                let id: ReconcileId = name.parse().map_err(|_| FoldCause::Stream)?;
+                self.reconciled(id, decode(event, blobs).await?, event.position)
             }
             // Exports and deliveries without a key give no work.
             _ => Vec::new(),
@@ -260,6 +267,28 @@ impl Worklist {
         let pipeline = self.pipelines.entry(name).or_default();
         *pipeline = std::mem::take(pipeline).evolve(&event);
         Ok(waiting)
+    }
+
+    fn reconciled(
+        &mut self,
+        id: ReconcileId,
+        event: ReconcileEvent,
+        position: Position,
+    ) -> Vec<Change> {
+        match event {
+            ReconcileEvent::ReconcileStarted(started) => {
+                let bucket = started.bucket;
+                self.reconciles
+                    .insert(id, OpenReconcile { bucket, position });
+            }
+            ReconcileEvent::ReconcileProgressed(_) => return Vec::new(),
+            ReconcileEvent::ReconcileCompleted(_)
+            | ReconcileEvent::ReconcileFailed(_)
+            | ReconcileEvent::ReconcileCancelled(_) => {
+                self.reconciles.remove(&id);
+            }
+        }
+        vec![Change::Reconcile]
     }
 
     fn replayed(&mut self, id: ReplayId, event: &ReplayEvent) -> Vec<Change> {

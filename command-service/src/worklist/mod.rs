@@ -13,7 +13,9 @@ use std::collections::{BTreeMap, HashMap};
 use daybook_domain::execution::TriggerObject;
 use daybook_domain::function::Function;
 use daybook_domain::pipeline::Pipeline;
-use daybook_domain::{Chain, ExecutionId, FunctionName, PipelineName, ReplayId, WorkerId};
+use daybook_domain::{
+    BucketName, Chain, ExecutionId, FunctionName, PipelineName, ReconcileId, ReplayId, WorkerId,
+};
 use daybook_event_store::Position;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -40,6 +42,17 @@ pub(crate) struct Worklist {
     pub tasks: HashMap<ExecutionId, OpenTask>,
     /// Replays that are not over: how many of their plan are started.
     pub replays: BTreeMap<ReplayId, u64>,
+    /// Reconciles that are not over.
+    pub reconciles: BTreeMap<ReconcileId, OpenReconcile>,
+}
+
+/// A reconcile that is not over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct OpenReconcile {
+    /// The bucket; of each, one is compared at a time.
+    pub bucket: BucketName,
+    /// Where it was asked for: the first one goes first.
+    pub position: Position,
 }
 
 /// A worker that has joined and not left.
@@ -107,6 +120,17 @@ pub(crate) enum OpenPhase {
 }
 
 impl Worklist {
+    /// The reconciles whose turn it is: of each bucket the one that was asked for first.
+    pub(crate) fn reconciles_in_turn(&self) -> impl Iterator<Item = ReconcileId> {
+        let mut first: BTreeMap<&BucketName, (Position, ReconcileId)> = BTreeMap::new();
+        for (id, open) in &self.reconciles {
+            let this = (open.position, *id);
+            let first = first.entry(&open.bucket).or_insert(this);
+            *first = this.min(*first);
+        }
+        first.into_values().map(|(_, id)| id)
+    }
+
     /// The worker whose claim on an execution may be superseded, because it is gone.
     pub(crate) fn abandoned_by(&self, task: &OpenTask) -> Option<WorkerId> {
         match task.phase {

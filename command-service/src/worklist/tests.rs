@@ -9,6 +9,7 @@ use daybook_domain::execution::{
 use daybook_domain::pipeline::{
     PipelineEvent, PipelinePaused, PipelineResumed, PipelineRevised, Trigger,
 };
+use daybook_domain::reconcile::{ReconcileCancelled, ReconcileEvent, ReconcileStarted, Source};
 use daybook_domain::stored_object::{
     Channel, ObjectCreated, ObjectEvent, ObjectVersion, ProducedBy,
 };
@@ -350,4 +351,36 @@ async fn a_checkpoint_is_the_worklist_and_a_foreign_one_is_not_used() {
     assert_eq!(Worklist::restore(&path, &other).await, None);
     std::fs::write(&path, "{}").unwrap();
     assert_eq!(Worklist::restore(&path, &log).await, None);
+}
+
+#[tokio::test]
+async fn of_each_bucket_the_reconcile_that_was_asked_for_first_has_its_turn() {
+    let mut fold = Fold::new();
+    let id = |number| ReconcileId(Uuid::from_u128(number));
+    // Ids say nothing about the order.
+    for (number, bucket) in [(9, "inbox"), (1, "inbox"), (5, "results")] {
+        let started = ReconcileStarted {
+            reconcile: id(number),
+            bucket: bucket.parse().unwrap(),
+            prefix: String::new(),
+            dry_run: true,
+            source: Source::Listing,
+            position: 0,
+            pipeline: None,
+            rate: None,
+            actor: "cli:ada".to_owned(),
+            reason: None,
+        };
+        let stream = format!("reconcile-{}", id(number));
+        fold.event::<ReconcileEvent>(&stream, started).await;
+        assert_eq!(fold.changes, [Change::Reconcile]);
+    }
+    let in_turn = |fold: &Fold| fold.worklist.reconciles_in_turn().collect::<Vec<_>>();
+    assert_eq!(in_turn(&fold), [id(9), id(5)]);
+    let cancelled = ReconcileCancelled {
+        actor: "cli:ada".to_owned(),
+    };
+    let stream = format!("reconcile-{}", id(9));
+    fold.event::<ReconcileEvent>(&stream, cancelled).await;
+    assert_eq!(in_turn(&fold), [id(1), id(5)]);
 }

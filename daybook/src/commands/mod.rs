@@ -13,6 +13,7 @@ mod log;
 mod logs;
 mod pipeline;
 mod projections;
+mod reconcile;
 mod rejected;
 mod replay;
 mod show;
@@ -40,7 +41,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Serve(args) => serve::run(args).await?,
         Command::Demo(args) => demo::run(args).await?,
-        Command::Bench(args) => bench::run(args).await?,
+        Command::Bench(args) => return bench::run(args).await,
         Command::Function { function } => builtin::run(function).await?,
         Command::Status => status::run(&client, format).await?,
         Command::Objects(args) => objects::run(&client, format, args).await?,
@@ -69,6 +70,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Pipeline(command) => pipeline::run(&client, format, command).await?,
         Command::Replay(command) => replay::run(&client, format, command).await?,
+        Command::Reconcile(args) => return reconcile::run(&client, format, args).await,
         Command::Export(args) => export::run(&client, format, args).await?,
         Command::Verify { path } => return export::verify(format, &path),
         Command::Intake(IntakeCommand::Decode(args)) => return intake::run(format, args).await,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use daybook_command_service::ReconcileSchedule;
 use daybook_domain::BucketName;
 use daybook_s3_gateway::{
     BucketConfig, LocalBucket, UpstreamBucket, UpstreamKey, UpstreamLimits, UpstreamStore,
@@ -80,6 +81,45 @@ pub(super) fn check(
     }
     Ok(buckets)
 }
+
+/// The buckets that are compared with the ledger again and again.
+pub(super) fn schedules(
+    place: &Place<'_>,
+    tables: &BTreeMap<BucketName, BucketTable>,
+) -> Result<BTreeMap<BucketName, ReconcileSchedule>, ConfigError> {
+    let mut schedules = BTreeMap::new();
+    for (name, table) in tables {
+        let Some(reconcile) = &table.reconcile else {
+            continue;
+        };
+        let at = format!("buckets.{name}.reconcile");
+        let every = place.parse_duration(&format!("{at}.every"), &reconcile.every)?;
+        if every < SHORTEST_SCHEDULE {
+            return place.wrong(
+                &format!("{at}.every"),
+                "a whole bucket is compared each time; give at least 1s",
+            );
+        }
+        if reconcile.rate == Some(0) {
+            return place.wrong(
+                &format!("{at}.rate"),
+                "with 0 it would never end; leave it out for no bound",
+            );
+        }
+        schedules.insert(
+            name.clone(),
+            ReconcileSchedule {
+                every,
+                dry_run: reconcile.dry_run,
+                rate: reconcile.rate,
+            },
+        );
+    }
+    Ok(schedules)
+}
+
+/// A bucket is compared no more often than this by itself.
+const SHORTEST_SCHEDULE: Duration = Duration::from_secs(1);
 
 fn local(
     place: &Place<'_>,

@@ -52,6 +52,7 @@ pub(super) fn check(
     let place = Place { path, folder };
     let secret_files = file.secret_files(folder);
     let mut tables = file.buckets;
+    let reconciles = buckets::schedules(&place, &tables)?;
     let known = intake::buckets(&place, &mut tables)?;
     let buckets = buckets::check(&place, tables)?;
     let pipelines = file
@@ -113,6 +114,7 @@ pub(super) fn check(
     };
     let config = Config {
         buckets,
+        reconciles,
         created,
         functions,
         policies,

@@ -46,6 +46,17 @@ pub(super) struct BucketTable {
     #[serde(default)]
     pub notified: bool,
     pub order: Option<String>,
+    pub reconcile: Option<ReconcileTable>,
+}
+
+/// When a bucket is compared with the ledger by itself.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReconcileTable {
+    pub every: String,
+    #[serde(default)]
+    pub dry_run: bool,
+    pub rate: Option<u32>,
 }
 
 /// A bucket of another store.

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use daybook_command_service::PipelineConfig;
+use daybook_command_service::{PipelineConfig, ReconcileSchedule};
 use daybook_domain::{BucketName, FunctionName};
 use daybook_event_store::open::LogUrl;
 use daybook_functions::{FunctionSpec, SandboxMode};
@@ -41,6 +41,8 @@ const DATA_DIR: &str = "daybook-data";
 #[derive(Debug)]
 pub(crate) struct Config {
     pub buckets: BTreeMap<BucketName, BucketConfig>,
+    /// The buckets that are compared with the ledger by themselves.
+    pub reconciles: BTreeMap<BucketName, ReconcileSchedule>,
     /// Where operators may make buckets over S3.
     pub created: Option<CreatedBuckets>,
     pub functions: Vec<FunctionSpec>,

@@ -14,7 +14,17 @@ pub(crate) fn show(config: &Config) -> Value {
     let buckets: serde_json::Map<_, _> = config
         .buckets
         .iter()
-        .map(|(name, config)| (name.to_string(), bucket(config)))
+        .map(|(name, bucket_config)| {
+            let mut table = bucket(bucket_config);
+            if let Some(schedule) = config.reconciles.get(name) {
+                table["reconcile"] = json!({
+                    "every": humantime::format_duration(schedule.every).to_string(),
+                    "dry_run": schedule.dry_run,
+                    "rate": schedule.rate,
+                });
+            }
+            (name.to_string(), table)
+        })
         .collect();
     let functions: serde_json::Map<_, _> = config
         .functions

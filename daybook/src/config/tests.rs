@@ -813,3 +813,24 @@ fn a_log_that_cannot_be_is_refused_with_those_that_can() {
         "under one second",
     );
 }
+
+#[test]
+fn a_bucket_says_how_often_it_is_reconciled() {
+    let with = |table: &str| {
+        let path = "path = \"inbox\"";
+        SOUND.replace(path, &format!("{path}\nreconcile = {{ {table} }}"))
+    };
+    let config = load(&with("every = \"1h\", rate = 500")).unwrap();
+    let schedule = config.reconciles.values().next().unwrap();
+    assert_eq!(schedule.every, Duration::from_secs(3600));
+    assert_eq!((schedule.dry_run, schedule.rate), (false, Some(500)));
+    assert_eq!(config.reconciles.len(), 1);
+    assert_eq!(
+        show(&config)["buckets"]["inbox"]["reconcile"]["every"],
+        "1h"
+    );
+    let at = "buckets.inbox.reconcile";
+    check(&with("every = \"soon\""), at, "no duration");
+    check(&with("every = \"10ms\""), at, "at least 1s");
+    check(&with("every = \"1h\", rate = 0"), at, "never end");
+}

@@ -141,7 +141,7 @@ impl ObjectState {
 impl ObjectVersion {
     /// Whether a listing shows this version, which was recorded; `newest` is whether it is what the
     /// ledger holds for the object.
-    fn is_listed_as(&self, listed: &ObjectVersion, newest: bool) -> bool {
+    pub fn is_listed_as(&self, listed: &ObjectVersion, newest: bool) -> bool {
         if let (Some(a), Some(b)) = (self.stamp, listed.stamp) {
             return a == b;
         }

@@ -216,7 +216,7 @@ impl Fold<'_> {
 }
 
 /// What a stream's name says after its kind.
-fn name_in(recorded: &RecordedEvent) -> &str {
+pub(super) fn name_in(recorded: &RecordedEvent) -> &str {
     let stream = recorded.stream.as_str();
     stream.split_once('-').map_or(stream, |(_, name)| name)
 }

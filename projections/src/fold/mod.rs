@@ -8,6 +8,7 @@ mod catalog;
 mod executions;
 mod notifications;
 mod objects;
+mod reconciles;
 mod statistics;
 
 use daybook_domain::LedgerEvent;
@@ -88,6 +89,7 @@ impl Fold<'_> {
             Some(LedgerEvent::Pipeline(event)) => self.pipeline(recorded, event),
             Some(LedgerEvent::Function(event)) => self.function(recorded, event),
             Some(LedgerEvent::Replay(event)) => self.replay(recorded, event),
+            Some(LedgerEvent::Reconcile(event)) => self.reconcile(recorded, event),
             Some(LedgerEvent::Export(event)) => self.export(recorded, event),
             // Known from the list of all events alone.
             Some(

@@ -78,7 +78,8 @@ impl Fold<'_> {
             ],
         )?;
         self.tally.happened(recorded, "", "objects_created", 1);
-        if spoken_for.is_some() {
+        // One that was recorded late is not the object.
+        if spoken_for.is_some() || event.older {
             return Ok(());
         }
         if let Some((_, before, true)) = current {

@@ -8,6 +8,7 @@ mod catalog;
 mod events;
 mod executions;
 mod objects;
+mod reconciles;
 mod statistics;
 
 use rusqlite::types::Value;
@@ -20,6 +21,7 @@ pub use executions::{
     StepRow, Touched,
 };
 pub use objects::{NotificationRow, ObjectFilter, ObjectOrder, ObjectRow};
+pub use reconciles::{CompletenessRow, ReconcileRow};
 pub use statistics::{StatisticsBucket, StatisticsRows};
 
 /// Which part of a list to return.

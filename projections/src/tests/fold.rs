@@ -4,6 +4,13 @@ use std::sync::Arc;
 
 use daybook_domain::CommandId;
 use daybook_domain::execution::Cause;
+use daybook_domain::reconcile::{
+    Counts, Reconcile, ReconcileCommand, ReconcileStarted, Source, stream_of,
+};
+use daybook_domain::stored_object::{
+    Channel, ObjectCommand, ObjectVersion, RecordCreated, RecordListed, StoredObject,
+};
+use daybook_domain::{ReconcileId, stored_object};
 use daybook_event_store::{EventLog, Position};
 use proptest::prelude::*;
 use rusqlite::Connection;
@@ -546,4 +553,102 @@ proptest! {
             }
         });
     }
+}
+
+#[tokio::test]
+async fn a_version_that_is_recorded_late_is_not_the_object() {
+    let story = Story::new();
+    story.pipeline("p").await;
+    story.put("a.txt", 2).await;
+    let before = reader(&story).await.object("inbox", "a.txt", None).await;
+    let before = before.unwrap().unwrap();
+    let (bucket, key) = ("inbox".parse().unwrap(), "a.txt".parse().unwrap());
+    let stream = stored_object::stream_of(&bucket, &key);
+    // What the ledger has for the object is in its newest event.
+    let newest = story.log.read_all(Position(before.position - 1), 1).await;
+    let newest: serde_json::Value = serde_json::from_slice(&newest.unwrap()[0].data).unwrap();
+    let newest: ObjectVersion = serde_json::from_value(newest["version"].clone()).unwrap();
+    let late = ObjectCommand::RecordListed(RecordListed {
+        created: RecordCreated {
+            bucket,
+            key,
+            version: ObjectVersion {
+                version_id: Some("late".to_owned()),
+                ..ObjectVersion::default()
+            },
+            channel: Channel::Listing,
+            event_name: "ObjectCreated:Put".to_owned(),
+            order: None,
+            produced_by: None,
+        },
+        latest: false,
+        newest: Some(newest),
+    });
+    story.decide::<StoredObject>(&stream, late).await;
+    let reader = reader(&story).await;
+    let object = reader.object("inbox", "a.txt", None).await.unwrap();
+    assert_eq!(object.unwrap().position, before.position);
+    let late = reader.object("inbox", "a.txt", Some("late")).await.unwrap();
+    let late = late.unwrap();
+    assert_eq!((late.status.as_str(), late.newest), ("PENDING", false));
+}
+
+#[tokio::test]
+async fn a_reconcile_and_what_became_of_the_objects_are_told() {
+    let story = Story::new();
+    story.pipeline("p").await;
+    for (number, key) in ["a/1.txt", "a/2.txt", "b.txt"].into_iter().enumerate() {
+        story.put(key, number as u32 + 1).await;
+    }
+    story.run("p", "a/1.txt", 1).await;
+    let id = ReconcileId(uuid::Uuid::from_u128(9));
+    let stream = stream_of(id);
+    let start = ReconcileCommand::Start(ReconcileStarted {
+        reconcile: id,
+        bucket: "inbox".parse().unwrap(),
+        prefix: "a/".to_owned(),
+        dry_run: true,
+        source: Source::Listing,
+        position: 4,
+        pipeline: None,
+        rate: None,
+        actor: "cli:ada".to_owned(),
+        reason: None,
+    });
+    story.decide::<Reconcile>(&stream, start).await;
+    let counts = Counts {
+        keys: 2,
+        missing: 1,
+        ..Counts::default()
+    };
+    let complete = ReconcileCommand::Complete {
+        counts,
+        findings: Vec::new(),
+        position: 7,
+    };
+    let head = story.decide::<Reconcile>(&stream, complete).await;
+    let reader = reader(&story).await;
+    let row = reader.reconcile(&id.to_string()).await.unwrap().unwrap();
+    assert_eq!((row.bucket.as_str(), row.prefix.as_str()), ("inbox", "a/"));
+    assert_eq!(
+        (row.phase.as_str(), row.end_position),
+        ("COMPLETED", Some(7))
+    );
+    let told: serde_json::Value = serde_json::from_str(&row.counts).unwrap();
+    assert_eq!((&told["keys"], &told["missing"]), (&2.into(), &1.into()));
+    assert_eq!(
+        reader.reconciles(Page::first(10)).await.unwrap().rows.len(),
+        1
+    );
+    let below = reader.completeness("inbox", "a/").await.unwrap();
+    let statuses = [("PENDING", 1), ("SUCCEEDED", 1)];
+    assert_eq!(
+        below.statuses,
+        statuses.map(|(name, count)| (name.to_owned(), count))
+    );
+    assert_eq!(below.position, head.0);
+    let all = reader.completeness("inbox", "").await.unwrap();
+    assert_eq!(all.statuses.iter().map(|(_, count)| count).sum::<u64>(), 3);
+    let none = reader.completeness("other", "").await.unwrap();
+    assert!(none.statuses.is_empty());
 }

@@ -150,6 +150,23 @@ named!(ReplayStatus, Running, {
     Running = "RUNNING", Completed = "COMPLETED", Cancelled = "CANCELLED",
 });
 
+/// Where a reconcile stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub(crate) enum ReconcileStatus {
+    /// It compares, or waits until another one of the bucket is over.
+    Running,
+    /// All is done.
+    Completed,
+    /// It cannot be done.
+    Failed,
+    /// Somebody stopped it.
+    Cancelled,
+}
+
+named!(ReconcileStatus, Running, {
+    Running = "RUNNING", Completed = "COMPLETED", Failed = "FAILED", Cancelled = "CANCELLED",
+});
+
 /// In which direction a list goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub(crate) enum OrderDirection {

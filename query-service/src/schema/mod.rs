@@ -10,6 +10,7 @@ mod limits;
 mod object;
 mod paging;
 mod query;
+mod reconcile;
 mod scalars;
 mod statistics;
 mod subscription;

@@ -16,6 +16,7 @@ use super::execution::{
 use super::ledger::{self, Ledger};
 use super::object::{ObjectNode, ObjectOrder, ObjectOrderField, ObjectWhere, most};
 use super::paging::{PageArgs, connect, cost};
+use super::reconcile::{Completeness, ReconcileNode};
 use super::scalars::{DateTime, Position};
 use super::statistics::{self, Statistics};
 use crate::state::{State, unavailable};
@@ -258,6 +259,52 @@ impl Query {
             row,
             reader: reader.clone(),
         }))
+    }
+
+    /// Comparisons of buckets with the ledger, the newest first.
+    #[graphql(complexity = "cost(first, last) * child_complexity")]
+    async fn reconciles(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Result<Connection<String, ReconcileNode>> {
+        let args = PageArgs {
+            first,
+            after,
+            last,
+            before,
+        };
+        let page = args.page("reconciles", most(ctx)?)?;
+        let reader = state(ctx)?.projector.reader();
+        let rows = reader.reconciles(page).await.map_err(unavailable)?;
+        Ok(connect(rows, "reconciles", |row| ReconcileNode { row }))
+    }
+
+    /// One comparison of a bucket with the ledger.
+    async fn reconcile(&self, ctx: &Context<'_>, id: ID) -> Result<Option<ReconcileNode>> {
+        let reader = state(ctx)?.projector.reader();
+        let row = reader.reconcile(&id).await.map_err(unavailable)?;
+        Ok(row.map(|row| ReconcileNode { row }))
+    }
+
+    /// What became of the objects of a bucket, or of those whose keys begin so; no earlier than at a
+    /// position.
+    async fn completeness(
+        &self,
+        ctx: &Context<'_>,
+        bucket: String,
+        prefix: Option<String>,
+        min_position: Option<Position>,
+    ) -> Result<Completeness> {
+        let state = state(ctx)?;
+        wait_for(state, min_position).await?;
+        let prefix = prefix.unwrap_or_default();
+        let reader = state.projector.reader();
+        let row = reader.completeness(&bucket, &prefix).await;
+        Ok(row.map_err(unavailable)?.into())
     }
 
     /// The audit trail: every event, oldest first. `last` gives the newest ones.

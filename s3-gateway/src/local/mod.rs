@@ -49,6 +49,8 @@ mod md5_sum;
 pub(crate) mod multipart;
 pub(crate) mod overlay;
 pub(crate) mod parts;
+#[cfg(feature = "planting")]
+pub(crate) mod planting;
 pub(crate) mod receive;
 pub(crate) mod removing;
 mod removing_versions;
@@ -59,6 +61,7 @@ mod shadow;
 pub(crate) mod staged;
 pub(crate) mod stamp;
 pub(crate) mod store;
+mod survey;
 mod tagging;
 pub(crate) mod temporaries;
 mod vanished;

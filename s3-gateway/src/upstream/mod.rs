@@ -29,22 +29,24 @@ mod reading;
 mod relay;
 mod removing;
 mod sources;
+mod survey;
 mod tagging;
 #[cfg(test)]
 mod tests;
 mod writing;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use aws_sdk_s3::Client;
 use daybook_domain::{BucketName, ObjectKey};
 use s3s::{S3Error, S3Result};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 pub(crate) use copying::{Copied, is_replace};
 pub(crate) use description::Description;
 pub(crate) use sources::{Source, SourceObject};
+pub(crate) use survey::UpstreamPlace;
 
 use crate::clock;
 use crate::config::{Limits, UpstreamBucket, UpstreamLimits};
@@ -64,6 +66,8 @@ pub(crate) struct Upstream {
     limits: Limits,
     ledger: Arc<dyn ObjectLedger>,
     order: Order,
+    /// Whether the store keeps versions, and when it was asked.
+    versions_kept: Mutex<Option<(Instant, bool)>>,
     /// Made at the first request: nothing is asked of the store or of anybody before.
     client: OnceCell<Client>,
 }
@@ -87,6 +91,7 @@ impl Upstream {
             limits,
             ledger,
             order: Order::default(),
+            versions_kept: Mutex::default(),
             client: OnceCell::new(),
         }
     }
