@@ -92,10 +92,7 @@ impl Fold<'_> {
             Some(LedgerEvent::Reconcile(event)) => self.reconcile(recorded, event),
             Some(LedgerEvent::Export(event)) => self.export(recorded, event),
             // Known from the list of all events alone.
-            Some(
-                LedgerEvent::Worker(_) | LedgerEvent::Reconcile(_) | LedgerEvent::IntakeSource(_),
-            )
-            | None => Ok(()),
+            Some(LedgerEvent::Worker(_) | LedgerEvent::IntakeSource(_)) | None => Ok(()),
         }
     }
 
