@@ -140,7 +140,9 @@ pub(super) async fn apply(
     records: Vec<Record>,
 ) -> Vec<Applied> {
     let mut results: Vec<Option<Applied>> = records.iter().map(|_| None).collect();
-    let mut keys: HashMap<String, Vec<(usize, Record)>> = HashMap::new();
+    // In the order in which the keys come up.
+    let mut keys: Vec<Vec<(usize, Record)>> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
     for (place, mut record) in records.into_iter().enumerate() {
         match repeats.again(record.command.told.identity) {
             Again::Counted(answer) => {
@@ -153,10 +155,13 @@ pub(super) async fn apply(
             Again::Due(times) => record.command.repeats = times,
             Again::Unknown => {}
         }
-        let of_key = keys.entry(record.stream.clone()).or_default();
-        of_key.push((place, record));
+        let key = *places.entry(record.stream.clone()).or_insert_with(|| {
+            keys.push(Vec::new());
+            keys.len() - 1
+        });
+        keys[key].push((place, record));
     }
-    let each = keys.into_values().map(|of_key| async move {
+    let each = keys.into_iter().map(|of_key| async move {
         let mut done = Vec::with_capacity(of_key.len());
         let mut broken: Option<String> = None;
         for (place, record) in of_key {
