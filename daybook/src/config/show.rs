@@ -115,7 +115,6 @@ pub(crate) fn show(config: &Config) -> Value {
             "upstream_replay_size": bytesize::ByteSize(upstream.replay_bytes).to_string(),
             "upstream_part_size": bytesize::ByteSize(upstream.part_bytes).to_string(),
         },
-        "intake": { "queues": queues(config) },
         "intake": intake(&config.intake),
         "telemetry": config.otlp.as_ref().map(|otlp| json!({
             "otlp_endpoint": otlp.endpoint,
@@ -125,8 +124,8 @@ pub(crate) fn show(config: &Config) -> Value {
     })
 }
 
-fn queues(config: &Config) -> Value {
-    let queues = config.intake.queues.iter().map(|queue| {
+fn queues(settings: &IntakeSettings) -> Value {
+    let queues = settings.queues.iter().map(|queue| {
         let duration = |it| humantime::format_duration(it).to_string();
         let table = json!({
             "url": queue.url,
@@ -202,6 +201,7 @@ fn intake(settings: &IntakeSettings) -> Value {
         .collect();
     let limits = &config.open.limits;
     json!({
+        "queues": queues(settings),
         "listen": settings.listen,
         "open": config.open_over_http.then(|| source(&config.open, Value::Null)),
         "sources": sources,

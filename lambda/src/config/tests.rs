@@ -45,7 +45,7 @@ fn the_file_names_buckets_and_topics() {
     );
     let sns = &intake.open.sns;
     assert_eq!(sns.topics.len(), 1);
-    assert_eq!(sns.signatures, daybook_intake::SnsSignatures::OverHttp);
+    assert_eq!(sns.signatures, SnsSignatures::OverHttp);
 }
 
 #[test]
@@ -54,5 +54,5 @@ fn what_cannot_be_is_refused_by_name() {
     refused("planted-secret", "", "not the URL of a log");
     refused(STORE_URL, "topic = []", "topic");
     refused(STORE_URL, "unknown_buckets = \"drop\"", "unknown_buckets");
-    refused(STORE_URL, "[buckets.UPPER_]", "UPPER_");
+    refused(STORE_URL, "[buckets.\"a/b\"]", "a/b");
 }

@@ -236,7 +236,7 @@ impl Story {
         let identity = format!("{name} {sequencer} {event_name}");
         let command = ObjectCommand::RecordNotification(RecordNotification {
             version: ObjectVersion {
-                version_id: Some(format!("v{sequencer}")),
+                version_id: (!removed).then(|| format!("v{sequencer}")),
                 etag: (!removed).then(|| "e".into()),
                 size: (!removed).then_some(3),
                 ..ObjectVersion::default()

@@ -29,8 +29,6 @@ pub(super) struct SqsClient {
 /// One message, as it was received.
 #[derive(Debug)]
 pub(super) struct Message {
-    /// Its id, the same each time it is received.
-    pub(super) id: String,
     /// What it is deleted by; another one each time.
     pub(super) receipt: String,
     /// How often it was received, this time included.
@@ -292,7 +290,6 @@ impl Message {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
         struct Known {
-            message_id: String,
             receipt_handle: String,
             #[serde(default)]
             attributes: KnownAttributes,
@@ -307,7 +304,6 @@ impl Message {
             .map_err(|error| SqsError::Failed(format!("a message that is none: {error}")))?;
         let receives = known.attributes.approximate_receive_count;
         Ok(Self {
-            id: known.message_id,
             receipt: known.receipt_handle,
             receives: receives.and_then(|text| text.parse().ok()).unwrap_or(1),
             raw,
