@@ -35,7 +35,9 @@ async fn each_record_says_what_it_means_and_what_verdict_it_gets() {
         record("ObjectCreated:Copy", "a+b%2Bc", "01"),
         record("ObjectTagging:Put", "x", "03"),
     ] });
-    let answer = decode(folder.path(), &body, &["--output", "json"]).await.json();
+    let answer = decode(folder.path(), &body, &["--output", "json"])
+        .await
+        .json();
     let verdicts = answer["records"].as_array().unwrap().iter();
     let verdicts: Vec<&Value> = verdicts.map(|record| &record["verdict"]).collect();
     assert_eq!(verdicts, ["accepted", "duplicate", "stale", "ignored"]);
@@ -88,7 +90,10 @@ async fn headers_come_from_options_or_from_a_kept_delivery() {
     let headers = [
         ("ce-id", "1"),
         ("ce-specversion", "1.0"),
-        ("ce-source", "//storage.googleapis.com/projects/_/buckets/landing"),
+        (
+            "ce-source",
+            "//storage.googleapis.com/projects/_/buckets/landing",
+        ),
         ("ce-type", "google.cloud.storage.object.v1.finalized"),
     ];
     let written: Vec<String> = headers
@@ -106,7 +111,9 @@ async fn headers_come_from_options_or_from_a_kept_delivery() {
         .collect();
     let transport = json!({ "kind": "push", "method": "POST", "headers": headers });
     let kept = json!({ "transport": transport, "body": body.to_string() });
-    let by_file = decode(folder.path(), &kept, &["--output", "json"]).await.json();
+    let by_file = decode(folder.path(), &kept, &["--output", "json"])
+        .await
+        .json();
     assert_eq!(by_options, by_file);
     assert_eq!(by_file["records"][0]["key"], "a b");
     assert_eq!(by_file["records"][0]["versionId"], "7");
@@ -122,7 +129,9 @@ async fn signatures_of_sns_are_checked_with_the_certificate_that_is_given() {
         "SignatureVersion": "2", "Signature": "AAAA",
         "SigningCertURL": "https://sns.eu-west-1.amazonaws.com/a.pem"
     });
-    let unchecked = decode(folder.path(), &body, &["--output", "json"]).await.json();
+    let unchecked = decode(folder.path(), &body, &["--output", "json"])
+        .await
+        .json();
     assert_eq!(unchecked["records"][0]["verdict"], "accepted");
     assert_eq!(unchecked["signature"], "not checked");
     let pem = folder.path().join("sns.pem");
