@@ -201,13 +201,12 @@ impl Decoder<'_> {
         let root = Place::ROOT;
         let documents = json::parse_each(&self.delivery.body, self.limits(), &root)?;
         self.begin(None, None)?;
-        for document in &documents {
-            let alive = matches!(document, Json::Object(object)
-                if matches!(object.get("Records"), Some(Json::Null)));
-            if !alive {
-                let read = self.document(document, root, Layer::Queued);
-                self.or_reject(read)?;
-            }
+        for document in documents {
+            let read = document.and_then(|document| match &document {
+                Json::Object(object) if matches!(object.get("Records"), Some(Json::Null)) => Ok(()),
+                document => self.document(document, root, Layer::Queued),
+            });
+            self.or_reject(read)?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use crate::reader::{Place, shortened};
 use crate::{Limits, Reason, Rejection};
@@ -65,50 +66,33 @@ pub(crate) fn parse<'a>(
     limits: &Limits,
     place: &Place<'_>,
 ) -> Result<Json<'a>, Rejection> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let at = error.valid_up_to();
-        place.reject(
-            Reason::InvalidUtf8,
-            format!("it is not UTF-8 from byte {at} on"),
-        )
-    })?;
-    let reading = Reading::new(limits);
-    let mut parser = serde_json::Deserializer::from_str(text);
-    let seed = Seed {
-        reading: &reading,
-        depth: 0,
-    };
-    let value = seed
-        .deserialize(&mut parser)
-        .and_then(|value| parser.end().map(|()| value));
-    value.map_err(|error| reading.rejection(&error, place))
+    let text = text(bytes, place)?;
+    Reading::new(limits).read(text, place)
 }
 
-/// Parses documents that follow each other, as streams have them.
+/// Parses documents that follow each other, as streams have them; behind one that is no JSON nothing
+/// can be told apart. The bound on values is that of all together.
 pub(crate) fn parse_each<'a>(
     bytes: &'a [u8],
     limits: &Limits,
     place: &Place<'_>,
-) -> Result<Vec<Json<'a>>, Rejection> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let at = error.valid_up_to();
-        place.reject(
-            Reason::InvalidUtf8,
-            format!("it is not UTF-8 from byte {at} on"),
-        )
-    })?;
+) -> Result<Vec<Result<Json<'a>, Rejection>>, Rejection> {
+    let documents = serde_json::Deserializer::from_str(text(bytes, place)?);
     let reading = Reading::new(limits);
-    let mut parser = serde_json::Deserializer::from_str(text);
-    let mut values = Vec::new();
-    while parser.end().is_err() {
-        let seed = Seed {
-            reading: &reading,
-            depth: 0,
-        };
-        let value = seed.deserialize(&mut parser);
-        values.push(value.map_err(|error| reading.rejection(&error, place))?);
-    }
-    Ok(values)
+    let read = documents.into_iter::<&RawValue>().map(|document| {
+        // To where it ends without depth first, then as any other.
+        let document = document.map_err(|error| reading.rejection(&error, place))?;
+        reading.read(document.get(), place)
+    });
+    Ok(read.collect())
+}
+
+fn text<'a>(bytes: &'a [u8], place: &Place<'_>) -> Result<&'a str, Rejection> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let at = error.valid_up_to();
+        let sentence = format!("it is not UTF-8 from byte {at} on");
+        place.reject(Reason::InvalidUtf8, sentence)
+    })
 }
 
 /// The bounds of one document, and the fault that ended it.
@@ -133,6 +117,18 @@ impl Reading {
             values_left: Cell::new(limits.max_values),
             fault: RefCell::new(None),
         }
+    }
+
+    fn read<'a>(&self, text: &'a str, place: &Place<'_>) -> Result<Json<'a>, Rejection> {
+        let mut parser = serde_json::Deserializer::from_str(text);
+        let seed = Seed {
+            reading: self,
+            depth: 0,
+        };
+        let value = seed
+            .deserialize(&mut parser)
+            .and_then(|value| parser.end().map(|()| value));
+        value.map_err(|error| self.rejection(&error, place))
     }
 
     fn fail<E: serde::de::Error>(&self, reason: Reason, sentence: String) -> E {

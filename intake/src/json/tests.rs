@@ -86,13 +86,25 @@ fn depth_and_values_are_bounded() {
 
 #[test]
 fn documents_may_follow_each_other() {
-    let each = |text: &'static str| parse_each(text.as_bytes(), &Limits::default(), &Place::ROOT);
-    assert_eq!(
-        each(" 1\n\n2 \n").unwrap(),
-        [Json::Whole(1), Json::Whole(2)]
-    );
-    assert_eq!(each(" \n").unwrap(), []);
-    assert_eq!(each("1 {").unwrap_err().reason, Reason::JsonSyntax);
+    let each = |text: &str| {
+        let read = parse_each(text.as_bytes(), &Limits::default(), &Place::ROOT);
+        let words = read.unwrap().into_iter().map(|document| match document {
+            Ok(Json::Whole(number)) => number.to_string(),
+            Ok(other) => format!("{other:?}"),
+            Err(rejection) => rejection.reason.to_string(),
+        });
+        words.collect::<Vec<_>>()
+    };
+    assert_eq!(each(" 1\n\n2 \n"), ["1", "2"]);
+    assert_eq!(each(" \n"), Vec::<String>::new());
+    assert_eq!(each("1 { 2"), ["1", "json-syntax"]);
+    assert_eq!(each(r#"1 {"a":1,"a":1} 2"#), ["1", "duplicate-member", "2"]);
+    let deep = format!("1 {}{} 2", "[".repeat(100), "]".repeat(100));
+    assert_eq!(each(&deep), ["1", "too-deep", "2"]);
+    let deep = format!("1 {}", "[".repeat(1_000_000));
+    assert_eq!(each(&deep), ["1", "json-syntax"]);
+    // A parser that looks where it is in the text for each of them never comes to the end.
+    assert_eq!(each(&"1 ".repeat(500_000)).len(), 500_000);
 }
 
 #[test]
