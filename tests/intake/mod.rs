@@ -93,7 +93,7 @@ async fn each_verdict_is_answered_and_recorded() {
     );
 
     let events = server.events(&["ObjectCreated", "ObjectRemoved"]).await;
-    let told: Vec<_> = events
+    let mut told: Vec<_> = events
         .iter()
         .map(|event| {
             format!(
@@ -103,6 +103,8 @@ async fn each_verdict_is_answered_and_recorded() {
             )
         })
         .collect();
+    // Keys of one delivery are written at once.
+    told[..2].sort();
     assert_eq!(
         told,
         [

@@ -252,7 +252,8 @@ impl Intake {
             Err(overloaded) => return turned_away(overloaded),
         };
         self.keep_rejected(source, &delivery, &decoded);
-        let delivered = self.settle(source, &delivery, decoded).await;
+        // Apart from the caller's future, which would be large with it.
+        let delivered = Box::pin(self.settle(source, &delivery, decoded)).await;
         figures::delivered(source, &delivered);
         drop((under_way, room));
         delivered

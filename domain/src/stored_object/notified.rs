@@ -390,7 +390,10 @@ impl ObjectState {
     /// order, by version id, and then by content among those of which this channel has not told.
     fn recognise(&self, notified: &RecordNotification) -> Option<usize> {
         let (version, channel) = (&notified.version, notified.channel.as_str());
-        let there = || self.recent.iter().enumerate().filter(|(_, it)| !it.removed);
+        let there = || {
+            let known = self.recent.iter().enumerate();
+            known.filter(|(_, known)| !known.removed && known.is_of_store_of(notified))
+        };
         let by_stamp =
             |known: &Remembered| version.stamp.is_some() && known.version.stamp == version.stamp;
         let by_order = |known: &Remembered| {
@@ -457,7 +460,8 @@ impl ObjectState {
 
     /// Whether a removal is one of the object that is there.
     fn may_remove(&self, notified: &RecordNotification, of_one_version: bool) -> bool {
-        let Some(newest) = self.standing() else {
+        let newest = self.standing().filter(|it| it.is_of_store_of(notified));
+        let Some(newest) = newest else {
             return false;
         };
         let ids = (newest.version.unique_id(), notified.version.unique_id());
@@ -492,6 +496,20 @@ impl ObjectState {
 }
 
 impl Remembered {
+    /// Whether it may be known to the store that tells. Two stores may have a bucket of one name:
+    /// what another kind of store told of, or another account's, is another write. Channels are
+    /// named `KIND`, and `KIND/…` where there are several; those with accounts are one an account.
+    fn is_of_store_of(&self, notified: &RecordNotification) -> bool {
+        fn kind(channel: &str) -> &str {
+            channel.split('/').next().unwrap_or(channel)
+        }
+        let channel = notified.channel.as_str();
+        let has_accounts = notified.told.account.is_some();
+        self.told.iter().all(|telling| {
+            telling.channel == channel || (!has_accounts && kind(&telling.channel) == kind(channel))
+        })
+    }
+
     /// Whether the channel gave it this place in its order.
     fn has_place(&self, channel: &str, order: &OrderMark) -> bool {
         let told = self.told.iter().filter(|it| it.channel == channel);

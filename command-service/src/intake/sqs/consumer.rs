@@ -61,7 +61,7 @@ impl Consumer {
                 Ok(messages) => {
                     (backoff, most) = (Backoff::default(), self.queue.batch);
                     self.state.well();
-                    self.work(messages).await;
+                    Box::pin(self.work(messages)).await;
                     Duration::ZERO
                 }
                 Err(error) => {

@@ -223,8 +223,46 @@ fn equal_content_is_no_identity() {
         )
     };
     check(
-        [without_size("a", "10"), without_size("b", "10")],
+        [
+            without_size("aws:s3/a", "10"),
+            without_size("aws:s3/b", "10"),
+        ],
         &[ACCEPTED; 2],
+    );
+}
+
+#[test]
+fn two_stores_with_a_bucket_of_one_name_are_not_taken_for_one() {
+    let minio = |told| by("minio:s3", told);
+    let object = check(
+        [
+            told(plain(1), "10"),
+            minio(told(plain(1), "10")),
+            minio(gone(plain(1), "20")),
+        ],
+        &[ACCEPTED, ACCEPTED, IGNORED],
+    );
+    assert_eq!(object.state.versions, 2);
+    assert!(!object.state.present, "what MinIO told of last is gone");
+    let object = check(
+        [told(plain(1), "10"), minio(gone(plain(1), "20"))],
+        &[ACCEPTED, IGNORED],
+    );
+    assert!(object.state.present, "another store's removal");
+    let account = |account: &str, content| {
+        let told = by(&format!("azure:blob/{account}"), told(plain(content), "-"));
+        RecordNotification {
+            order: None,
+            told: super::super::Told {
+                account: Some(account.to_owned()),
+                ..told.told.clone()
+            },
+            ..told
+        }
+    };
+    check(
+        [account("a", 1), account("b", 1), account("a", 1)],
+        &[ACCEPTED, ACCEPTED, DUPLICATE],
     );
 }
 
@@ -324,12 +362,12 @@ fn a_late_removal_takes_nothing_away() {
     };
     let story = [
         at(5, told(plain(1), "10")),
-        at(4, by("b", gone(plain(9), "01"))),
+        at(4, by("aws:s3/b", gone(plain(9), "01"))),
     ];
     assert!(check(story, &[ACCEPTED, IGNORED]).state.present);
     let story = [
         at(5, told(plain(1), "10")),
-        at(6, by("b", gone(plain(9), "01"))),
+        at(6, by("aws:s3/b", gone(plain(9), "01"))),
     ];
     assert!(!check(story, &[ACCEPTED, IGNORED]).state.present);
 }
@@ -468,7 +506,7 @@ fn what_is_remembered_is_bounded() {
         ]
     });
     let mut channels: Vec<_> = (0..40)
-        .map(|number| by(&format!("channel{number}"), told(with_id(1, "v1"), "01")))
+        .map(|number| by(&format!("aws:s3/{number}"), told(with_id(1, "v1"), "01")))
         .collect();
     channels.extend(story);
     let (object, _) = verdicts(channels);
