@@ -252,7 +252,7 @@ fn sort(
     wanted: impl Fn() -> bool,
 ) -> Result<Sorted, Problem> {
     let mut sorter = Sorter::new(&std::env::temp_dir(), SORTER_BYTES);
-    let mut looked_at = 0;
+    let mut looked_at = 0_u64;
     for report in reports {
         let mut lines = BufReader::new(unpacked(report)?);
         let mut line = Vec::new();
@@ -261,7 +261,7 @@ fn sort(
             let mut bounded = (&mut lines).take(MAX_LINE_BYTES as u64);
             let read = bounded.read_until(b'\n', &mut line).map_err(broken)?;
             looked_at += 1;
-            if looked_at % ASK_EVERY == 0 && !wanted() {
+            if looked_at.is_multiple_of(ASK_EVERY) && !wanted() {
                 return Err(Problem::Stopped);
             }
             if read == 0 {

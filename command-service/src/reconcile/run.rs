@@ -148,7 +148,7 @@ impl Run {
             self.mark(&key);
             self.record_mark().await?;
             self.compared += 1;
-            if self.compared % TELL_EVERY == 0 {
+            if self.compared.is_multiple_of(TELL_EVERY) {
                 self.tell(&key);
             }
         }

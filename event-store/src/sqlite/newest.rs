@@ -105,10 +105,10 @@ fn places(
     let mut rows = statement
         .query(params![range.prefix, range.end()])
         .map_err(failed)?;
-    let mut looked_at = 0;
+    let mut looked_at = 0_usize;
     while let Some(row) = rows.next().map_err(failed)? {
         looked_at += 1;
-        if looked_at % ASK_EVERY == 0 && pages.is_closed() {
+        if looked_at.is_multiple_of(ASK_EVERY) && pages.is_closed() {
             return Ok(None);
         }
         let name = row.get_ref(0).map_err(failed)?.as_str().map_err(damaged)?;
@@ -136,7 +136,7 @@ fn events(
     let mut blocks = BlockReader::default();
     let mut value = Vec::new();
     for (nth, place) in places.enumerate() {
-        if nth % ASK_EVERY == 0 && pages.is_closed() {
+        if nth.is_multiple_of(ASK_EVERY) && pages.is_closed() {
             return Ok(None);
         }
         let (position, name) = place.map_err(unsorted)?;
