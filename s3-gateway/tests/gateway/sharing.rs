@@ -82,6 +82,8 @@ impl Shared {
                 ObjectCommand::RecordReappeared(it) => it.key.to_string(),
                 ObjectCommand::RecordRemoved(it) => it.key.to_string(),
                 ObjectCommand::RecordIgnored { key, .. } => key.to_string(),
+                ObjectCommand::RecordListed(it) => it.created.key.to_string(),
+                ObjectCommand::RecordGone(it) => it.key.to_string(),
             };
             keys.entry(key).or_default().push(command);
         }
