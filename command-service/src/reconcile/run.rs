@@ -94,7 +94,7 @@ pub(super) async fn go_on(tools: &Tools, id: ReconcileId) -> Result<(), Problem>
         progressed: Instant::now(),
         compared: 0,
     };
-    run.to_the_end(merge).await
+    run.finish(merge).await
 }
 
 struct Run {
@@ -137,7 +137,7 @@ struct Mark {
 }
 
 impl Run {
-    async fn to_the_end(mut self, mut merge: Merge) -> Result<(), Problem> {
+    async fn finish(mut self, mut merge: Merge) -> Result<(), Problem> {
         while let Some(pair) = merge.next().await? {
             if let Some(due) = self.pace.count() {
                 tokio::time::sleep_until(due).await;

@@ -92,7 +92,7 @@ async fn what_no_release_wrote_is_found() {
     event.schema_version = 9;
     let found = decoder.decode(&event).await.unwrap_err();
     assert!(found.contains("schema version 9"), "{found}");
-    event.stream = StreamName::new("intake-webhook");
+    event.stream = StreamName::new("of-no-aggregate");
     assert_eq!(decoder.decode(&event).await, Ok(Decoded::Read));
     event.stream = StreamName::new("execution-x");
     event.schema_version = 1;
