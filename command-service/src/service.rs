@@ -258,16 +258,16 @@ impl CommandService {
 
     /// The command API (`/v1/…`).
     pub fn router(&self) -> Router {
-        http::router(
-            self.ledger.clone(),
-            self.gateway.clone(),
-            self.live.clone(),
-            self.host.clone(),
-            self.rejections.clone(),
-            self.intake.clone(),
-            self.intake_limits,
-            self.queues.clone(),
-        )
+        http::router(http::Rooms {
+            ledger: self.ledger.clone(),
+            gateway: self.gateway.clone(),
+            live: self.live.clone(),
+            host: self.host.clone(),
+            rejections: self.rejections.clone(),
+            intake: self.intake.clone(),
+            limits: self.intake_limits,
+            queues: self.queues.clone(),
+        })
     }
 
     /// What is served to other stores on a listener of their own: `/v1/notifications` alone.

@@ -46,18 +46,22 @@ const MAX_REASON_BYTES: usize = 4 << 10;
 /// Who acts, as the client says.
 const ACTOR: &str = "daybook-actor";
 
+/// What the commands act on, or tell of.
+pub(crate) struct Rooms {
+    pub(crate) ledger: Ledger,
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) live: LiveReconciles,
+    pub(crate) host: Arc<FunctionHost>,
+    pub(crate) rejections: Rejections,
+    pub(crate) intake: Intake,
+    pub(crate) limits: HttpLimits,
+    pub(crate) queues: Queues,
+}
+
 /// The command API.
-pub(crate) fn router(
-    ledger: Ledger,
-    gateway: Arc<Gateway>,
-    live: LiveReconciles,
-    host: Arc<FunctionHost>,
-    rejections: Rejections,
-    intake: Intake,
-    limits: HttpLimits,
-    queues: Queues,
-) -> Router {
-    let reconciles = reconciles::router(ledger.clone(), gateway, live);
+pub(crate) fn router(rooms: Rooms) -> Router {
+    let Rooms { ledger, intake, .. } = rooms;
+    let reconciles = reconciles::router(ledger.clone(), rooms.gateway, rooms.live);
     Router::new()
         .route("/v1/executions/{id}/redrive", post(redrive_execution))
         .route("/v1/replays", post(start_replay))
@@ -68,10 +72,10 @@ pub(crate) fn router(
         .with_state(ledger)
         .merge(reconciles)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .merge(functions::router(host, rejections))
-        .merge(notifications::deliveries(intake.clone(), limits))
+        .merge(functions::router(rooms.host, rooms.rejections))
+        .merge(notifications::deliveries(intake.clone(), rooms.limits))
         .merge(notifications::rejections(intake))
-        .merge(queues::router(queues))
+        .merge(queues::router(rooms.queues))
 }
 
 #[derive(Deserialize)]

@@ -81,11 +81,7 @@ impl Shared {
                 ObjectCommand::RecordCreated(it) => it.key.to_string(),
                 ObjectCommand::RecordReappeared(it) => it.key.to_string(),
                 ObjectCommand::RecordRemoved(it) => it.key.to_string(),
-<<<<<<< HEAD
                 ObjectCommand::RecordNotification(it) => it.key.to_string(),
-=======
-                ObjectCommand::RecordIgnored { key, .. } => key.to_string(),
->>>>>>> intake-c
                 ObjectCommand::RecordListed(it) => it.created.key.to_string(),
                 ObjectCommand::RecordGone(it) => it.key.to_string(),
             };
