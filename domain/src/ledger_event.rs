@@ -17,6 +17,10 @@ use crate::{DecodeError, Event};
 
 /// An event of any aggregate.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most events are those of objects: a box for each would cost more than the room"
+)]
 pub enum LedgerEvent {
     /// Of a stream `object-{bucket}/{key}`.
     Object(ObjectEvent),
