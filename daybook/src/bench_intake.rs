@@ -161,7 +161,7 @@ async fn read_answer(stream: &mut TcpStream, received: &mut Vec<u8>) -> Result<(
                 return Ok((status, answer));
             }
         }
-        let mut chunk = [0; CHUNK_BYTES];
+        let mut chunk = vec![0; CHUNK_BYTES];
         let length = stream.read(&mut chunk).await?;
         ensure!(length > 0, "the intake closed the connection");
         received.extend_from_slice(&chunk[..length]);

@@ -41,7 +41,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Serve(args) => serve::run(args).await?,
         Command::Demo(args) => demo::run(args).await?,
-        Command::Bench(args) => return bench::run(args).await,
+        Command::Bench(args) => return Box::pin(bench::run(args)).await,
         Command::Function { function } => builtin::run(function).await?,
         Command::Status => status::run(&client, format).await?,
         Command::Objects(args) => objects::run(&client, format, args).await?,
