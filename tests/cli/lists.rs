@@ -59,7 +59,11 @@ async fn lists_come_as_tables_as_json_and_as_lines() {
             1,
             "POSITION RECORDED TYPE STREAM ACTOR",
         ),
-        (&["projections", "list"], 10, "READ MODEL POSITION LAG STATE"),
+        (
+            &["projections", "list"],
+            10,
+            "READ MODEL POSITION LAG STATE",
+        ),
     ] {
         let table = output(&server, command, "table").await.ok();
         let mut lines = table.lines();
