@@ -21,7 +21,7 @@ use thiserror::Error;
 
 use self::backend::ObjectBlobs;
 pub(crate) use self::backend::{BlobBackend, Found};
-pub use self::body::{INLINE_LIMIT_BYTES, REMOVED};
+pub use self::body::{INLINE_LIMIT_BYTES, Passing, REMOVED};
 
 /// Names a blob.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

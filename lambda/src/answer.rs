@@ -9,15 +9,23 @@
 use daybook_command_service::intake::{Answered, Delivered, RecordAnswer};
 use serde_json::{Value, json};
 
-/// The answer, or why all of the event has to come again.
-pub(crate) fn of(delivered: &Delivered) -> Result<Value, String> {
+/// What stands in each event of a queue.
+pub(crate) const QUEUE: &str = "\"aws:sqs\"";
+
+/// The answer, or why all of the event has to come again. `of_queue` is whether it may be of a queue:
+/// one that cannot be read as a whole names no messages, and AWS would delete them all.
+pub(crate) fn of(delivered: &Delivered, of_queue: bool) -> Result<Value, String> {
     let unavailable = delivered.unavailable.as_ref().map(|it| it.why.clone());
     // Only messages of queues have ids.
     let ids = delivered.messages.iter();
     let from_queue = ids.clone().any(|answer| answer.message.id.is_some());
     if !from_queue {
+        let refused = delivered.response.status >= 400;
         return match unavailable {
             Some(why) => Err(why),
+            None if of_queue && refused => {
+                Err("the event of the queue cannot be read as a whole".to_owned())
+            }
             None => Ok(json!({ "records": delivered.records })),
         };
     }

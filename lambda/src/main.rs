@@ -100,7 +100,7 @@ async fn take_in(intake: &Intake, event: &str) -> Result<Value, Diagnostic> {
     for record in &delivered.records {
         answer::log(record);
     }
-    answer::of(&delivered).map_err(unavailable)
+    answer::of(&delivered, event.contains(answer::QUEUE)).map_err(unavailable)
 }
 
 fn unavailable(why: String) -> Diagnostic {

@@ -8,10 +8,10 @@
 use std::collections::HashSet;
 
 use cqrs_es::AggregateError;
-use daybook_event_store::{Append, Appended, NewEvent, StreamName, StreamVersion};
+use daybook_event_store::{Append, AppendError, Appended, NewEvent, StreamName, StreamVersion};
 use futures::future::join_all;
 
-use super::store::encode;
+use super::store::{MAX_REPEATS, encode};
 use super::{CommandError, Executed, Kept, Ledger, Origin};
 use crate::clock;
 
@@ -83,7 +83,7 @@ impl Ledger {
             }
         }
         if !appends.is_empty() {
-            let appended = self.log().append_each(appends).await;
+            let appended = self.append_until_known(appends).await;
             for ((place, proposal, decision), appended) in decided.into_iter().zip(appended) {
                 match appended {
                     Ok(appended) => {
@@ -108,6 +108,26 @@ impl Ledger {
         });
         done.extend(join_all(reading).await);
         done
+    }
+
+    /// Appends, and asks again with the same ids where it is not known what came of it.
+    async fn append_until_known(&self, appends: Vec<Append>) -> Vec<Result<Appended, AppendError>> {
+        let mut results = self.log().append_each(appends.clone()).await;
+        for _ in 0..MAX_REPEATS {
+            let unknown = |result: &Result<_, _>| matches!(result, Err(AppendError::Unknown(_)));
+            let places: Vec<usize> = (0..results.len())
+                .filter(|place| unknown(&results[*place]))
+                .collect();
+            if places.is_empty() {
+                break;
+            }
+            let again = places.iter().map(|place| appends[*place].clone());
+            let again = self.log().append_each(again.collect()).await;
+            for (place, result) in places.into_iter().zip(again) {
+                results[place] = result;
+            }
+        }
+        results
     }
 
     fn kept<A: Kept>(

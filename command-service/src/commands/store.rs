@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cqrs_es::{AggregateContext, AggregateError, EventEnvelope, EventStore};
 use daybook_domain::{Aggregate, Event, Load, may_refer};
-use daybook_event_store::blobs::INLINE_LIMIT_BYTES;
+use daybook_event_store::blobs::{INLINE_LIMIT_BYTES, Passing};
 use daybook_event_store::{
     Append, AppendError, Direction, NewEvent, RecordedEvent, StreamName, StreamVersion,
 };
@@ -23,7 +23,7 @@ const PAGE: usize = 512;
 const PASSING: &[&str] = &["logs"];
 
 /// How often an append of unknown outcome is repeated with the same ids.
-const MAX_REPEATS: u32 = 3;
+pub(super) const MAX_REPEATS: u32 = 3;
 
 /// The store of one command on one stream.
 pub(super) struct LogStore<A: Aggregate> {
@@ -167,14 +167,20 @@ pub(super) async fn encode<E: Event, R: std::error::Error>(
 ) -> Result<Vec<NewEvent>, AggregateError<R>> {
     let mut encoded = Vec::with_capacity(events.len());
     for (ordinal, event) in events.iter().enumerate() {
+        let name = format!("{stream}:{ordinal}");
+        let event_id = Uuid::new_v5(&origin.command.0, name.as_bytes());
         let mut data = event.to_bytes();
         if data.len() > INLINE_LIMIT_BYTES || may_refer(&data) {
-            let body = ledger.blobs().offload(event.to_json(), PASSING).await;
-            data = serde_json::to_vec(&body.map_err(on_blob)?).map_err(on_json)?;
+            let passing = Passing {
+                fields: PASSING,
+                event: event_id,
+            };
+            let body = ledger.blobs().offload(event.to_json(), Some(passing));
+            let body = body.await.map_err(on_blob)?;
+            data = serde_json::to_vec(&body).map_err(on_json)?;
         }
-        let name = format!("{stream}:{ordinal}");
         encoded.push(NewEvent {
-            event_id: Uuid::new_v5(&origin.command.0, name.as_bytes()),
+            event_id,
             event_type: event.event_type().into(),
             schema_version: event.schema_version(),
             data: data.into(),

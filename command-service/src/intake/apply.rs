@@ -70,6 +70,13 @@ impl Record {
     }
 }
 
+impl Record {
+    /// What its repetitions are counted by: two sources may lead the same event to two buckets.
+    fn counted_as(&self) -> Uuid {
+        Uuid::new_v5(&self.command.told.identity, self.stream.as_bytes())
+    }
+}
+
 fn command_of(told: &Notification, bucket: BucketName, rule: OrderRule) -> RecordNotification {
     let channel = told.channel.clone();
     let (happened, kind) = match told.change {
@@ -137,7 +144,7 @@ pub(super) async fn apply(
     let mut results: Vec<Option<Applied>> = records.iter().map(|_| None).collect();
     let mut waiting = Vec::with_capacity(records.len());
     for (place, mut record) in records.into_iter().enumerate() {
-        match repeats.again(record.command.told.identity) {
+        match repeats.again(record.counted_as()) {
             Again::Counted(answer) => {
                 results[place] = Some(Applied::Settled {
                     answer,
@@ -199,7 +206,7 @@ async fn apply_round(
     let done = round.into_iter().zip(executed);
     done.map(|((place, record), executed)| {
         let applied = match executed {
-            Ok(executed) => settled(repeats, &record.command, &executed),
+            Ok(executed) => settled(repeats, &record, &executed),
             Err(error) => Applied::Unavailable(error_chain(&error)),
         };
         (place, record.stream, applied)
@@ -207,15 +214,12 @@ async fn apply_round(
     .collect()
 }
 
-fn settled(
-    repeats: &Repeats,
-    command: &RecordNotification,
-    executed: &Executed<StoredObject>,
-) -> Applied {
+fn settled(repeats: &Repeats, record: &Record, executed: &Executed<StoredObject>) -> Applied {
+    let command = &record.command;
     let answer = answer_of(command, executed);
     let recorded = executed.state.recorded_repeats(command);
     let again = answer_again(command, &executed.state, &answer);
-    repeats.note(command.told.identity, recorded, again);
+    repeats.note(record.counted_as(), recorded, again);
     Applied::Settled {
         answer,
         position: executed.position,

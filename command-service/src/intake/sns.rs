@@ -100,7 +100,8 @@ impl Certificates for SnsOverHttps {
             CertificateError::Unavailable(format!("the certificate of SNS cannot be had: {why}"))
         };
         let (status, body) = self.get(url).await.map_err(unavailable)?;
-        if status.is_client_error() {
+        // Others may pass by themselves: too many requests, a proxy in between.
+        if matches!(status.as_u16(), 404 | 410) {
             return Err(CertificateError::Refused(format!(
                 "SNS has no such certificate ({status})"
             )));

@@ -1,7 +1,7 @@
 //! Against the memory log and a folder of blobs.
 
 use bytes::Bytes;
-use daybook_event_store::blobs::{BlobStore, REMOVED};
+use daybook_event_store::blobs::{BlobStore, Passing, REMOVED};
 use daybook_event_store::memory::MemoryEventLog;
 use daybook_event_store::{Append, EventMetadata, Expected, NewEvent, StreamName};
 use serde_json::{Value, json};
@@ -27,7 +27,12 @@ impl Given {
     /// An outcome as it is stored, with this log and the same text as its output.
     async fn outcome(&self, number: u128, text: &str) -> Value {
         let body = json!({ "logs": text, "output": text });
-        let stored = self.ledger.blobs().offload(body, &["logs"]).await.unwrap();
+        let passing = Passing {
+            fields: &["logs"],
+            event: Uuid::from_u128(number),
+        };
+        let blobs = self.ledger.blobs();
+        let stored = blobs.offload(body, Some(passing)).await.unwrap();
         let event = NewEvent {
             event_id: Uuid::from_u128(number),
             event_type: "TaskSucceeded".into(),
@@ -69,6 +74,16 @@ async fn a_big_log_goes_when_its_time_is_over_and_what_else_has_its_text_stays()
     assert_eq!(given.sweep(Duration::ZERO).await, 1);
     let without = json!({ "logs": REMOVED, "output": text });
     assert_eq!(given.read(stored).await, without);
+}
+
+#[tokio::test]
+async fn an_equal_log_of_a_later_attempt_stays() {
+    let given = Given::new();
+    let text = "a line\n".repeat(5_000);
+    given.outcome(1, &text).await;
+    given.sweep(Duration::ZERO).await;
+    let later = given.outcome(2, &text).await;
+    assert_eq!(given.read(later).await["logs"], text);
 }
 
 #[tokio::test]

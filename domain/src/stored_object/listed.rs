@@ -129,7 +129,7 @@ impl ObjectState {
     }
 
     /// Remembers a version that is older than the newest write.
-    fn remember_older(&mut self, seen: Remembered) {
+    pub(super) fn remember_older(&mut self, seen: Remembered) {
         if self.recent.len() >= REMEMBERED_VERSIONS {
             self.recent.pop_front();
         }

@@ -178,6 +178,12 @@ impl ObjectVersion {
         }
     }
 
+    /// Whether it was uploaded in parts (S3 user guide, "Checking object integrity": the entity tag
+    /// ends with their number).
+    pub(super) fn is_in_parts(&self) -> bool {
+        self.etag.as_deref().is_some_and(|etag| etag.contains('-'))
+    }
+
     /// Whether entity tag and size are the same, as far as that can be known.
     pub(super) fn has_content_of(&self, other: &ObjectVersion) -> bool {
         self.etag.is_some()

@@ -11,6 +11,8 @@
 
 use std::cmp::Ordering;
 
+use jiff::Timestamp;
+
 use super::command::{Happened, OrderRule, RecordNotification};
 use super::memory::{Remembered, Telling};
 use super::{
@@ -26,6 +28,14 @@ const REPEATS_RECORDED_AT: u64 = 10;
 /// How long after a store's own time of a write the gateway may come to record it as its own, where
 /// nothing but content says that it is the same: longer than a request to a store takes.
 const GATEWAY_FOLLOWS_WITHIN_SECS: i64 = 60;
+
+/// How much later than a known version, by the clocks of those who told of it, an event may be and
+/// still tell of that version, where nothing but content says so. S3 itself bears clocks that are
+/// 15 minutes wrong.
+const SAME_WRITE_WITHIN_SECS: i64 = 15 * 60;
+
+/// Some channels tell times in whole seconds.
+const COARSEST_TIME_SECS: i64 = 1;
 
 /// What is answered to the one who delivered a notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,15 +148,28 @@ impl StoredObject {
             // Nothing else tells it from an earlier write of the same content.
             version.stamp = Some(notified.told.identity);
         }
+        // An older version that comes late is recorded, and is not the object.
+        let older = self.state.is_behind_in_time(&notified);
         let mut state = self.state.clone();
-        state.present = true;
         state.versions += 1;
-        state.remember(Remembered {
+        let seen = Remembered {
             version: version.clone(),
             order: notified.order.clone(),
             told: vec![notified.telling()],
             ..Remembered::default()
-        });
+        };
+        match older {
+            true => {
+                if let Some(order) = &seen.order {
+                    state.advance(order);
+                }
+                state.remember_older(seen);
+            }
+            false => {
+                state.present = true;
+                state.remember(seen);
+            }
+        }
         let RecordNotification {
             bucket,
             key,
@@ -165,7 +188,7 @@ impl StoredObject {
             order,
             produced_by: None,
             repeated: false,
-            older: false,
+            older,
             told: Some(told),
             state,
         };
@@ -404,16 +427,53 @@ impl ObjectState {
         let by_id = |known: &Remembered| {
             version.unique_id().is_some() && version.unique_id() == known.version.unique_id()
         };
-        let by_content = |known: &Remembered| {
+        let by_content = |at: usize, known: &Remembered| {
             version.has_content_of(&known.version)
                 && !known.version.differs_by_id(version)
                 && !known.was_told_by(channel)
+                && self.may_be_that_write(notified, at)
         };
         let newest = there()
             .rev()
             .find(|(_, known)| by_stamp(known) || by_order(known) || by_id(known));
-        let found = newest.or_else(|| there().find(|(_, known)| by_content(known)));
+        let found = newest.or_else(|| there().find(|(at, known)| by_content(*at, known)));
         found.map(|(at, _)| at)
+    }
+
+    /// Whether times and removals allow that an event tells of the version that is remembered there.
+    fn may_be_that_write(&self, notified: &RecordNotification, at: usize) -> bool {
+        let known = &self.recent[at];
+        let (Some(told), Some(time)) = (notified.told.event_time, known.time()) else {
+            // Nobody knows. What was removed since is more likely to have been written again.
+            return !self.recent.iter().skip(at).any(|later| later.removed);
+        };
+        let later_by = told.as_second() - time.as_second();
+        let removed = self.recent.iter().skip(at).any(|later| later.removed);
+        match removed {
+            true => later_by.abs() <= COARSEST_TIME_SECS,
+            // The store's time of a multipart upload may be that of its beginning.
+            false => later_by <= SAME_WRITE_WITHIN_SECS || known.version.is_in_parts(),
+        }
+    }
+
+    /// Whether the event is older than the newest write by the store's clock, where no order says
+    /// anything about the two.
+    fn is_behind_in_time(&self, notified: &RecordNotification) -> bool {
+        let marked = notified.order.as_ref();
+        if marked.is_some_and(|order| self.mark_of(&order.authority).is_some()) {
+            return false;
+        }
+        let Some(newest) = self.newest().filter(|it| it.is_of_store_of(notified)) else {
+            return false;
+        };
+        // The time of a write through the gateway is by another clock.
+        let of_store = !newest.told.is_empty() || newest.order.is_none();
+        match (notified.told.event_time, newest.time()) {
+            (Some(at), Some(time)) if of_store => {
+                at.as_second() + COARSEST_TIME_SECS < time.as_second()
+            }
+            _ => false,
+        }
     }
 
     /// Why an arrival is no news any more, if it is none.
@@ -427,6 +487,11 @@ impl ObjectState {
                 let why = "this version was removed before its arrival was told".to_owned();
                 return Some(Judged(Verdict::Stale, reasons::REMOVED, why));
             }
+        }
+        if notified.version.unique_id().is_none() && self.is_behind_in_time(notified) {
+            let why =
+                "what was recorded before is newer by the store's clock, and versions are not kept";
+            return Some(Judged(Verdict::Stale, reasons::OLDER, why.to_owned()));
         }
         let order = notified
             .order
@@ -508,6 +573,12 @@ impl Remembered {
         self.told.iter().all(|telling| {
             telling.channel == channel || (!has_accounts && kind(&telling.channel) == kind(channel))
         })
+    }
+
+    /// When it was written, by whoever told of it first.
+    fn time(&self) -> Option<Timestamp> {
+        let told = self.told.iter().find_map(|telling| telling.at);
+        told.or(self.version.modified_at)
     }
 
     /// Whether the channel gave it this place in its order.

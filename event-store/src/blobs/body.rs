@@ -5,9 +5,11 @@
 //! written here, and nobody can have the store read for him by sending one.
 //!
 //! Fields that are kept for a time only are said to be so in their reference. Their content begins
-//! with a line break, which means nothing in JSON: no field that is kept for good has their name.
+//! with a line break and white space, which mean nothing in JSON and spell the event's id: no other
+//! field has their name, so that removing one takes nothing from others.
 
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::{BlobError, BlobRef, BlobStore};
 
@@ -17,28 +19,51 @@ pub const INLINE_LIMIT_BYTES: usize = 16 * 1024;
 /// What stands in the place of a field whose time is over.
 pub const REMOVED: &str = "[removed: it was kept for a time only, and that is over]";
 
-/// What the content of a field that is kept for a time only begins with.
-const PASSING: u8 = b'\n';
+/// The fields of an event that are kept for a time only.
+#[derive(Clone, Copy, Debug)]
+pub struct Passing<'a> {
+    /// Their names.
+    pub fields: &'a [&'a str],
+    /// The event's id.
+    pub event: Uuid,
+}
+
+impl Passing<'_> {
+    /// What their content begins with.
+    fn prefix(&self) -> Vec<u8> {
+        let bits = self.event.as_u128();
+        let spelt = (0..u128::BITS).map(|bit| match bits >> bit & 1 {
+            0 => b' ',
+            _ => b'\t',
+        });
+        std::iter::once(b'\n').chain(spelt).collect()
+    }
+}
 
 /// The only key of a reference.
 const BLOB: &str = "$blob";
 
 impl BlobStore {
-    /// The body with its big fields (of the top level) moved into the store; those in `passing` are
-    /// texts that are kept for a time only. When it returns, they are on disk. A body that is not an
+    /// The body with its big fields (of the top level) moved into the store; texts among those in
+    /// `passing` are kept for a time only. When it returns, they are on disk. A body that is not an
     /// object is left as it is.
-    pub async fn offload(&self, body: Value, passing: &[&str]) -> Result<Value, BlobError> {
+    pub async fn offload(
+        &self,
+        body: Value,
+        passing: Option<Passing<'_>>,
+    ) -> Result<Value, BlobError> {
         let Value::Object(mut fields) = body else {
             return Ok(body);
         };
         for (name, field) in &mut fields {
             let mut json = json(field)?;
             if json.len() > INLINE_LIMIT_BYTES || referred(field).is_some() {
-                let passes = field.is_string() && passing.contains(&name.as_str());
-                if passes {
-                    json.insert(0, PASSING);
+                let passing =
+                    passing.filter(|it| field.is_string() && it.fields.contains(&name.as_str()));
+                if let Some(passing) = passing {
+                    json = [passing.prefix(), json].concat();
                 }
-                let blob = self.keep(json.into(), passes).await?;
+                let blob = self.keep(json.into(), passing.is_some()).await?;
                 *field = reference(&blob)?;
             }
         }

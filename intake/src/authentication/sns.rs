@@ -188,6 +188,16 @@ fn path_at_sns(url: &str) -> Option<&str> {
     let region = region
         .strip_suffix(".amazonaws.com")
         .or_else(|| region.strip_suffix(".amazonaws.com.cn"))?;
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    (!region.is_empty() && region.bytes().all(plain)).then_some(path)
+    is_region(region).then_some(path)
+}
+
+/// Whether this looks like a region of AWS, such as `us-gov-west-1`. `sns.s3.amazonaws.com` is the
+/// bucket `sns` of somebody.
+fn is_region(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let (Some((number, words)), 3..) = (parts.split_last(), parts.len()) else {
+        return false;
+    };
+    let is_word = |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
+    words.iter().all(is_word) && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
 }

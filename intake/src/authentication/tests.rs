@@ -121,6 +121,8 @@ fn only_sns_itself_has_certificates() {
         "https://sns.evil.example\\.amazonaws.com/a.pem",
         "https://sns.evil.example/.amazonaws.com/a.pem",
         "https://sns.eu.west.amazonaws.com/a.pem",
+        "https://sns.s3.amazonaws.com/a.pem",
+        "https://sns.s3-us-west-2.amazonaws.com/a.pem",
         "https://sns..amazonaws.com/a.pem",
         "https://sns.amazonaws.com/a.pem",
         "https://xsns.eu-west-1.amazonaws.com/a.pem",

@@ -50,7 +50,8 @@ async fn answer(event: Value) -> Result<Value, String> {
         query: Vec::new(),
         body: Bytes::from(event.to_string()),
     };
-    of(&intake.deliver(None, delivery).await)
+    let of_queue = event.to_string().contains(QUEUE);
+    of(&intake.deliver(None, delivery).await, of_queue)
 }
 
 /// What the intake says where the log is away: of messages with these ids, the first so many are
@@ -100,13 +101,26 @@ async fn others_are_told_the_verdicts() {
     assert_eq!(answered["records"][0]["verdict"], "error");
 }
 
+#[tokio::test]
+async fn an_event_of_a_queue_that_is_refused_as_a_whole_comes_again() {
+    let many = format!("{{\"Records\":[{}1]}}", "1,".repeat(10_000));
+    let answered = answer(from_queue(&[&records("a").to_string(), &many])).await;
+    let again = match &answered {
+        Err(_) => true,
+        Ok(answered) => answered["batchItemFailures"]
+            .as_array()
+            .is_some_and(|all| !all.is_empty()),
+    };
+    assert!(again, "{answered:?}");
+}
+
 #[test]
 fn a_log_that_is_away_fails_the_invocation() {
-    assert_eq!(of(&away(&[None], 0)).unwrap_err(), "the log is away");
-    assert!(of(&away(&[Some("m0"), Some("m1")], 0)).is_err());
+    assert_eq!(of(&away(&[None], 0), false).unwrap_err(), "the log is away");
+    assert!(of(&away(&[Some("m0"), Some("m1")], 0), true).is_err());
     // Turned away before it was looked at.
-    assert!(of(&away(&[], 0)).is_err());
-    let some = of(&away(&[Some("m0"), Some("m1")], 1)).unwrap();
+    assert!(of(&away(&[], 0), false).is_err());
+    let some = of(&away(&[Some("m0"), Some("m1")], 1), true).unwrap();
     assert_eq!(
         some,
         json!({ "batchItemFailures": [{ "itemIdentifier": "m1" }] })

@@ -85,7 +85,7 @@ impl Story {
         };
         let mut events = Vec::new();
         for event in state.decide(command, &context).unwrap() {
-            let body = self.blobs.offload(event.to_json(), &[]).await.unwrap();
+            let body = self.blobs.offload(event.to_json(), None).await.unwrap();
             events.push((event.event_type().to_owned(), body));
         }
         if events.is_empty() {

@@ -46,7 +46,7 @@ impl Upstream {
     ) -> S3Result<Option<Vec<Entry>>> {
         if let UpstreamPlace::Before(key) = at {
             let key = key.take();
-            *at = match self.keeps_versions().await {
+            *at = match self.keeps_versions().await? {
                 true => UpstreamPlace::Versions(key, None),
                 false => UpstreamPlace::Objects(key, None),
             };
@@ -68,7 +68,7 @@ impl Upstream {
     pub(crate) async fn entries_of(&self, key: &ObjectKey) -> S3Result<Vec<Entry>> {
         // Whoever writes through this gateway has the turn until the ledger has the write.
         let _turn = self.order.turn(key).await;
-        if !self.keeps_versions().await {
+        if !self.keeps_versions().await? {
             let seen = self.look(key, None).await?;
             let entry = seen.map(|seen| Entry {
                 key: key.to_string(),
@@ -142,32 +142,40 @@ impl Upstream {
 
     /// Whether the store keeps versions of the bucket, as far as it says so. That is remembered for a
     /// while, since it is asked for single keys too.
-    async fn keeps_versions(&self) -> bool {
+    async fn keeps_versions(&self) -> S3Result<bool> {
         let mut known = self.versions_kept.lock().await;
         if let Some((since, kept)) = *known
             && since.elapsed() < ASK_AGAIN
         {
-            return kept;
+            return Ok(kept);
         }
-        let kept = self.asks_for_versions().await;
+        let kept = self.asks_for_versions().await?;
         *known = Some((Instant::now(), kept));
-        kept
+        Ok(kept)
     }
 
-    async fn asks_for_versions(&self) -> bool {
+    async fn asks_for_versions(&self) -> S3Result<bool> {
         let request = self.client().await.get_bucket_versioning();
         if let Ok(said) = Box::pin(request.bucket(self.there()).send()).await {
-            return said.status.is_some();
+            return Ok(said.status.is_some());
         }
         // Not every store answers that, or lets everybody ask.
         let request = self.client().await.list_object_versions();
         let asked = request.bucket(self.there()).max_keys(1).send();
         match Box::pin(asked).await {
-            Ok(_) => true,
+            Ok(_) => Ok(true),
             Err(error) => {
                 let error = self.failed(error, S3ErrorCode::NoSuchBucket);
+                // A store that cannot be reached now has not said that it keeps none.
+                if error
+                    .status_code()
+                    .is_none_or(|status| status.is_server_error())
+                    && *error.code() != S3ErrorCode::NotImplemented
+                {
+                    return Err(error);
+                }
                 tracing::debug!(bucket = %self.name, %error, "the store does not list versions");
-                false
+                Ok(false)
             }
         }
     }

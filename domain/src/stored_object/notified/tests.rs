@@ -127,6 +127,107 @@ fn the_same_event_is_a_duplicate_and_recorded_at_powers_of_ten() {
     assert_eq!(tenth.repeats, 10);
 }
 
+/// So many seconds into the story, by the store's clock.
+fn at(second: i64, told: RecordNotification) -> RecordNotification {
+    RecordNotification {
+        told: super::super::Told {
+            event_time: Some(moment(second)),
+            ..told.told
+        },
+        ..told
+    }
+}
+
+fn moment(second: i64) -> Timestamp {
+    Timestamp::from_second(1_772_619_072 + second).unwrap()
+}
+
+/// A channel without an order.
+fn unordered(number: u128, told: RecordNotification) -> RecordNotification {
+    RecordNotification {
+        channel: "cloudflare:r2".to_owned(),
+        order: None,
+        told: super::super::Told {
+            sequencer: None,
+            identity: Uuid::from_u128(number),
+            ..told.told
+        },
+        ..told
+    }
+}
+
+/// An object that a reconcile found, since nobody told of it.
+fn found(second: i64, content: u32) -> StoredObject {
+    let version = ObjectVersion {
+        modified_at: Some(moment(second)),
+        ..plain(content)
+    };
+    let told = told(version.clone(), "-");
+    let listed = ObjectCommand::RecordListed(crate::stored_object::RecordListed {
+        created: RecordCreated {
+            bucket: told.bucket,
+            key: told.key,
+            version,
+            channel: Channel::Listing,
+            event_name: "ObjectCreated:Put".to_owned(),
+            order: None,
+            produced_by: None,
+        },
+        latest: true,
+        newest: None,
+    });
+    let events = StoredObject::default().decide(listed, &context()).unwrap();
+    events
+        .iter()
+        .fold(StoredObject::default(), StoredObject::evolve)
+}
+
+fn then(object: StoredObject, told: RecordNotification) -> (StoredObject, Vec<ObjectEvent>) {
+    let command = ObjectCommand::RecordNotification(told);
+    let events = object.decide(command, &context()).unwrap();
+    let object = events.iter().fold(object, StoredObject::evolve);
+    (object, events)
+}
+
+#[test]
+fn the_late_word_of_what_a_reconcile_found_is_a_duplicate() {
+    let (_, events) = then(found(0, 1), at(0, told(plain(1), "10")));
+    assert_eq!(types(&events), ["NotificationDisregarded"]);
+}
+
+#[test]
+fn the_same_content_again_is_a_write_of_its_own_after_a_removal_or_long_after() {
+    let (object, events) = then(found(0, 1), at(30, gone(plain(1), "10")));
+    assert_eq!(types(&events), ["ObjectRemoved"]);
+    let (object, events) = then(object, at(60, told(plain(1), "20")));
+    assert_eq!(types(&events), ["ObjectCreated"]);
+    assert!(object.state.present);
+
+    let (_, events) = then(found(0, 1), at(3_600, told(plain(1), "20")));
+    assert_eq!(types(&events), ["ObjectCreated"]);
+}
+
+#[test]
+fn times_tell_what_is_late_where_no_order_does() {
+    // The store keeps no versions: what was overwritten cannot be read any more.
+    let story = [
+        at(5, unordered(2, told(plain(2), "-"))),
+        at(0, unordered(1, told(plain(1), "-"))),
+    ];
+    check(story, &[ACCEPTED, STALE]);
+    // It keeps them: an older one is recorded, and not taken for the object.
+    let story = [
+        at(5, unordered(2, told(with_id(2, "v2"), "-"))),
+        at(0, unordered(1, told(with_id(1, "v1"), "-"))),
+    ];
+    let object = check(story, &[ACCEPTED, ACCEPTED]);
+    let newest = object.state.object().unwrap();
+    assert_eq!(newest.version_id.as_deref(), Some("v2"));
+    // An order of the channel has the word, whatever the times are.
+    let story = [at(5, told(plain(1), "0A")), at(0, told(plain(2), "0B"))];
+    check(story, &[ACCEPTED, ACCEPTED]);
+}
+
 #[test]
 fn what_is_older_than_its_channel_has_told_is_stale() {
     let object = check(

@@ -84,7 +84,7 @@ async fn bodies_go_out_and_come_in_again() {
     let database = TestDatabase::create().await;
     let store = connect(&database.url()).await.blobs();
     let body = serde_json::json!({ "big": "x".repeat(20_000), "small": 1 });
-    let stored = store.offload(body.clone(), &[]).await.unwrap();
+    let stored = store.offload(body.clone(), None).await.unwrap();
     assert_eq!(stored["small"], 1);
     assert!(stored["big"]["$blob"].is_object());
     assert_eq!(store.hydrate(stored).await.unwrap(), body);

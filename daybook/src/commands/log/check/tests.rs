@@ -9,7 +9,7 @@ use super::*;
 
 /// An event whose body went through the blob store.
 async fn stored(blobs: &BlobStore, event_type: &str, body: Value) -> RecordedEvent {
-    let body = blobs.offload(body, &[]).await.unwrap();
+    let body = blobs.offload(body, None).await.unwrap();
     RecordedEvent {
         position: Position(1),
         stream: StreamName::new("execution-x"),
