@@ -29,6 +29,12 @@ async fn answers_keep_the_order_of_the_question() {
     let ledger = Ledger::uppercase();
     let server = ledger.start().await;
     let path = "/graphql?query=%7Bpipelines%7Brevision%20name%7Dledger%7Bposition%7Dfunctions%7Bname%7D%7D";
+    // The read side comes after the config was published.
+    eventually("the pipeline is seen", || async {
+        let (_, text) = server.get(path).await;
+        text.contains("\"revision\":").then_some(())
+    })
+    .await;
     // The fields are found out side by side, and in another order each time.
     for _ in 0..20 {
         let (status, text) = server.get(path).await;

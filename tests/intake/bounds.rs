@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{arrivals, verdicts};
-use crate::support::{Ledger, OPERATOR, PATIENCE, Server, UPPERCASE};
+use crate::support::{Ledger, OPERATOR, PATIENCE, Server, UPPERCASE, eventually};
 
 async fn send(server: &Server, coding: Option<&str>, body: Vec<u8>) -> (u16, Value) {
     let mut request = reqwest::Client::new()
@@ -173,7 +173,12 @@ async fn an_overload_is_turned_away_and_loses_nothing_acknowledged() {
         turned_away > 0 && !acknowledged.is_empty(),
         "{turned_away} of 200"
     );
-    let created = server.events(&["ObjectCreated"]).await;
+    // The read side comes after the acknowledgement.
+    let seen = eventually("all that was acknowledged is seen", || async {
+        let created = server.events(&["ObjectCreated"]).await;
+        (created.len() >= acknowledged.len()).then_some(created)
+    });
+    let created = seen.await;
     let recorded: std::collections::HashSet<String> = created
         .iter()
         .map(|event| event["stream"].as_str().unwrap().replace("object-ord/", ""))
