@@ -145,7 +145,6 @@ pub(super) fn check_type(headers: &HeaderMap) -> Result<(), BodyError> {
     let essence = essence.trim().to_ascii_lowercase();
     let never = ["multipart/", "image/", "audio/", "video/", "font/"];
     let other = [
-        "application/x-www-form-urlencoded",
         "application/cloudevents+avro",
         "application/cloudevents+protobuf",
         "application/xml",

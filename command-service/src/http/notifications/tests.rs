@@ -142,6 +142,12 @@ async fn what_cannot_be_a_notification_is_refused_and_kept() {
             Body::from("x"),
             415,
         ),
+        // What `curl --data` calls everything: it is read, and is no JSON.
+        (
+            &[("content-type", "application/x-www-form-urlencoded")][..],
+            Body::from("{"),
+            400,
+        ),
         (&[][..], Body::from(long), 413),
         (&[][..], Body::from_stream(chunks), 413),
         (&[][..], Body::from("{"), 400),
