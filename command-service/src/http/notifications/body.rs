@@ -134,7 +134,7 @@ fn read_within(unpacking: impl Read, most: usize) -> Result<Bytes, BodyError> {
     }
 }
 
-/// Refuses types that are no notification of any store: what a browser sends of a form, and codings
+/// Refuses types that no store sends, such as the parts of a form with files, and codings
 /// of CloudEvents that are not spoken here. SNS sends its JSON as text.
 pub(super) fn check_type(headers: &HeaderMap) -> Result<(), BodyError> {
     let Some(said) = headers.get(header::CONTENT_TYPE) else {
