@@ -155,7 +155,7 @@ async fn what_cannot_be_a_notification_is_refused_and_kept() {
     ] {
         assert_eq!(given.send(headers, body).await.0, status, "{headers:?}");
     }
-    assert_eq!(given.intake.rejected(100).len(), 8);
+    assert_eq!(given.intake.rejected(100).len(), 9);
     let request = Request::get("/v1/notifications/rejected?limit=1").body(Body::empty());
     let response = given
         .router
