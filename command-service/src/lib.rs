@@ -9,6 +9,8 @@ mod clock;
 mod commands;
 mod conductor;
 mod export;
+#[cfg(test)]
+mod gated_log;
 mod gateway;
 mod http;
 pub mod intake;

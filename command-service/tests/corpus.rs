@@ -5,7 +5,7 @@
 //! the workspace; its README states the format. Reasons and headers are checked by the same cases in
 //! the crate `intake`; here the ledger's memory is what is new.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     reason = "tests: a failure says where, and prints what helps to understand it"
 )]

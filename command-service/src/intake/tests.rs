@@ -7,14 +7,12 @@ use bytes::Bytes;
 use daybook_domain::stored_object::{OrderRule, StoredObject};
 use daybook_event_store::blobs::BlobStore;
 use daybook_event_store::memory::MemoryEventLog;
-use daybook_event_store::{
-    Append, AppendError, Appended, Direction, EventLog, Position, ReadError, RecordedEvent,
-    StreamName, StreamVersion, Subscription,
-};
+use daybook_event_store::{EventLog, Position, RecordedEvent};
 use daybook_intake::{CertificateError, Certificates};
 use serde_json::json;
 
 use super::*;
+use crate::gated_log::{Gate, GatedLog};
 
 /// Lines `name key sequencer etag` as the records of one message of S3.
 fn message(lines: &str) -> String {
@@ -236,85 +234,23 @@ async fn the_state_after_a_delivery_is_the_objects() {
     assert_eq!((state.versions, state.present), (2, true));
 }
 
-/// A log that can be told to take nothing more.
-struct Shutting {
-    log: Arc<dyn EventLog>,
-    shut: AtomicBool,
-}
-
-#[async_trait]
-impl EventLog for Shutting {
-    async fn append_each(&self, appends: Vec<Append>) -> Vec<Result<Appended, AppendError>> {
-        if self.shut.load(Ordering::Relaxed) {
-            let shut = || AppendError::Unavailable("it is shut".to_owned());
-            return appends.iter().map(|_| Err(shut())).collect();
-        }
-        self.log.append_each(appends).await
-    }
-
-    async fn read_stream(
-        &self,
-        stream: &StreamName,
-        from: Option<StreamVersion>,
-        direction: Direction,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.log.read_stream(stream, from, direction, limit).await
-    }
-
-    async fn read_all(
-        &self,
-        after: Position,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.log.read_all(after, limit).await
-    }
-
-    async fn head(&self) -> Result<Position, ReadError> {
-        self.log.head().await
-    }
-
-    fn subscribe(self: Arc<Self>, after: Position) -> Subscription {
-        self.log.clone().subscribe(after)
-    }
-
-    async fn import(&self, events: Vec<RecordedEvent>) -> Result<Position, AppendError> {
-        self.log.import(events).await
-    }
-
-    async fn check_storage(&self) -> Result<Vec<String>, ReadError> {
-        self.log.check_storage().await
-    }
-
-    async fn stopped(&self) {
-        self.log.stopped().await;
-    }
-
-    async fn close(&self) {
-        self.log.close().await;
-    }
-}
-
 #[tokio::test]
 async fn what_the_log_does_not_take_is_not_acknowledged_and_comes_again() {
     let dir = tempfile::tempdir().unwrap();
     let blobs = BlobStore::open(dir.path().to_str().unwrap()).unwrap();
-    let log = Arc::new(Shutting {
-        log: MemoryEventLog::new(),
-        shut: AtomicBool::new(false),
-    });
+    let log = GatedLog::open();
     let ledger = Ledger::new(log.clone(), blobs, false);
     let intake = Intake::new(ledger, Arc::new(NoSns), IntakeConfig::default()).unwrap();
     let lines = "ObjectCreated:Put a 01 x\nObjectCreated:Put a 02 y\nObjectCreated:Put b 01 x";
     let deliver = || intake.deliver(None, delivery(Transport::Http, lines));
-    log.shut.store(true, Ordering::Relaxed);
+    log.set(Gate::Away);
     let delivered = deliver().await;
     assert_eq!(delivered.response.status, 503);
     assert!(delivered.records.iter().all(|record| !record.settled));
     assert!(delivered.messages.iter().all(|message| !message.settled));
     let headers = &delivered.response.headers;
     assert!(headers.iter().any(|(name, _)| name == "retry-after"));
-    log.shut.store(false, Ordering::Relaxed);
+    log.set(Gate::Open);
     let delivered = deliver().await;
     assert_eq!(delivered.response.status, 200);
     let accepted = Some(Answered::Accepted);

@@ -443,12 +443,12 @@ impl ObjectState {
     /// Whether times and removals allow that an event tells of the version that is remembered there.
     fn may_be_that_write(&self, notified: &RecordNotification, at: usize) -> bool {
         let known = &self.recent[at];
+        let removed = self.recent.range(at..).any(|later| later.removed);
         let (Some(told), Some(time)) = (notified.told.event_time, known.time()) else {
             // Nobody knows. What was removed since is more likely to have been written again.
-            return !self.recent.iter().skip(at).any(|later| later.removed);
+            return !removed;
         };
         let later_by = told.as_second() - time.as_second();
-        let removed = self.recent.iter().skip(at).any(|later| later.removed);
         match removed {
             true => later_by.abs() <= COARSEST_TIME_SECS,
             // The store's time of a multipart upload may be that of its beginning.

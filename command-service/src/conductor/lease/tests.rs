@@ -2,29 +2,18 @@
 
 use std::sync::Mutex;
 
-use async_trait::async_trait;
 use daybook_event_store::blobs::BlobStore;
-use daybook_event_store::memory::MemoryEventLog;
-use daybook_event_store::{
-    Append, AppendError, Appended, Direction, EventLog, Position, ReadError, RecordedEvent,
-    StreamName, StreamVersion, Subscription,
-};
 use tokio::time::{advance, sleep};
 
 use super::*;
+use crate::gated_log::{Gate, GatedLog};
 
 const LENGTH: Duration = Duration::from_secs(15);
 const OBSERVER: WorkerId = WorkerId(Uuid::max());
 
-/// The memory log, which takes no appends while it is shut.
-struct Door {
-    log: Arc<MemoryEventLog>,
-    open: watch::Sender<bool>,
-}
-
 struct Given {
     ledger: Ledger,
-    door: Arc<Door>,
+    door: Arc<GatedLog>,
     worker: WorkerId,
     lease: Lease,
     fenced: Arc<Mutex<Vec<Instant>>>,
@@ -35,10 +24,7 @@ impl Given {
     async fn joined() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let blobs = BlobStore::open(dir.path().to_str().unwrap()).unwrap();
-        let door = Arc::new(Door {
-            log: MemoryEventLog::new(),
-            open: watch::Sender::new(true),
-        });
+        let door = GatedLog::open();
         let ledger = Ledger::new(door.clone(), blobs, true);
         let worker = WorkerId(Uuid::from_u128(7));
         let fenced = Arc::<Mutex<Vec<Instant>>>::default();
@@ -130,10 +116,10 @@ async fn without_an_answer_its_term_ends_before_the_lease() {
     given.lease.want(true);
     let term = given.lease.hold().await.unwrap();
     let began = Instant::now();
-    given.door.open.send_replace(false);
+    given.door.set(Gate::Shut);
     term.cancelled().await;
     assert!(began.elapsed() < LENGTH);
-    given.door.open.send_replace(true);
+    given.door.set(Gate::Open);
     let next = given.lease.hold().await.unwrap();
     assert!(!next.is_cancelled());
     assert!(term.is_cancelled());
@@ -145,10 +131,10 @@ async fn an_answer_that_comes_late_gives_no_time() {
     let given = Given::joined().await;
     let _kept = given.keep();
     given.lease.want(true);
-    given.door.open.send_replace(false);
+    given.door.set(Gate::Shut);
     sleep(LENGTH / 2).await;
     let answered = Instant::now();
-    given.door.open.send_replace(true);
+    given.door.set(Gate::Open);
     sleep(Duration::from_millis(1)).await;
     let until = given.fenced.lock().unwrap()[1];
     assert!(until < answered + LENGTH * 3 / 4, "{:?}", until - answered);
@@ -183,54 +169,4 @@ async fn one_that_is_alone_always_counts() {
     sleep(LENGTH * 10).await;
     assert!(!lease.hold().await.unwrap().is_cancelled());
     assert_eq!(given.renewals().await, 0);
-}
-
-#[async_trait]
-impl EventLog for Door {
-    async fn append_each(&self, appends: Vec<Append>) -> Vec<Result<Appended, AppendError>> {
-        let _ = self.open.subscribe().wait_for(|open| *open).await;
-        self.log.append_each(appends).await
-    }
-
-    async fn read_stream(
-        &self,
-        stream: &StreamName,
-        from: Option<StreamVersion>,
-        direction: Direction,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.log.read_stream(stream, from, direction, limit).await
-    }
-
-    async fn read_all(
-        &self,
-        after: Position,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.log.read_all(after, limit).await
-    }
-
-    async fn head(&self) -> Result<Position, ReadError> {
-        self.log.head().await
-    }
-
-    fn subscribe(self: Arc<Self>, after: Position) -> Subscription {
-        self.log.clone().subscribe(after)
-    }
-
-    async fn import(&self, events: Vec<RecordedEvent>) -> Result<Position, AppendError> {
-        self.log.import(events).await
-    }
-
-    async fn check_storage(&self) -> Result<Vec<String>, ReadError> {
-        self.log.check_storage().await
-    }
-
-    async fn stopped(&self) {
-        self.log.stopped().await;
-    }
-
-    async fn close(&self) {
-        self.log.close().await;
-    }
 }

@@ -3,86 +3,22 @@
 mod fake;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use daybook_event_store::blobs::BlobStore;
-use daybook_event_store::memory::MemoryEventLog;
-use daybook_event_store::{
-    Append, AppendError, Appended, Direction, EventLog, Position, ReadError, RecordedEvent,
-    StreamName, StreamVersion, Subscription,
-};
+use daybook_event_store::{EventLog, Position};
 use daybook_functions::outbound::AwsAccess;
 use serde_json::{Value, json};
 
 use self::fake::FakeQueue;
 use super::*;
 use crate::commands::Ledger;
+use crate::gated_log::{Gate, GatedLog};
 use crate::intake::{IntakeConfig, NoSns, SourceConfig};
-
-/// A log that may be away.
-struct Away {
-    log: Arc<MemoryEventLog>,
-    away: AtomicBool,
-}
-
-#[async_trait]
-impl EventLog for Away {
-    async fn append_each(&self, appends: Vec<Append>) -> Vec<Result<Appended, AppendError>> {
-        if self.away.load(Ordering::SeqCst) {
-            let away = || Err(AppendError::Unavailable("it is away".to_owned()));
-            return appends.iter().map(|_| away()).collect();
-        }
-        self.log.append_each(appends).await
-    }
-
-    async fn read_stream(
-        &self,
-        stream: &StreamName,
-        from: Option<StreamVersion>,
-        direction: Direction,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.log.read_stream(stream, from, direction, limit).await
-    }
-
-    async fn read_all(
-        &self,
-        after: Position,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.log.read_all(after, limit).await
-    }
-
-    async fn head(&self) -> Result<Position, ReadError> {
-        self.log.head().await
-    }
-
-    fn subscribe(self: Arc<Self>, after: Position) -> Subscription {
-        self.log.clone().subscribe(after)
-    }
-
-    async fn import(&self, events: Vec<RecordedEvent>) -> Result<Position, AppendError> {
-        self.log.import(events).await
-    }
-
-    async fn check_storage(&self) -> Result<Vec<String>, ReadError> {
-        self.log.check_storage().await
-    }
-
-    async fn stopped(&self) {
-        self.log.stopped().await;
-    }
-
-    async fn close(&self) {
-        self.log.close().await;
-    }
-}
 
 struct Given {
     queue: FakeQueue,
-    log: Arc<Away>,
+    log: Arc<GatedLog>,
     pullers: Pullers,
     intake: Intake,
     _dir: tempfile::TempDir,
@@ -111,10 +47,7 @@ async fn given(redrive: bool, change: impl FnOnce(&mut SqsQueue)) -> Given {
     assert!(!format!("{config:?}").contains("planted-secret"));
     let dir = tempfile::tempdir().unwrap();
     let blobs = BlobStore::open(dir.path().to_str().unwrap()).unwrap();
-    let log = Arc::new(Away {
-        log: MemoryEventLog::new(),
-        away: AtomicBool::new(false),
-    });
+    let log = GatedLog::open();
     let ledger = Ledger::new(log.clone(), blobs, false);
     let intake = IntakeConfig {
         sources: [("stores".parse().unwrap(), SourceConfig::default())].into(),
@@ -285,7 +218,7 @@ async fn without_a_redrive_policy_it_is_deleted_in_the_end() {
 #[tokio::test]
 async fn while_the_log_is_away_messages_stay_hidden_and_are_not_received_again() {
     let mut given = given(true, |queue| queue.visibility = Duration::from_secs(2)).await;
-    given.log.away.store(true, Ordering::SeqCst);
+    given.log.set(Gate::Away);
     given.queue.send(&bodies(&["create a", "create b"]));
     given.begin();
     // Twice: for longer than they were hidden at first.
@@ -304,7 +237,7 @@ async fn while_the_log_is_away_messages_stay_hidden_and_are_not_received_again()
         problem.contains("recording") && problem.contains("away"),
         "{problem}"
     );
-    given.log.away.store(false, Ordering::SeqCst);
+    given.log.set(Gate::Open);
     given
         .queue
         .until("they are deleted", |it| it.holds().is_empty())
@@ -323,7 +256,7 @@ async fn while_the_log_is_away_messages_stay_hidden_and_are_not_received_again()
 #[tokio::test]
 async fn who_stops_gives_back_what_it_owes() {
     let mut given = given(true, |_| {}).await;
-    given.log.away.store(true, Ordering::SeqCst);
+    given.log.set(Gate::Away);
     given.queue.send(&bodies(&["create a"]));
     given.begin();
     let queue = given.queue.clone();
