@@ -3,6 +3,10 @@
 //!
 //! Faults are planted by another ledger on the same bucket: what it records, this one lacks.
 
+mod backfill;
+mod filters;
+mod steering;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -333,38 +337,6 @@ async fn a_store_is_compared_with_its_versions_and_without() {
     assert_eq!(found, planted(&[("missing", "by-hand")]));
     let (code, again) = reconcile(&server, &["inbox", "--dry-run"]).await;
     assert_eq!(code, 0, "{again:#}");
-}
-
-#[tokio::test]
-async fn a_new_pipeline_runs_for_what_was_there_before_it() {
-    let quiet = UPPERCASE.replace("suffix = \".txt\"", "suffix = \".none\"");
-    let ledger = Ledger::new(&format!("{quiet}{OPERATOR}"));
-    let server = ledger.start().await;
-    let names = || keys("k", 12).map(|key| format!("{key}.txt"));
-    put_all(&server, names(), "text").await;
-    put_all(&server, ["other".to_owned()], "text").await;
-    assert!(server.stop().await.0.success());
-    ledger.write("daybook.toml", format!("{UPPERCASE}{OPERATOR}"));
-    let server = ledger.start().await;
-    let backfill = ["inbox", "--pipeline", "uppercase", "--missing-only"];
-    let (code, counted) = reconcile(&server, &backfill).await;
-    assert_eq!(code, 0);
-    assert_eq!(counted["counts"]["unprocessed"], 12, "{counted:#}");
-    assert_eq!(counted["counts"]["started"], 0);
-    assert_eq!(server.events(&["ExecutionStarted"]).await.len(), 0);
-    let started = [&backfill[..], &["--yes"]].concat();
-    let (_, statement) = reconcile(&server, &started).await;
-    assert_eq!(statement["counts"]["started"], 12, "{statement:#}");
-    eventually("all ran", || async {
-        let done = server.events(&["ExecutionSucceeded"]).await.len();
-        (done == 12).then_some(())
-    })
-    .await;
-    let (_, statement) = reconcile(&server, &started).await;
-    assert_eq!(statement["counts"]["unprocessed"], 0, "{statement:#}");
-    assert_eq!(server.events(&["ExecutionStarted"]).await.len(), 12);
-    let body = server.client().get("results", "k000.txt").await.unwrap();
-    assert_eq!(body, "TEXT");
 }
 
 #[tokio::test]

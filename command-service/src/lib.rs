@@ -33,7 +33,7 @@ pub use gateway::GatewayStorage;
 pub use http::notifications::HttpLimits;
 pub use notification::s3_event;
 pub use publish::{PipelineConfig, PublishError};
-pub use reconcile::ReconcileSchedule;
+pub use reconcile::{ReconcileLimits, ReconcileSchedule};
 pub use replay::Preview;
 pub use service::{CommandService, CommandServiceConfig, StartError};
 pub use spans::{Attribute, Span, SpanKind, SpanSink};

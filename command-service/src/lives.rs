@@ -21,7 +21,7 @@ use crate::clock;
 use crate::commands::{CommandError, Ledger, Origin};
 use crate::conductor::{Claims, Conductor, ConductorConfig, Ended, Fence, Lease, Stop};
 use crate::gateway::Stories;
-use crate::reconcile::LiveReconciles;
+use crate::reconcile::{LiveReconciles, ReconcileLimits};
 use crate::spans::Tracer;
 use crate::worklist::Worklist;
 
@@ -53,6 +53,7 @@ pub(crate) struct Lives {
     pub stories: Stories,
     /// How far the reconciles are that run here.
     pub live: LiveReconciles,
+    pub reconcile_limits: ReconcileLimits,
     pub checkpoint: PathBuf,
     pub host_name: String,
     pub version: String,
@@ -129,6 +130,7 @@ impl Lives {
                 loop_depth: self.loop_depth,
                 stories: self.stories.clone(),
                 live: self.live.clone(),
+                reconcile_limits: self.reconcile_limits,
                 tracer: self.tracer.clone(),
                 checkpoint: self.checkpoint.clone(),
                 worklist,

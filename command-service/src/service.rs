@@ -24,7 +24,9 @@ use crate::intake::sqs::{Pullers, Queues, SqsQueue};
 use crate::intake::{Intake, IntakeConfig, SnsOverHttps};
 use crate::lives::{LifeError, Lives};
 use crate::publish::{PipelineConfig, PublishError, publish};
-use crate::reconcile::{LiveReconciles, ReconcileSchedule, keep_schedule};
+use crate::reconcile::{
+    Filters, LiveReconciles, ReconcileLimits, ReconcileSchedule, keep_schedule,
+};
 use crate::retention::LogRetention;
 use crate::revisions::{Rejections, Revisions};
 use crate::spans::{SpanSink, Tracer};
@@ -85,6 +87,8 @@ pub struct CommandServiceConfig {
     pub queues: Vec<SqsQueue>,
     /// The buckets that are reconciled again and again.
     pub reconciles: BTreeMap<BucketName, ReconcileSchedule>,
+    /// The bounds of reconciles.
+    pub reconcile_limits: ReconcileLimits,
 }
 
 /// Why a command service does not start.
@@ -125,6 +129,7 @@ pub struct CommandService {
     pullers: Pullers,
     live: LiveReconciles,
     schedules: BTreeMap<BucketName, ReconcileSchedule>,
+    filters: Filters,
     work: Work,
 }
 
@@ -153,6 +158,7 @@ impl CommandService {
         let region = config.gateway.region.clone();
         let gateway = Gateway::open(config.gateway, objects).map_err(StartError::Gateway)?;
         let sns = Arc::new(SnsOverHttps::new(SNS_CONNECT_TIMEOUT));
+        let filters = Filters::of(&config.intake.buckets);
         let intake = Intake::beside(gateway.clone(), ledger.clone(), sns, config.intake);
         let intake = intake.map_err(StartError::Intake)?;
         let storage = Arc::new(GatewayStorage::new(
@@ -198,6 +204,7 @@ impl CommandService {
             loop_depth: config.loop_depth,
             stories,
             live: live.clone(),
+            reconcile_limits: config.reconcile_limits,
             checkpoint: config.worklist_path,
             host_name: config.host_name,
             version: config.version,
@@ -222,6 +229,7 @@ impl CommandService {
             pullers,
             live,
             schedules: config.reconciles,
+            filters,
             work: Work::Waiting(Box::new((lives, worklist, revisions, retention))),
         })
     }
@@ -236,6 +244,7 @@ impl CommandService {
             tokio::spawn(keep_schedule(
                 self.ledger.clone(),
                 self.gateway.clone(),
+                self.filters.clone(),
                 std::mem::take(&mut self.schedules),
                 self.shutdown.clone(),
             ));
@@ -262,6 +271,7 @@ impl CommandService {
             ledger: self.ledger.clone(),
             gateway: self.gateway.clone(),
             live: self.live.clone(),
+            filters: self.filters.clone(),
             host: self.host.clone(),
             rejections: self.rejections.clone(),
             intake: self.intake.clone(),

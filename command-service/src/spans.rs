@@ -303,7 +303,8 @@ impl Telling {
         self.trace = trace_of(recorded);
         let parent = match &started.cause {
             // What caused it is the event of the object's arrival.
-            Cause::Trigger => {
+            // Or of what a reconcile found to be still without the newest code.
+            Cause::Trigger | Cause::Revision { .. } => {
                 let arrival = recorded.metadata.causation_id.as_deref();
                 arrival.and_then(|id| id.parse().ok()).map(span_of)
             }

@@ -299,7 +299,17 @@ pub(crate) enum ReconcileCommand {
         /// Its id.
         reconcile: String,
     },
-    /// Go no further with one that runs.
+    /// Let one that runs stand still. Others of its bucket may go on meanwhile.
+    Pause {
+        /// Its id.
+        reconcile: String,
+    },
+    /// Go on with one that is paused, from where it had recorded its progress.
+    Resume {
+        /// Its id.
+        reconcile: String,
+    },
+    /// Go no further with one that runs or is paused.
     Cancel {
         /// Its id.
         reconcile: String,
@@ -318,6 +328,10 @@ pub(crate) struct ReconcileStartArgs {
     /// Run this pipeline for the objects that it wants and has never run for.
     #[arg(long, requires = "missing_only")]
     pub pipeline: Option<String>,
+    /// With --pipeline: for the objects that this revision of its function has not processed, whatever
+    /// processed them before. To start them it has to be the newest one.
+    #[arg(long, requires = "pipeline")]
+    pub revision: Option<u32>,
     /// With --pipeline: only for those.
     #[arg(long, requires = "pipeline")]
     pub missing_only: bool,
@@ -507,6 +521,13 @@ pub(crate) struct DecodeArgs {
     /// A parameter of the request's query, NAME=VALUE. May be repeated.
     #[arg(long = "query", value_name = "NAME=VALUE", value_parser = parameter)]
     pub query: Vec<(String, String)>,
+    /// A config: its buckets, their names at the stores, and their filters count. No server is asked,
+    /// and nothing of it is opened.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The source of that config that it came for.
+    #[arg(long, value_name = "NAME", requires = "config")]
+    pub source: Option<String>,
     /// The certificate that Amazon SNS has signed with, a PEM file. Without one signatures are not
     /// checked.
     #[arg(long, value_name = "FILE")]

@@ -304,6 +304,7 @@ fn command_config(
         intake_limits: config.intake.http,
         queues: config.intake.queues,
         reconciles: config.reconciles,
+        reconcile_limits: config.reconcile_limits,
     })
 }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use daybook_command_service::intake::{IntakeConfig, KnownBucket, UnknownBuckets};
 use daybook_domain::BucketName;
-use daybook_domain::stored_object::OrderRule;
+use daybook_domain::stored_object::{InvalidFilter, NotificationFilter, OrderRule};
 use daybook_event_store::open::LogUrl;
 use daybook_intake::{Settings, SnsSettings, SnsSignatures};
 use serde::Deserialize;
@@ -70,6 +70,24 @@ enum Unknown {
 struct Bucket {
     at_store: Option<String>,
     order: Option<Order>,
+    filter: Option<Filters>,
+}
+
+/// One filter, or several of which one has to take a notification.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Filters {
+    One(Filter),
+    Any(Vec<Filter>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Filter {
+    prefix: Option<String>,
+    suffix: Option<String>,
+    #[serde(default)]
+    events: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -107,19 +125,25 @@ impl Config {
             );
         }
         let file: File = toml::from_str(file)?;
-        let buckets = file.buckets.into_iter().map(|(name, bucket)| KnownBucket {
-            name,
-            at_store: bucket.at_store,
-            order: match bucket.order {
-                Some(Order::Gateway) => OrderRule::Gateway,
-                None | Some(Order::Notification) => OrderRule::Notification,
-            },
-        });
+        let mut buckets = Vec::with_capacity(file.buckets.len());
+        for (name, bucket) in file.buckets {
+            let filters = filters(bucket.filter)
+                .with_context(|| format!("the filter of bucket {name} is not understood"))?;
+            buckets.push(KnownBucket {
+                name,
+                at_store: bucket.at_store,
+                order: match bucket.order {
+                    Some(Order::Gateway) => OrderRule::Gateway,
+                    None | Some(Order::Notification) => OrderRule::Notification,
+                },
+                filters,
+            });
+        }
         Ok(Self {
             store,
             verify_sns: file.verify_sns,
             topics: file.topics,
-            buckets: buckets.collect(),
+            buckets,
             unknown: match file.unknown_buckets {
                 Some(Unknown::Ignore) => UnknownBuckets::Ignore,
                 None | Some(Unknown::Record) => UnknownBuckets::Record,
@@ -147,6 +171,18 @@ impl Config {
             ..IntakeConfig::default()
         }
     }
+}
+
+fn filters(tables: Option<Filters>) -> Result<Vec<NotificationFilter>, InvalidFilter> {
+    let tables = match tables {
+        None => Vec::new(),
+        Some(Filters::One(one)) => vec![one],
+        Some(Filters::Any(tables)) => tables,
+    };
+    let filters = tables.into_iter();
+    filters
+        .map(|it| NotificationFilter::new(it.prefix, it.suffix, it.events))
+        .collect()
 }
 
 #[cfg(test)]

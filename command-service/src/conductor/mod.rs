@@ -45,7 +45,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::clock;
 use crate::commands::Ledger;
 use crate::gateway::Stories;
-use crate::reconcile::LiveReconciles;
+use crate::reconcile::{LiveReconciles, ReconcileLimits};
 use crate::spans::Tracer;
 use crate::worklist::{Change, FoldError, Worklist};
 pub(crate) use attempt::Claims;
@@ -76,6 +76,7 @@ pub(crate) struct ConductorConfig {
     pub stories: Stories,
     /// How far the reconciles are that run here.
     pub live: LiveReconciles,
+    pub reconcile_limits: ReconcileLimits,
     pub tracer: Option<Tracer>,
     pub checkpoint: PathBuf,
     pub worklist: Worklist,

@@ -373,9 +373,10 @@ impl Conductor {
         self.reconciles.insert(id, cancel.clone());
         let tools = reconcile::Tools {
             ledger: self.config.ledger.clone(),
-            gateway: self.config.gateway.clone(),
+            buckets: self.config.gateway.clone(),
             live: self.config.live.clone(),
             region: self.config.region.clone(),
+            limits: self.config.reconcile_limits,
         };
         let done = self.done.clone();
         self.running.spawn(async move {

@@ -31,7 +31,7 @@ use crate::clock;
 use crate::commands::{Ledger, Origin};
 use crate::intake::Intake;
 use crate::intake::sqs::Queues;
-use crate::reconcile::LiveReconciles;
+use crate::reconcile::{Filters, LiveReconciles};
 use crate::revisions::Rejections;
 use crate::{export, redrive, replay};
 use notifications::HttpLimits;
@@ -51,6 +51,7 @@ pub(crate) struct Rooms {
     pub(crate) ledger: Ledger,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) live: LiveReconciles,
+    pub(crate) filters: Filters,
     pub(crate) host: Arc<FunctionHost>,
     pub(crate) rejections: Rejections,
     pub(crate) intake: Intake,
@@ -61,7 +62,12 @@ pub(crate) struct Rooms {
 /// The command API.
 pub(crate) fn router(rooms: Rooms) -> Router {
     let Rooms { ledger, intake, .. } = rooms;
-    let reconciles = reconciles::router(ledger.clone(), rooms.gateway, rooms.live);
+    let reconciles = reconciles::router(reconciles::Place {
+        ledger: ledger.clone(),
+        gateway: rooms.gateway,
+        live: rooms.live,
+        filters: rooms.filters,
+    });
     Router::new()
         .route("/v1/executions/{id}/redrive", post(redrive_execution))
         .route("/v1/replays", post(start_replay))

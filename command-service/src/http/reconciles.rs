@@ -9,6 +9,7 @@ use axum::{Json, Router};
 use daybook_domain::reconcile::{
     Counts, Finding, Reconcile, ReconcileCommand, ReconcilePhase, Source, stream_of,
 };
+use daybook_domain::stored_object::NotificationFilter;
 use daybook_domain::{BucketName, PipelineName, ReconcileId};
 use daybook_s3_gateway::Gateway;
 use serde::{Deserialize, Serialize};
@@ -18,26 +19,26 @@ use uuid::Uuid;
 use super::problem::{Body, Problem};
 use super::{actor_of, check_reason, command_of, known_pipeline, parse_id};
 use crate::commands::{Ledger, Origin};
-use crate::reconcile::{self, LiveReconciles, Request};
+use crate::reconcile::{self, Filters, LiveReconciles, Request};
 
+/// What these commands act on.
 #[derive(Clone)]
-struct Place {
-    ledger: Ledger,
-    gateway: Arc<Gateway>,
-    live: LiveReconciles,
+pub(super) struct Place {
+    pub(super) ledger: Ledger,
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) live: LiveReconciles,
+    pub(super) filters: Filters,
 }
 
-pub(super) fn router(ledger: Ledger, gateway: Arc<Gateway>, live: LiveReconciles) -> Router {
+pub(super) fn router(place: Place) -> Router {
     Router::new()
         .route("/v1/reconciles", post(start))
         .route("/v1/reconciles/{id}", get(show))
         .route("/v1/reconciles/{id}/findings", get(findings))
+        .route("/v1/reconciles/{id}/pause", post(pause))
+        .route("/v1/reconciles/{id}/resume", post(resume))
         .route("/v1/reconciles/{id}/cancel", post(cancel))
-        .with_state(Place {
-            ledger,
-            gateway,
-            live,
-        })
+        .with_state(place)
 }
 
 #[derive(Deserialize)]
@@ -49,6 +50,7 @@ struct StartRequest {
     #[serde(default)]
     dry_run: bool,
     pipeline: Option<PipelineName>,
+    revision: Option<u32>,
     inventory: Option<String>,
     rate: Option<u32>,
     reason: Option<String>,
@@ -75,6 +77,11 @@ async fn start(
     if let Some(pipeline) = &request.pipeline {
         known_pipeline(&place.ledger, pipeline).await?;
     }
+    if request.revision.is_some() && request.pipeline.is_none() {
+        return Err(Problem::invalid(
+            "a revision is one of a pipeline's function; give the pipeline as well".to_owned(),
+        ));
+    }
     let id = ReconcileId(Uuid::new_v5(&command.0, b"reconcile"));
     let asked = Request {
         bucket: request.bucket,
@@ -85,10 +92,12 @@ async fn start(
             None => Source::Listing,
         },
         pipeline: request.pipeline,
+        revision: request.revision,
         rate: request.rate,
         reason: request.reason,
     };
-    let position = reconcile::start(&place.ledger, id, asked, command, &actor).await?;
+    let position =
+        reconcile::start(&place.ledger, &place.filters, id, asked, command, &actor).await?;
     let answer = json!({ "reconcile": id, "position": position.map(|position| position.0) });
     Ok((StatusCode::CREATED, Json(answer)))
 }
@@ -102,6 +111,10 @@ struct Answer {
     prefix: String,
     dry_run: bool,
     pipeline: Option<PipelineName>,
+    /// The revision of its function that is to have processed each object.
+    revision: Option<u32>,
+    /// Which notifications of the bucket are taken.
+    filters: Vec<NotificationFilter>,
     source: Value,
     actor: String,
     reason: Option<String>,
@@ -127,6 +140,8 @@ struct CountsAnswer {
     gone: u64,
     changed: u64,
     recorded: u64,
+    filtered: u64,
+    unsettled: u64,
     unprocessed: u64,
     started: u64,
 }
@@ -141,6 +156,8 @@ impl From<Counts> for CountsAnswer {
             gone: counts.gone,
             changed: counts.changed,
             recorded: counts.recorded,
+            filtered: counts.filtered,
+            unsettled: counts.unsettled,
             unprocessed: counts.unprocessed,
             started: counts.started,
         }
@@ -168,6 +185,8 @@ async fn show(State(place): State<Place>, Path(id): Path<String>) -> Result<Json
         prefix: asked.prefix,
         dry_run: asked.dry_run,
         pipeline: asked.pipeline,
+        revision: asked.revision,
+        filters: asked.filters,
         source: serde_json::to_value(&asked.source).unwrap_or_default(),
         actor: asked.actor,
         reason: asked.reason,
@@ -226,10 +245,44 @@ async fn findings(
     Ok(Json(json!({ "findings": findings, "next": page.next })))
 }
 
+async fn pause(
+    place: State<Place>,
+    id: Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    steer(place, id, headers, |actor| ReconcileCommand::Pause {
+        actor,
+    })
+    .await
+}
+
+async fn resume(
+    place: State<Place>,
+    id: Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    steer(place, id, headers, |actor| ReconcileCommand::Resume {
+        actor,
+    })
+    .await
+}
+
 async fn cancel(
+    place: State<Place>,
+    id: Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    steer(place, id, headers, |actor| ReconcileCommand::Cancel {
+        actor,
+    })
+    .await
+}
+
+async fn steer(
     State(place): State<Place>,
     Path(id): Path<String>,
     headers: HeaderMap,
+    command_by: impl FnOnce(String) -> ReconcileCommand,
 ) -> Result<Json<Value>, Problem> {
     let id: ReconcileId = parse_id(&id)?;
     let (command, actor) = (command_of(&headers)?, actor_of(&headers));
@@ -240,10 +293,9 @@ async fn cancel(
         actor: actor.clone(),
         traceparent: None,
     };
-    let cancel = ReconcileCommand::Cancel { actor };
     let executed = place
         .ledger
-        .execute::<Reconcile>(&stream_of(id), cancel, &origin)
+        .execute::<Reconcile>(&stream_of(id), command_by(actor), &origin)
         .await?;
     let status = executed.state.phase.map(ReconcilePhase::as_str);
     Ok(Json(json!({ "reconcile": id, "status": status })))

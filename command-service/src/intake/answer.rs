@@ -181,6 +181,17 @@ impl RecordAnswer {
         }
     }
 
+    /// The same, saying in words why the config ignores it, if that is the verdict.
+    pub(super) fn ignored_because(self, why: Option<String>) -> Self {
+        match (self.verdict, why) {
+            (Some(Answered::Ignored), Some(why)) => Self {
+                detail: Some(why),
+                ..self
+            },
+            _ => self,
+        }
+    }
+
     pub(super) fn of_unknown_bucket(
         notification: Box<Notification>,
         message: Option<MessageRef>,

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use daybook_domain::stored_object::{
-    Answer, Happened, ObjectCommand, ObjectEvent, ObjectVersion, OrderMark, OrderRule,
+    Answer, Happened, IgnoredBy, ObjectCommand, ObjectEvent, ObjectVersion, OrderMark, OrderRule,
     RecordNotification, StoredObject, Told, Verdict, reasons, stream_of,
 };
 use daybook_domain::{BucketName, CommandId, ObjectKey};
@@ -49,6 +49,7 @@ impl Record {
         told: &Notification,
         bucket: BucketName,
         rule: OrderRule,
+        ignored: Option<IgnoredBy>,
     ) -> Self {
         let actor = match source {
             Some(source) => format!("notification:{source}"),
@@ -56,7 +57,10 @@ impl Record {
         };
         Self {
             stream: stream_of(&bucket, &told.key),
-            command: command_of(told, bucket, rule),
+            command: RecordNotification {
+                ignored,
+                ..command_of(told, bucket, rule)
+            },
             actor,
         }
     }
@@ -71,6 +75,11 @@ impl Record {
 }
 
 impl Record {
+    /// Why the config ignores it, in words, if it does.
+    pub(super) fn ignored_because(&self) -> Option<&str> {
+        self.command.ignored.as_ref().map(|by| by.why.as_str())
+    }
+
     /// What its repetitions are counted by: two sources may lead the same event to two buckets.
     fn counted_as(&self) -> Uuid {
         Uuid::new_v5(&self.command.told.identity, self.stream.as_bytes())

@@ -5,8 +5,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use daybook_domain::BucketName;
-use daybook_domain::stored_object::OrderRule;
+use daybook_domain::stored_object::{
+    IgnoredBy, NotificationFilter, OrderRule, ignored_by, reasons,
+};
+use daybook_domain::{BucketName, ObjectKey, SHADOWS};
 
 use super::SourceName;
 
@@ -19,6 +21,9 @@ pub struct KnownBucket {
     pub at_store: Option<String>,
     /// Who puts its writes in order.
     pub order: OrderRule,
+    /// Which notifications of it are taken: those that one of these takes, or all where there are
+    /// none.
+    pub filters: Vec<NotificationFilter>,
 }
 
 /// What becomes of notifications of buckets that the config does not name.
@@ -40,11 +45,17 @@ pub(super) enum Mapped {
 
 /// The buckets by the names that stores give them.
 pub(super) struct Buckets {
-    by_name: HashMap<BucketName, OrderRule>,
+    by_name: HashMap<BucketName, Rules>,
     /// More than one where two stores have a bucket of the same name: then the source has to say.
     at_store: HashMap<String, Vec<BucketName>>,
     renamed: BTreeMap<SourceName, BTreeMap<String, BucketName>>,
     unknown: UnknownBuckets,
+}
+
+/// What holds for a bucket.
+struct Rules {
+    order: OrderRule,
+    filters: Vec<NotificationFilter>,
 }
 
 impl Buckets {
@@ -59,7 +70,11 @@ impl Buckets {
             if let Some(there) = bucket.at_store {
                 at_store.entry(there).or_default().push(bucket.name.clone());
             }
-            by_name.insert(bucket.name, bucket.order);
+            let rules = Rules {
+                order: bucket.order,
+                filters: bucket.filters,
+            };
+            by_name.insert(bucket.name, rules);
         }
         Self {
             by_name,
@@ -77,10 +92,30 @@ impl Buckets {
         };
         let name = renamed.or_else(at_store).unwrap_or(there);
         match (self.by_name.get(name), self.unknown) {
-            (Some(rule), _) => Mapped::To(name.clone(), *rule),
+            (Some(rules), _) => Mapped::To(name.clone(), rules.order),
             // A name that the source was given on purpose is known.
             (None, UnknownBuckets::Ignore) if renamed.is_none() => Mapped::Ignored,
             (None, _) => Mapped::To(name.clone(), OrderRule::Notification),
         }
+    }
+
+    /// By which rule of its bucket a notification is ignored, if it is by one.
+    pub(super) fn ignored_by(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        event_name: &str,
+    ) -> Option<IgnoredBy> {
+        let rules = self.by_name.get(bucket)?;
+        if rules.order == OrderRule::Gateway && key.as_str().starts_with(SHADOWS) {
+            let why = format!(
+                "what runs aside writes below {SHADOWS} of this bucket, which the gateway records"
+            );
+            return Some(IgnoredBy {
+                reason: reasons::SHADOW,
+                why,
+            });
+        }
+        ignored_by(&rules.filters, key, event_name)
     }
 }

@@ -21,8 +21,13 @@ pub(super) fn delivered(source: Option<&SourceName>, delivered: &Delivered) {
             None => "unavailable",
         };
         let source = name_of(source);
-        counter!("daybook_intake_records_total", "source" => source, "verdict" => verdict)
+        counter!("daybook_intake_records_total", "source" => source.clone(), "verdict" => verdict)
             .increment(1);
+        if let (Some(Answered::Ignored), Some(reason)) = (record.verdict, &record.reason) {
+            let reason = reason.clone();
+            counter!("daybook_intake_ignored_total", "source" => source, "reason" => reason)
+                .increment(1);
+        }
     }
 }
 

@@ -62,9 +62,6 @@ use sns::Confirmed;
 /// as thousands of small ones.
 const LARGE_BODY_BYTES: usize = 256 << 10;
 
-/// How long a notification waits for a write to the same key through the gateway.
-const GATEWAY_PATIENCE: Duration = Duration::from_secs(15);
-
 /// What an intake is started with.
 #[derive(Clone, Debug)]
 pub struct IntakeConfig {
@@ -84,6 +81,8 @@ pub struct IntakeConfig {
     pub keys_at_once: usize,
     /// Of how many events it is known how often they were delivered again.
     pub repeats_kept: usize,
+    /// How long a notification waits for a write to the same key through the gateway.
+    pub gateway_patience: Duration,
     /// What is kept of that which is refused.
     pub rejected: RejectedConfig,
 }
@@ -95,6 +94,8 @@ pub struct SourceConfig {
     pub settings: Arc<Settings>,
     /// Buckets of the ledger by the names that its stores give them.
     pub buckets: BTreeMap<String, BucketName>,
+    /// Whether nothing of it may come over HTTP: it is for queues alone.
+    pub queues_only: bool,
 }
 
 impl Default for IntakeConfig {
@@ -108,6 +109,7 @@ impl Default for IntakeConfig {
             limits: AdmissionLimits::default(),
             keys_at_once: 64,
             repeats_kept: 100_000,
+            gateway_patience: Duration::from_secs(15),
             rejected: RejectedConfig::default(),
         }
     }
@@ -157,7 +159,7 @@ struct Rooms {
     sns: Arc<dyn Sns>,
     open: Arc<Settings>,
     open_over_http: bool,
-    sources: BTreeMap<SourceName, Arc<Settings>>,
+    sources: BTreeMap<SourceName, Expected>,
     buckets: Buckets,
     admission: Admission,
     repeats: Repeats,
@@ -165,6 +167,13 @@ struct Rooms {
     pulled: Pulled,
     confirmed: Confirmed,
     keys_at_once: usize,
+    gateway_patience: Duration,
+}
+
+/// What is expected of a source.
+struct Expected {
+    settings: Arc<Settings>,
+    queues_only: bool,
 }
 
 impl Intake {
@@ -192,7 +201,11 @@ impl Intake {
         let (mut sources, mut renamed) = (BTreeMap::new(), BTreeMap::new());
         for (name, source) in config.sources {
             renamed.insert(name.clone(), source.buckets);
-            sources.insert(name, source.settings);
+            let expected = Expected {
+                settings: source.settings,
+                queues_only: source.queues_only,
+            };
+            sources.insert(name, expected);
         }
         Ok(Self(Arc::new(Rooms {
             ledger,
@@ -204,10 +217,11 @@ impl Intake {
             buckets: Buckets::new(config.buckets, renamed, config.unknown),
             admission: Admission::new(config.limits),
             repeats: Repeats::new(config.repeats_kept),
+            pulled: Pulled::new(config.rejected.messages_remembered),
             rejected: Rejected::open(config.rejected)?,
-            pulled: Pulled::default(),
             confirmed: Confirmed::default(),
             keys_at_once: config.keys_at_once.max(1),
+            gateway_patience: config.gateway_patience,
         })))
     }
 
@@ -274,10 +288,13 @@ impl Intake {
         source: Option<&SourceName>,
         transport: Transport,
     ) -> Option<Arc<Settings>> {
-        let open = transport != Transport::Http || self.0.open_over_http;
+        let over_http = transport == Transport::Http;
         match source {
-            None => open.then(|| self.0.open.clone()),
-            Some(source) => self.0.sources.get(source).cloned(),
+            None => (!over_http || self.0.open_over_http).then(|| self.0.open.clone()),
+            Some(source) => {
+                let expected = self.0.sources.get(source)?;
+                (!over_http || !expected.queues_only).then(|| expected.settings.clone())
+            }
         }
     }
 
@@ -296,8 +313,14 @@ impl Intake {
             return;
         }
         if let Some(alone) = self.0.pulled.to_keep(delivery, decoded) {
-            for (message, why) in &alone {
-                self.0.rejected.keep(source, message, why);
+            for message in alone {
+                if self
+                    .0
+                    .rejected
+                    .keep(source, &message.delivery, &message.why)
+                {
+                    self.0.pulled.note(message.id);
+                }
             }
         } else if let Some(first) = rejections.first() {
             let why = Why {
@@ -305,8 +328,14 @@ impl Intake {
                 detail: first.to_string(),
                 records: rejections.len(),
             };
-            self.0.rejected.keep(source, delivery, &why);
+            // Whoever sent it was told so; what there is no room for is counted.
+            let _ = self.0.rejected.keep(source, delivery, &why);
         }
+    }
+
+    /// Whether a message of a queue that was refused is kept for inspection.
+    pub(crate) fn has_kept(&self, message: &str) -> bool {
+        self.0.pulled.is_kept(message)
     }
 
     /// Counts and keeps a delivery that is refused before it is read.
@@ -323,7 +352,7 @@ impl Intake {
             detail: detail.to_owned(),
             records: 0,
         };
-        self.0.rejected.keep(source, delivery, &why);
+        let _ = self.0.rejected.keep(source, delivery, &why);
     }
 
     async fn settle(
@@ -341,8 +370,9 @@ impl Intake {
             answers.push(match told {
                 Told::Notification(notification) => match self.record_of(source, &notification) {
                     Some(record) => {
+                        let ignored = record.ignored_because().map(str::to_owned);
                         records.push(record);
-                        places.push((place, notification, message));
+                        places.push((place, notification, message, ignored));
                         None
                     }
                     None => Some(RecordAnswer::of_unknown_bucket(notification, message)),
@@ -362,8 +392,9 @@ impl Intake {
             });
         }
         let applied = self.apply(records).await;
-        for ((place, notification, message), applied) in places.into_iter().zip(applied) {
-            answers[place] = Some(RecordAnswer::of_record(notification, message, applied));
+        for ((place, notification, message, why), applied) in places.into_iter().zip(applied) {
+            let answer = RecordAnswer::of_record(notification, message, applied);
+            answers[place] = Some(answer.ignored_because(why));
         }
         let answers = answers.into_iter().flatten().collect();
         Delivered::of(answers, &decoded.messages, refused, reply.as_ref())
@@ -372,7 +403,13 @@ impl Intake {
     /// The command for a notification; `None` where its bucket is nobody's.
     fn record_of(&self, source: Option<&SourceName>, told: &Notification) -> Option<Record> {
         match self.0.buckets.find(source, &told.bucket) {
-            Mapped::To(bucket, rule) => Some(Record::new(source, told, bucket, rule)),
+            Mapped::To(bucket, rule) => {
+                let ignored = self
+                    .0
+                    .buckets
+                    .ignored_by(&bucket, &told.key, &told.event_name);
+                Some(Record::new(source, told, bucket, rule, ignored))
+            }
             Mapped::Ignored => None,
         }
     }
@@ -389,7 +426,10 @@ impl Intake {
                     gateway.quiet(bucket, key).await;
                 }
             };
-            if tokio::time::timeout(GATEWAY_PATIENCE, quiet).await.is_err() {
+            if tokio::time::timeout(rooms.gateway_patience, quiet)
+                .await
+                .is_err()
+            {
                 tracing::warn!(
                     "a write through the gateway takes long; its notification goes first"
                 );

@@ -1,9 +1,10 @@
 //! What is kept of a queue's messages that are refused: each message for itself, not the batch that it
-//! happened to come in; and once, though a queue delivers it until its redrive policy puts it aside.
+//! happened to come in; and once, though a queue delivers it until its redrive policy puts it aside. One
+//! for which there was no room is tried again when it comes again, and is not deleted before.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use daybook_intake::{Decoded, Delivery, Rejection, Told, Transport};
@@ -12,17 +13,8 @@ use serde::Deserialize;
 
 use super::rejected::Why;
 
-/// Of how many messages it is known that they were kept.
-const REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not zero");
-
 /// The messages that were kept.
 pub(super) struct Pulled(Mutex<LruCache<String, ()>>);
-
-impl Default for Pulled {
-    fn default() -> Self {
-        Self(Mutex::new(LruCache::new(REMEMBERED)))
-    }
-}
 
 /// The part of a queue's answer that is of interest here.
 #[derive(Deserialize)]
@@ -38,13 +30,40 @@ struct OfBatch {
     body: String,
 }
 
+/// A refused message that is to be kept.
+pub(super) struct ToKeep {
+    /// Its id at the queue.
+    pub(super) id: String,
+    /// The message alone.
+    pub(super) delivery: Delivery,
+    /// Why it was refused.
+    pub(super) why: Why,
+}
+
 impl Pulled {
-    /// What is to be kept where the delivery is a queue's answer; `None` where it is something else.
-    pub(super) fn to_keep(
-        &self,
-        delivery: &Delivery,
-        decoded: &Decoded,
-    ) -> Option<Vec<(Delivery, Why)>> {
+    /// Remembers of so many messages that they were kept.
+    pub(super) fn new(remembered: usize) -> Self {
+        let remembered = NonZeroUsize::new(remembered).unwrap_or(NonZeroUsize::MIN);
+        Self(Mutex::new(LruCache::new(remembered)))
+    }
+
+    /// Takes note that a message is kept.
+    pub(super) fn note(&self, id: String) {
+        self.lock().put(id, ());
+    }
+
+    /// Whether a message is known to be kept.
+    pub(super) fn is_kept(&self, id: &str) -> bool {
+        self.lock().contains(id)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LruCache<String, ()>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is still to be kept where the delivery is a queue's answer; `None` where it is something
+    /// else.
+    pub(super) fn to_keep(&self, delivery: &Delivery, decoded: &Decoded) -> Option<Vec<ToKeep>> {
         if delivery.transport != Transport::Sqs {
             return None;
         }
@@ -55,16 +74,16 @@ impl Pulled {
                 refused.entry(item.message).or_default().push(rejection);
             }
         }
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut messages = batch.messages.into_iter().map(Some).collect::<Vec<_>>();
         let alone = refused.into_iter().filter_map(|(index, rejections)| {
             let message = messages.get_mut(index)?.take()?;
             let first = rejections.first()?;
-            if kept.put(message.message_id.clone(), ()).is_some() {
+            // Also that it is used stays known.
+            if self.lock().get(&message.message_id).is_some() {
                 return None;
             }
             let delivery = Delivery {
-                headers: vec![("message-id".to_owned(), message.message_id)],
+                headers: vec![("message-id".to_owned(), message.message_id.clone())],
                 body: Bytes::from(message.body),
                 ..delivery.clone()
             };
@@ -73,7 +92,11 @@ impl Pulled {
                 detail: first.to_string(),
                 records: rejections.len(),
             };
-            Some((delivery, why))
+            Some(ToKeep {
+                id: message.message_id,
+                delivery,
+                why,
+            })
         });
         Some(alone.collect())
     }

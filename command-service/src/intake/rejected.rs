@@ -19,17 +19,11 @@ use serde::{Deserialize, Serialize};
 use super::SourceName;
 use crate::clock;
 
-/// How much of one body is kept.
-const MAX_BODY_BYTES: usize = 64 << 10;
-
 /// How much of a header or a parameter is kept.
 const MAX_VALUE_CHARS: usize = 512;
 
 /// How many headers and parameters are kept.
 const MAX_HEADERS: usize = 64;
-
-/// How many are written a second; the others of that second are only counted.
-const KEPT_A_SECOND: u32 = 20;
 
 /// Parts of the names of headers and parameters whose values are secrets, or stand for one.
 const SECRET: &[&str] = &[
@@ -53,6 +47,12 @@ pub struct RejectedConfig {
     pub most: usize,
     /// How many bytes they may have together.
     pub most_bytes: u64,
+    /// How much of one body is kept.
+    pub body_bytes: usize,
+    /// How many are written a second; the others of that second are only counted.
+    pub a_second: u32,
+    /// Of how many messages of queues it is known that they were kept.
+    pub messages_remembered: usize,
 }
 
 impl Default for RejectedConfig {
@@ -61,6 +61,9 @@ impl Default for RejectedConfig {
             folder: None,
             most: 1_000,
             most_bytes: 64 << 20,
+            body_bytes: 64 << 10,
+            a_second: 20,
+            messages_remembered: 10_000,
         }
     }
 }
@@ -145,26 +148,30 @@ impl Rejected {
         })
     }
 
-    /// Keeps a delivery, if there is still room in this second.
-    pub(super) fn keep(&self, source: Option<&SourceName>, delivery: &Delivery, why: &Why) {
+    /// Keeps a delivery, if there is still room in this second. Returns whether that is done; where
+    /// nothing is kept at all, nothing is left to do.
+    #[must_use]
+    pub(super) fn keep(&self, source: Option<&SourceName>, delivery: &Delivery, why: &Why) -> bool {
         let Some(folder) = &self.config.folder else {
-            return;
+            return true;
         };
         let at = clock::now();
         if !self.room_at(at) {
-            return;
+            return false;
         }
         let chance = clock::random_id().simple().to_string();
         let id = format!("{:013}-{}", at.as_millisecond(), &chance[..8]);
-        let kept = of(id.clone(), at, source, delivery, why);
+        let beginning = &delivery.body[..delivery.body.len().min(self.config.body_bytes)];
+        let kept = of(id.clone(), at, source, (delivery, beginning), why);
         let Ok(json) = serde_json::to_vec(&kept) else {
-            return;
+            return false;
         };
         if let Err(error) = fs::write(folder.join(format!("{id}.json")), &json) {
             tracing::warn!(%error, "a rejected delivery could not be kept");
-            return;
+            return false;
         }
         self.kept(folder, id, json.len() as u64);
+        true
     }
 
     fn room_at(&self, at: Timestamp) -> bool {
@@ -173,7 +180,7 @@ impl Rejected {
             (kept.second, kept.in_second) = (at.as_second(), 0);
         }
         kept.in_second += 1;
-        kept.in_second <= KEPT_A_SECOND
+        kept.in_second <= self.config.a_second
     }
 
     fn kept(&self, folder: &Path, id: String, bytes: u64) {
@@ -233,10 +240,9 @@ fn of(
     id: String,
     at: Timestamp,
     source: Option<&SourceName>,
-    delivery: &Delivery,
+    (delivery, beginning): (&Delivery, &[u8]),
     why: &Why,
 ) -> RejectedDelivery {
-    let beginning = &delivery.body[..delivery.body.len().min(MAX_BODY_BYTES)];
     // A body that was cut may end within a character.
     let text = match std::str::from_utf8(beginning) {
         Ok(text) => Some(text),

@@ -185,6 +185,7 @@ async fn buckets_go_by_the_name_that_the_store_gives_them() {
         name: name.parse().unwrap(),
         at_store: at_store.map(str::to_owned),
         order: OrderRule::Gateway,
+        filters: Vec::new(),
     };
     let gcs: SourceName = "gcs".parse().unwrap();
     let renamed = [("ord".to_owned(), "landing".parse().unwrap())];

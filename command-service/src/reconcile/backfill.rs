@@ -1,7 +1,8 @@
-//! Starts a pipeline for the objects that it wants and has never run for.
+//! Starts a pipeline for the objects that it wants and has never run for, or that a revision of its
+//! function has not processed.
 //!
-//! The execution's id is the one that the object's arrival would have had, so that it is started once
-//! whoever does it and however often.
+//! The execution's id is the one that the object's arrival would have had, or follows from the
+//! revision, so that it is started once whoever does it and however often.
 
 use daybook_domain::execution::{
     Cause, Execution, ExecutionCommand, StartExecution, TriggerObject, id_of, stream_of,
@@ -15,14 +16,40 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::known::each_event;
+use super::revision::{Owed, WantedCode};
 use super::settling::Settled;
 use super::{Problem, Tools};
 use crate::commands::{Ledger, Origin};
 use crate::notification;
 use crate::trace;
 
+/// What is to run.
+pub(super) struct Backfill {
+    /// What the pipeline is now.
+    pub pipeline: Revision,
+    /// The code that is to have processed each object; `None` where any will do.
+    pub code: Option<WantedCode>,
+}
+
+/// What a reconcile is to run, if it is to run anything.
+pub(super) async fn asked_for(
+    ledger: &Ledger,
+    asked: &ReconcileStarted,
+) -> Result<Option<Backfill>, Problem> {
+    let Some(name) = &asked.pipeline else {
+        return Ok(None);
+    };
+    let pipeline = revision_of(ledger, name).await?;
+    let runs = !asked.dry_run;
+    let code = match asked.revision {
+        Some(revision) => Some(WantedCode::find(ledger, name, &pipeline, revision, runs).await?),
+        None => None,
+    };
+    Ok(Some(Backfill { pipeline, code }))
+}
+
 /// What a pipeline is now. One that takes no objects is not run for old ones either.
-pub(super) async fn revision_of(ledger: &Ledger, name: &PipelineName) -> Result<Revision, Problem> {
+async fn revision_of(ledger: &Ledger, name: &PipelineName) -> Result<Revision, Problem> {
     let pipeline = ledger.load::<Pipeline>(&pipeline::stream_of(name)).await;
     let pipeline = pipeline.map_err(Problem::command)?;
     let pipeline = pipeline.unwrap_or_default();
@@ -50,7 +77,7 @@ impl Tools {
     pub(super) async fn backfill(
         &self,
         asked: &ReconcileStarted,
-        revision: &Revision,
+        backfill: &Backfill,
         key: &ObjectKey,
     ) -> Result<Settled, Problem> {
         let (Some(pipeline), Some(arrival)) = (&asked.pipeline, self.arrival(asked, key).await?)
@@ -62,24 +89,44 @@ impl Tools {
             key: key.clone(),
             version: arrival.created.version.clone(),
         };
-        let execution = id_of(pipeline, &object, &Cause::Trigger);
-        let stream = StreamName::new(stream_of(execution));
-        let log = self.ledger.log();
-        let there = log.read_stream(&stream, None, Direction::Backward, 1);
-        if !there.await?.is_empty() {
-            return Ok(Settled::default());
-        }
+        let id = asked.reconcile;
+        let owed = match &backfill.code {
+            Some(code) => code.owed(&self.ledger, pipeline, &object, id).await?,
+            None => self.owes_arrival(pipeline, &object).await?,
+        };
+        let cause = match (owed, &backfill.code) {
+            (Owed::Nothing, _) => return Ok(Settled::default()),
+            (Owed::Revision, Some(code)) => code.cause(id),
+            (Owed::Arrival | Owed::Revision, _) => Cause::Trigger,
+        };
         let mut counts = Counts {
             unprocessed: 1,
             ..Counts::default()
         };
         if !asked.dry_run {
-            let start = self.start(asked, revision, pipeline, object, arrival);
+            let revision = &backfill.pipeline;
+            let start = self.start(asked, revision, pipeline, (object, cause), arrival);
             counts.started = u64::from(start.await?);
         }
         Ok(Settled {
             counts,
             findings: Vec::new(),
+        })
+    }
+
+    /// Whether the pipeline has never run for an object.
+    async fn owes_arrival(
+        &self,
+        pipeline: &PipelineName,
+        object: &TriggerObject,
+    ) -> Result<Owed, Problem> {
+        let execution = id_of(pipeline, object, &Cause::Trigger);
+        let stream = StreamName::new(stream_of(execution));
+        let log = self.ledger.log();
+        let there = log.read_stream(&stream, None, Direction::Backward, 1);
+        Ok(match there.await?.is_empty() {
+            true => Owed::Arrival,
+            false => Owed::Nothing,
         })
     }
 
@@ -89,11 +136,11 @@ impl Tools {
         asked: &ReconcileStarted,
         revision: &Revision,
         pipeline: &PipelineName,
-        object: TriggerObject,
+        (object, cause): (TriggerObject, Cause),
         arrival: Arrival,
     ) -> Result<bool, Problem> {
         let id = asked.reconcile;
-        let execution = id_of(pipeline, &object, &Cause::Trigger);
+        let execution = id_of(pipeline, &object, &cause);
         let created = arrival.created;
         let sequencer = created.order.map(|order| order.sequencer);
         let chain = created.produced_by.map(|by| by.chain).unwrap_or_default();
@@ -111,7 +158,7 @@ impl Tools {
                 &self.region,
             ),
             object,
-            cause: Cause::Trigger,
+            cause,
             actor: actor.clone(),
             shadow: None,
             chain,

@@ -18,7 +18,7 @@ const PAGES_AHEAD: usize = 2;
 
 /// Where one of the two sides comes from, page by page; a page may be empty.
 #[async_trait]
-pub(super) trait Pages<T>: Send {
+pub(crate) trait Pages<T>: Send {
     async fn next_page(&mut self) -> Result<Option<Vec<T>>, Problem>;
 }
 
@@ -85,12 +85,12 @@ pub(super) struct Merge {
 
 impl Merge {
     pub(super) fn new(
-        listed: impl Pages<SurveyedKey> + 'static,
+        listed: Box<dyn Pages<SurveyedKey>>,
         known: impl Pages<Known> + 'static,
     ) -> Self {
         Self {
             listed: Side::new(listed),
-            known: Side::new(known),
+            known: Side::new(Box::new(known)),
         }
     }
 
@@ -148,9 +148,9 @@ struct Side<T> {
 }
 
 impl<T: Send> Side<T> {
-    fn new(pages: impl Pages<T> + 'static) -> Self {
+    fn new(pages: Box<dyn Pages<T>>) -> Self {
         Self {
-            pages: Box::new(pages),
+            pages,
             page: VecDeque::new(),
             done: false,
         }

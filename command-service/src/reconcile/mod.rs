@@ -11,56 +11,53 @@
 //! crash too. Nothing is recorded of what is equal.
 
 mod backfill;
+mod bucket;
 mod inventory;
 mod known;
+mod limits;
 mod live;
 mod merge;
 mod pace;
+mod revision;
 mod run;
 mod settling;
 mod start;
 mod statement;
+#[cfg(test)]
+mod tests;
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 
 use daybook_domain::reconcile::{
     Reconcile, ReconcileCommand, ReconcileError, ReconcilePhase, stream_of,
 };
 use daybook_domain::{CommandId, ReconcileId};
-use daybook_s3_gateway::{Gateway, SurveyError};
+use daybook_s3_gateway::SurveyError;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::commands::{CommandError, Executed, Kept, Ledger, Origin};
+use bucket::Buckets;
+pub use limits::ReconcileLimits;
 pub(crate) use live::LiveReconciles;
 pub use start::ReconcileSchedule;
-pub(crate) use start::{Request, keep_schedule, start};
+pub(crate) use start::{Filters, Request, keep_schedule, start};
 pub(crate) use statement::findings;
-
-/// How long a difference in a bucket of another store is left alone before it is looked at again:
-/// what tells of a write there may be on its way.
-const GRACE: Duration = Duration::from_secs(5);
-
-/// How long a reconcile waits before it tries again what could not be done.
-const PAUSE: Duration = Duration::from_secs(5);
-
-/// How often it tries without getting any further.
-const MAX_FAILURES: u32 = 12;
 
 /// What a reconcile needs.
 #[derive(Clone)]
 pub(crate) struct Tools {
     pub ledger: Ledger,
-    pub gateway: Arc<Gateway>,
+    pub buckets: Arc<dyn Buckets>,
     pub live: LiveReconciles,
     pub region: String,
+    pub limits: ReconcileLimits,
 }
 
 /// Why a reconcile stands still.
 #[derive(Debug)]
-pub(super) enum Problem {
+pub(crate) enum Problem {
     /// Trying again may help.
     Unavailable(Box<dyn Error + Send + Sync>),
     /// Trying again does not help. The words are for people.
@@ -122,7 +119,7 @@ pub(crate) async fn drive(tools: Tools, id: ReconcileId, cancel: CancellationTok
         let why = match outcome {
             Ok(()) | Err(Problem::Stopped) => return,
             Err(Problem::Hopeless(why)) => {
-                failures = MAX_FAILURES;
+                failures = tools.limits.attempts;
                 why
             }
             Err(Problem::Unavailable(error)) => told(&*error),
@@ -136,7 +133,7 @@ pub(crate) async fn drive(tools: Tools, id: ReconcileId, cancel: CancellationTok
         }
         failures = if before == reached { failures + 1 } else { 0 };
         tracing::warn!(reconcile = %id, why, "the reconcile pauses");
-        if failures >= MAX_FAILURES {
+        if failures >= tools.limits.attempts {
             let fail = ReconcileCommand::Fail { why };
             match tools.command(id, fail, b"fail").await {
                 Ok(_) => return,
@@ -146,7 +143,7 @@ pub(crate) async fn drive(tools: Tools, id: ReconcileId, cancel: CancellationTok
             }
         }
         tokio::select! {
-            () = tokio::time::sleep(PAUSE) => {}
+            () = tokio::time::sleep(tools.limits.retry_after) => {}
             () = cancel.cancelled() => return,
         }
     }

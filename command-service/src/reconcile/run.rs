@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use daybook_domain::pipeline::Revision;
 use daybook_domain::reconcile::{
     Counts, Finding, Reconcile, ReconcileCommand, ReconcilePhase, ReconcileStarted, Source,
     stream_of,
@@ -17,27 +16,16 @@ use daybook_domain::{ObjectKey, ReconcileId};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::backfill;
-use super::inventory;
+use super::backfill::{self, Backfill};
 use super::known::{KnownKeys, all_versions};
 use super::live::Live;
-use super::merge::{Merge, Pair, ReadAhead};
+use super::merge::{Merge, Pair};
 use super::pace::Pace;
-use super::settling::Settled;
-use super::{GRACE, Problem, Tools};
+use super::settling::{Compared, Settled};
+use super::{Problem, Tools};
 use crate::commands::CommandError;
 
-/// How many keys are settled at once.
-const SETTLED_AT_ONCE: usize = 64;
-
-/// How many keys may wait to be settled. Then the comparison waits for them.
-const MAX_WAITING: usize = 10_000;
-
-/// How often progress is recorded, at most, while there is little to say.
-const PROGRESS_EVERY: Duration = Duration::from_secs(10);
-
-/// How many findings one event has at most, and about how many bytes of keys.
-const FINDINGS_AT_ONCE: usize = 1_000;
+/// About how many bytes of keys the findings of one event have at most: an event is one body.
 const FINDING_BYTES_AT_ONCE: usize = 256 * 1024;
 
 /// After how many keys it is told how far it is.
@@ -56,32 +44,28 @@ pub(super) async fn go_on(tools: &Tools, id: ReconcileId) -> Result<(), Problem>
     let after = reconcile.key;
     if !asked.dry_run && after.is_none() {
         // What was put there by hand a moment ago needs no finding.
-        tools.gateway.settle_by_hand(&asked.bucket).await?;
+        tools.buckets.settle_by_hand(&asked.bucket).await?;
     }
-    let backfill = match &asked.pipeline {
-        Some(name) => Some(backfill::revision_of(&tools.ledger, name).await?),
-        None => None,
-    };
+    let backfill = backfill::asked_for(&tools.ledger, &asked).await?;
     // The ledger first: what is written after it was read is found by looking again.
     let (bucket, prefix) = (&asked.bucket, asked.prefix.as_str());
     let known = KnownKeys::begin(&tools.ledger, id, bucket, prefix, after.as_ref()).await?;
     tracing::info!(reconcile = %id, %bucket, position = known.head().0, "a reconcile goes on");
     let merge = match &asked.source {
         Source::Listing => {
-            let survey = tools.gateway.survey(bucket, prefix, after.as_ref())?;
-            Merge::new(ReadAhead::of(survey), known)
+            let survey = tools.buckets.survey(bucket, prefix, after.as_ref())?;
+            Merge::new(survey, known)
         }
         Source::Inventory { manifest } => {
-            let gateway = &tools.gateway;
-            let report = inventory::open(gateway, &asked, manifest, after.as_ref()).await?;
-            Merge::new(report, known)
+            let report = tools.buckets.report(&asked, manifest, after.as_ref());
+            Merge::new(report.await?, known)
         }
     };
     let run = Run {
         // In folders, who writes has the key locked until the ledger has the write.
-        grace: match tools.gateway.is_local(bucket) {
+        grace: match tools.buckets.locks_keys(bucket) {
             true => Duration::ZERO,
-            false => GRACE,
+            false => tools.limits.grace,
         },
         pace: Pace::new(asked.rate),
         tools: tools.clone(),
@@ -100,8 +84,7 @@ pub(super) async fn go_on(tools: &Tools, id: ReconcileId) -> Result<(), Problem>
 struct Run {
     tools: Tools,
     asked: Arc<ReconcileStarted>,
-    /// What the pipeline is now that is to run for what it never ran for.
-    backfill: Option<Arc<Revision>>,
+    backfill: Option<Arc<Backfill>>,
     grace: Duration,
     pace: Pace,
     counts: Counts,
@@ -166,12 +149,12 @@ impl Run {
             state,
             ours,
         } = pair;
-        let mut differences = state.compare(&listed, &[]);
-        if !differences.is_empty() && state.has_forgotten() {
+        let mut compared = Compared::of(&self.asked, &key, &state, &listed, &[]);
+        if !compared.differences.is_empty() && state.has_forgotten() {
             let older = all_versions(&self.tools.ledger, &self.asked.bucket, &key).await?;
-            differences = state.compare(&listed, &older);
+            compared = Compared::of(&self.asked, &key, &state, &listed, &older);
         }
-        if ours || !differences.is_empty() {
+        if ours || !compared.differences.is_empty() {
             self.wait(key, Why::Differs { ours });
             return Ok(());
         }
@@ -179,9 +162,10 @@ impl Run {
         let versions = listed.len() as u64;
         self.counts.keys += u64::from(versions > 0 || object.is_some());
         self.counts.versions += versions;
-        self.counts.accounted += versions;
-        let wanted = |revision: &Revision| {
-            let mut triggers = revision.triggers.iter();
+        self.counts.accounted += versions - compared.filtered;
+        self.counts.filtered += compared.filtered;
+        let wanted = |backfill: &Backfill| {
+            let mut triggers = backfill.pipeline.triggers.iter();
             triggers.any(|trigger| trigger.matches(&self.asked.bucket, &key))
         };
         if object.is_some() && self.backfill.as_deref().is_some_and(wanted) {
@@ -206,9 +190,10 @@ impl Run {
                 return Ok(());
             };
             let ready = first.since.elapsed() >= self.grace;
-            let enough = self.waiting.len() >= SETTLED_AT_ONCE;
+            let enough = self.waiting.len() >= self.tools.limits.keys_at_once;
             let marked = self.mark.is_some();
-            if !(ready && (enough || marked)) && self.waiting.len() < MAX_WAITING {
+            if !(ready && (enough || marked)) && self.waiting.len() < self.tools.limits.keys_waiting
+            {
                 return Ok(());
             }
             self.settle_some().await?;
@@ -219,7 +204,7 @@ impl Run {
     async fn settle_some(&mut self) -> Result<(), Problem> {
         let mut settling = JoinSet::new();
         let mut place = 0;
-        while place < SETTLED_AT_ONCE {
+        while place < self.tools.limits.keys_at_once {
             let Some(next) = self.waiting.pop_front() else {
                 break;
             };
@@ -233,7 +218,7 @@ impl Run {
                         tools.settle(&asked, &key, ours).await
                     }
                     Why::Unprocessed => match backfill {
-                        Some(revision) => tools.backfill(&asked, &revision, &key).await,
+                        Some(backfill) => tools.backfill(&asked, &backfill, &key).await,
                         None => Ok(Settled::default()),
                     },
                 };
@@ -267,7 +252,8 @@ impl Run {
 
     /// Marks a key up to which all is compared, if progress is due.
     fn mark(&mut self, key: &ObjectKey) {
-        let due = self.progressed.elapsed() >= PROGRESS_EVERY || self.has_much_to_say();
+        let due =
+            self.progressed.elapsed() >= self.tools.limits.progress_every || self.has_much_to_say();
         if due && self.mark.is_none() {
             self.mark = Some(Mark {
                 key: key.clone(),
@@ -280,7 +266,7 @@ impl Run {
 
     fn has_much_to_say(&self) -> bool {
         let bytes = || self.findings.iter().map(|it| it.key.as_str().len());
-        self.findings.len() >= FINDINGS_AT_ONCE
+        self.findings.len() >= self.tools.limits.findings_at_once
             || self.findings.len() > FINDING_BYTES_AT_ONCE / 1_024
                 && bytes().sum::<usize>() >= FINDING_BYTES_AT_ONCE
     }
@@ -314,7 +300,7 @@ impl Run {
         let id = self.asked.reconcile;
         match self.tools.command(id, command, purpose).await {
             Ok(_) => Ok(()),
-            // Somebody cancelled it meanwhile.
+            // Somebody cancelled or paused it meanwhile.
             Err(CommandError::Refused(_)) => Err(Problem::Stopped),
             Err(error) => Err(Problem::command(error)),
         }
@@ -338,6 +324,8 @@ fn add(counts: &mut Counts, more: &Counts) {
         gone,
         changed,
         recorded,
+        filtered,
+        unsettled,
         unprocessed,
         started,
     } = counts;
@@ -348,6 +336,8 @@ fn add(counts: &mut Counts, more: &Counts) {
     *gone += more.gone;
     *changed += more.changed;
     *recorded += more.recorded;
+    *filtered += more.filtered;
+    *unsettled += more.unsettled;
     *unprocessed += more.unprocessed;
     *started += more.started;
 }

@@ -4,12 +4,12 @@
 //!
 //! The bucket is read between two reads of the ledger that agree. Whoever writes through this gateway
 //! has the key locked until the ledger has the write, and that lock is taken to look; what others
-//! write to another store is waited for before ([`super::GRACE`]).
+//! write to another store is waited for before ([`super::ReconcileLimits::grace`]).
 
 use daybook_domain::reconcile::{Counts, Finding, FindingKind, ReconcileStarted};
 use daybook_domain::stored_object::{
     Channel, Difference, ListedVersion, ObjectCommand, ObjectEvent, ObjectState, ObjectVersion,
-    RecordCreated, RecordGone, RecordListed, StoredObject, stream_of,
+    RecordCreated, RecordGone, RecordListed, StoredObject, stream_of, takes_key,
 };
 use daybook_domain::{CommandId, ObjectKey};
 
@@ -17,9 +17,6 @@ use super::known::{all_versions, each_event};
 use super::{Problem, Tools};
 use crate::clock;
 use crate::commands::Origin;
-
-/// How often a key that others write to is looked at before it is left for the next reconcile.
-const MAX_LOOKS: u32 = 5;
 
 /// What S3 calls the write of a version that nobody told of.
 const CREATED: &str = "ObjectCreated:Put";
@@ -34,11 +31,40 @@ pub(super) struct Settled {
     pub findings: Vec<Finding>,
 }
 
+/// Where the ledger and the bucket differ about a key.
+pub(super) struct Compared {
+    pub differences: Vec<Difference>,
+    /// How many versions the ledger lacks because the bucket's filters take nothing of the key.
+    pub filtered: u64,
+}
+
+impl Compared {
+    /// Of a key that the ledger holds an object of, all has to be as it says. Of others, only those
+    /// are missing whose notifications are taken.
+    pub(super) fn of(
+        asked: &ReconcileStarted,
+        key: &ObjectKey,
+        state: &ObjectState,
+        listed: &[ListedVersion],
+        older: &[ObjectVersion],
+    ) -> Self {
+        let mut differences = state.compare(listed, older);
+        let before = differences.len();
+        if before > 0 && state.object().is_none() && !takes_key(&asked.filters, key) {
+            differences.retain(|it| !matches!(it, Difference::Missing(_)));
+        }
+        Self {
+            filtered: (before - differences.len()) as u64,
+            differences,
+        }
+    }
+}
+
 /// Everything that is known of a key at one moment.
 struct Look {
     state: ObjectState,
     listed: Vec<ListedVersion>,
-    differences: Vec<Difference>,
+    compared: Compared,
 }
 
 impl Tools {
@@ -54,20 +80,21 @@ impl Tools {
             true => self.found_before(asked, key).await?,
             false => Vec::new(),
         };
-        for left in (0..MAX_LOOKS).rev() {
+        for left in (0..self.limits.looks).rev() {
             let Some(look) = self.look(asked, key).await? else {
                 // Somebody is writing the file by hand.
                 break;
             };
-            let recorded = match asked.dry_run || look.differences.is_empty() {
+            let same = look.compared.differences.is_empty();
+            let recorded = match asked.dry_run || same {
                 true => false,
                 false => self.record(asked, key, &look).await?,
             };
-            if recorded || asked.dry_run || look.differences.is_empty() || left == 0 {
+            if recorded || asked.dry_run || same || left == 0 {
                 return Ok(Settled::of(&look, key, recorded, before));
             }
         }
-        Ok(Settled::default())
+        Ok(Settled::unsettled(key, before))
     }
 
     /// The bucket between two looks at the ledger that agree.
@@ -79,22 +106,22 @@ impl Tools {
         let mut state = self.state(asked, key).await?;
         let mut looks = 0;
         loop {
-            let Some(listed) = self.gateway.look_at(&asked.bucket, key).await? else {
+            let Some(listed) = self.buckets.look_at(&asked.bucket, key).await? else {
                 return Ok(None);
             };
             let after = self.state(asked, key).await?;
             looks += 1;
             // One that is written to without end is compared as it is.
-            if after == state || looks == MAX_LOOKS {
+            if after == state || looks == self.limits.looks {
                 let older = match after.has_forgotten() {
                     true => all_versions(&self.ledger, &asked.bucket, key).await?,
                     false => Vec::new(),
                 };
-                let differences = after.compare(&listed, &older);
+                let compared = Compared::of(asked, key, &after, &listed, &older);
                 return Ok(Some(Look {
                     state: after,
                     listed,
-                    differences,
+                    compared,
                 }));
             }
             state = after;
@@ -123,7 +150,7 @@ impl Tools {
         look: &Look,
     ) -> Result<bool, Problem> {
         let mut newest = look.state.object().cloned();
-        for difference in look.differences.iter().rev() {
+        for difference in look.compared.differences.iter().rev() {
             let command = match *difference {
                 Difference::Missing(place) | Difference::Changed(place) => {
                     let listed = &look.listed[place];
@@ -144,13 +171,16 @@ impl Tools {
                     }
                     ObjectCommand::RecordListed(listing)
                 }
-                Difference::Returned(place) | Difference::Replaced(place) => {
+                Difference::Returned(place)
+                | Difference::Replaced(place)
+                | Difference::Reordered(place) => {
                     let listed = &look.listed[place];
                     let Some(created) = self.created(asked, key, listed).await? else {
                         return Ok(false);
                     };
-                    // What the ledger held for the object went first.
-                    if let Some(gone) = newest.take()
+                    // What the ledger held for the object went first, if it is not there.
+                    let replaces = matches!(difference, Difference::Replaced(_));
+                    if let Some(gone) = newest.take().filter(|_| replaces)
                         && !self
                             .record_one(asked, key, gone_of(asked, key, gone))
                             .await?
@@ -182,7 +212,7 @@ impl Tools {
         key: &ObjectKey,
         listed: &ListedVersion,
     ) -> Result<Option<RecordCreated>, Problem> {
-        let described = self.gateway.describe(&asked.bucket, key, listed).await?;
+        let described = self.buckets.describe(&asked.bucket, key, listed).await?;
         let Some(described) = described else {
             return Ok(None);
         };
@@ -303,23 +333,48 @@ impl Settled {
         let mut findings: Vec<Finding> = before
             .map(|before| before.finding(key, &look.listed))
             .collect();
-        let differences = look.differences.iter();
+        let differences = look.compared.differences.iter();
         findings.extend(differences.filter_map(|it| finding(look, key, *it, recorded)));
         let there = !look.listed.is_empty() || look.state.object().is_some();
-        let (versions, mut counts) = (look.listed.len() as u64, Counts::default());
-        for finding in &findings {
-            match finding.kind {
-                FindingKind::Missing => counts.missing += 1,
-                FindingKind::Gone => counts.gone += 1,
-                FindingKind::Changed => counts.changed += 1,
-            }
-            counts.recorded += u64::from(finding.recorded);
-        }
+        let versions = look.listed.len() as u64;
+        let mut counts = counted(&findings);
+        counts.filtered = look.compared.filtered;
         counts.keys = u64::from(there || counts.gone > 0);
         counts.versions = versions;
-        counts.accounted = versions.saturating_sub(counts.missing + counts.changed);
+        let others = counts.missing + counts.changed + counts.filtered;
+        counts.accounted = versions.saturating_sub(others);
         Self { counts, findings }
     }
+
+    /// A key that somebody was writing whenever it was looked at.
+    fn unsettled(key: &ObjectKey, before: Vec<Before>) -> Self {
+        let before = before.into_iter();
+        let mut findings: Vec<Finding> = before.map(|it| it.finding(key, &[])).collect();
+        findings.push(Finding {
+            kind: FindingKind::Unsettled,
+            key: key.clone(),
+            version: ObjectVersion::default(),
+            recorded: false,
+        });
+        let mut counts = counted(&findings);
+        counts.keys = 1;
+        counts.versions = counts.missing + counts.changed;
+        Self { counts, findings }
+    }
+}
+
+fn counted(findings: &[Finding]) -> Counts {
+    let mut counts = Counts::default();
+    for finding in findings {
+        match finding.kind {
+            FindingKind::Missing => counts.missing += 1,
+            FindingKind::Gone => counts.gone += 1,
+            FindingKind::Changed => counts.changed += 1,
+            FindingKind::Unsettled => counts.unsettled += 1,
+        }
+        counts.recorded += u64::from(finding.recorded);
+    }
+    counts
 }
 
 fn finding(
@@ -332,7 +387,7 @@ fn finding(
         Difference::Missing(place) | Difference::Returned(place) => {
             (FindingKind::Missing, &look.listed[place].version)
         }
-        Difference::Changed(place) | Difference::Replaced(place) => {
+        Difference::Changed(place) | Difference::Replaced(place) | Difference::Reordered(place) => {
             (FindingKind::Changed, &look.listed[place].version)
         }
         Difference::Gone => (FindingKind::Gone, look.state.object()?),

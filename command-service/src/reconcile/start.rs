@@ -8,6 +8,7 @@ use daybook_domain::reconcile::{
     Reconcile, ReconcileCommand, ReconcileError, ReconcilePhase, ReconcileStarted, Source,
     stream_of,
 };
+use daybook_domain::stored_object::NotificationFilter;
 use daybook_domain::{BucketName, CommandId, PipelineName, ReconcileId};
 use daybook_event_store::Position;
 use daybook_s3_gateway::Gateway;
@@ -17,6 +18,7 @@ use uuid::Uuid;
 use super::told;
 use crate::clock;
 use crate::commands::{CommandError, Ledger, Origin};
+use crate::intake::KnownBucket;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -26,13 +28,33 @@ pub(crate) struct Request {
     pub dry_run: bool,
     pub source: Source,
     pub pipeline: Option<PipelineName>,
+    /// See [`ReconcileStarted::revision`].
+    pub revision: Option<u32>,
     pub rate: Option<u32>,
     pub reason: Option<String>,
+}
+
+/// The filters of the buckets that have some. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filters(Arc<BTreeMap<BucketName, Vec<NotificationFilter>>>);
+
+impl Filters {
+    /// Those of the buckets that the config names.
+    pub(crate) fn of(buckets: &[KnownBucket]) -> Self {
+        let filters = buckets.iter();
+        let filters = filters.map(|bucket| (bucket.name.clone(), bucket.filters.clone()));
+        Self(Arc::new(filters.collect()))
+    }
+
+    fn of_bucket(&self, bucket: &BucketName) -> Vec<NotificationFilter> {
+        self.0.get(bucket).cloned().unwrap_or_default()
+    }
 }
 
 /// Records that a reconcile begins. The same id begins once.
 pub(crate) async fn start(
     ledger: &Ledger,
+    filters: &Filters,
     id: ReconcileId,
     request: Request,
     command: CommandId,
@@ -42,12 +64,14 @@ pub(crate) async fn start(
     let head = head.map_err(|error| CommandError::Unavailable(Box::new(error)))?;
     let started = ReconcileStarted {
         reconcile: id,
+        filters: filters.of_bucket(&request.bucket),
         bucket: request.bucket,
         prefix: request.prefix,
         dry_run: request.dry_run,
         source: request.source,
         position: head.0,
         pipeline: request.pipeline,
+        revision: request.revision,
         rate: request.rate,
         actor: actor.to_owned(),
         reason: request.reason,
@@ -87,6 +111,7 @@ const LEAST_WAIT: Duration = Duration::from_millis(200);
 pub(crate) async fn keep_schedule(
     ledger: Ledger,
     gateway: Arc<Gateway>,
+    filters: Filters,
     schedules: BTreeMap<BucketName, ReconcileSchedule>,
     shutdown: CancellationToken,
 ) {
@@ -108,7 +133,7 @@ pub(crate) async fn keep_schedule(
             if now <= before || !gateway.has_bucket(bucket) {
                 continue;
             }
-            match due(&ledger, bucket, *schedule, before, now).await {
+            match due(&ledger, &filters, bucket, *schedule, before, now).await {
                 Ok(true) => {
                     begun.insert(bucket.clone(), now);
                 }
@@ -125,6 +150,7 @@ pub(crate) async fn keep_schedule(
 /// Begins the reconcile of a slot, unless that of the last one still runs. Returns whether it did.
 async fn due(
     ledger: &Ledger,
+    filters: &Filters,
     bucket: &BucketName,
     schedule: ReconcileSchedule,
     before: u64,
@@ -133,7 +159,8 @@ async fn due(
     let last = ledger
         .load::<Reconcile>(&stream_of(scheduled(bucket, before)))
         .await?;
-    if last.is_some_and(|last| last.phase == Some(ReconcilePhase::Running)) {
+    let goes_on = [Some(ReconcilePhase::Running), Some(ReconcilePhase::Paused)];
+    if last.is_some_and(|last| goes_on.contains(&last.phase)) {
         return Ok(false);
     }
     let id = scheduled(bucket, now);
@@ -143,10 +170,11 @@ async fn due(
         dry_run: schedule.dry_run,
         source: Source::Listing,
         pipeline: None,
+        revision: None,
         rate: schedule.rate,
         reason: None,
     };
-    start(ledger, id, request, CommandId(id.0), "schedule").await?;
+    start(ledger, filters, id, request, CommandId(id.0), "schedule").await?;
     Ok(true)
 }
 

@@ -38,6 +38,8 @@ pub(crate) async fn findings(
             ReconcileEvent::ReconcileProgressed(event) => findings.extend(event.findings),
             ReconcileEvent::ReconcileCompleted(event) => findings.extend(event.findings),
             ReconcileEvent::ReconcileStarted(_)
+            | ReconcileEvent::ReconcilePaused(_)
+            | ReconcileEvent::ReconcileResumed(_)
             | ReconcileEvent::ReconcileFailed(_)
             | ReconcileEvent::ReconcileCancelled(_) => {}
         }

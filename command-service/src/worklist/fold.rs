@@ -278,10 +278,16 @@ impl Worklist {
         match event {
             ReconcileEvent::ReconcileStarted(started) => {
                 let bucket = started.bucket;
-                self.reconciles
-                    .insert(id, OpenReconcile { bucket, position });
+                let open = OpenReconcile {
+                    bucket,
+                    position,
+                    paused: false,
+                };
+                self.reconciles.insert(id, open);
             }
             ReconcileEvent::ReconcileProgressed(_) => return Vec::new(),
+            ReconcileEvent::ReconcilePaused(_) => self.pause(id, true),
+            ReconcileEvent::ReconcileResumed(_) => self.pause(id, false),
             ReconcileEvent::ReconcileCompleted(_)
             | ReconcileEvent::ReconcileFailed(_)
             | ReconcileEvent::ReconcileCancelled(_) => {
@@ -289,6 +295,12 @@ impl Worklist {
             }
         }
         vec![Change::Reconcile]
+    }
+
+    fn pause(&mut self, id: ReconcileId, paused: bool) {
+        if let Some(open) = self.reconciles.get_mut(&id) {
+            open.paused = paused;
+        }
     }
 
     fn replayed(&mut self, id: ReplayId, event: &ReplayEvent) -> Vec<Change> {

@@ -53,6 +53,9 @@ pub(crate) struct OpenReconcile {
     pub bucket: BucketName,
     /// Where it was asked for: the first one goes first.
     pub position: Position,
+    /// Whether it is to stand still; the others of the bucket do not wait for it.
+    #[serde(default)]
+    pub paused: bool,
 }
 
 /// A worker that has joined and not left.
@@ -123,7 +126,7 @@ impl Worklist {
     /// The reconciles whose turn it is: of each bucket the one that was asked for first.
     pub(crate) fn reconciles_in_turn(&self) -> impl Iterator<Item = ReconcileId> {
         let mut first: BTreeMap<&BucketName, (Position, ReconcileId)> = BTreeMap::new();
-        for (id, open) in &self.reconciles {
+        for (id, open) in self.reconciles.iter().filter(|(_, open)| !open.paused) {
             let this = (open.position, *id);
             let first = first.entry(&open.bucket).or_insert(this);
             *first = this.min(*first);

@@ -9,7 +9,9 @@ use daybook_domain::execution::{
 use daybook_domain::pipeline::{
     PipelineEvent, PipelinePaused, PipelineResumed, PipelineRevised, Trigger,
 };
-use daybook_domain::reconcile::{ReconcileCancelled, ReconcileEvent, ReconcileStarted, Source};
+use daybook_domain::reconcile::{
+    ReconcileCancelled, ReconcileEvent, ReconcilePaused, ReconcileResumed, ReconcileStarted, Source,
+};
 use daybook_domain::stored_object::{
     Channel, ObjectCreated, ObjectEvent, ObjectVersion, ProducedBy,
 };
@@ -367,6 +369,8 @@ async fn of_each_bucket_the_reconcile_that_was_asked_for_first_has_its_turn() {
             source: Source::Listing,
             position: 0,
             pipeline: None,
+            revision: None,
+            filters: Vec::new(),
             rate: None,
             actor: "cli:ada".to_owned(),
             reason: None,
@@ -376,6 +380,15 @@ async fn of_each_bucket_the_reconcile_that_was_asked_for_first_has_its_turn() {
         assert_eq!(fold.changes, [Change::Reconcile]);
     }
     let in_turn = |fold: &Fold| fold.worklist.reconciles_in_turn().collect::<Vec<_>>();
+    assert_eq!(in_turn(&fold), [id(9), id(5)]);
+    // One that stands still holds up nobody.
+    let actor = || "cli:ada".to_owned();
+    let stream = format!("reconcile-{}", id(9));
+    let paused = ReconcilePaused { actor: actor() };
+    fold.event::<ReconcileEvent>(&stream, paused).await;
+    assert_eq!(in_turn(&fold), [id(1), id(5)]);
+    let resumed = ReconcileResumed { actor: actor() };
+    fold.event::<ReconcileEvent>(&stream, resumed).await;
     assert_eq!(in_turn(&fold), [id(9), id(5)]);
     let cancelled = ReconcileCancelled {
         actor: "cli:ada".to_owned(),

@@ -2,7 +2,8 @@
 //! or refused.
 //!
 //! It goes through the intake of a server, over a log in memory that is empty, and so says of each
-//! record what a server would that knows nothing yet. Nothing is fetched and nothing is recorded.
+//! record what a server would that knows nothing yet, with the buckets of a config if one is given.
+//! Nothing is fetched and nothing is recorded.
 
 use std::io::Read;
 use std::path::Path;
@@ -13,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use bytes::Bytes;
 use daybook_command_service::Ledger;
-use daybook_command_service::intake::{Intake, IntakeConfig, Sns};
+use daybook_command_service::intake::{Intake, IntakeConfig, Sns, SourceConfig, SourceName};
 use daybook_event_store::blobs::BlobStore;
 use daybook_event_store::memory::MemoryEventLog;
 use daybook_intake::{
@@ -25,7 +26,9 @@ use serde_json::{Value, json};
 
 use super::WANTING;
 use crate::cli::{DecodeArgs, DecodeTransport, Format};
+use crate::config::Config;
 use crate::output::{self, Column};
+use crate::usage::usage;
 
 const COLUMNS: &[Column] = &[
     ("VERDICT", |row| output::text(&row["verdict"])),
@@ -50,11 +53,12 @@ pub(super) async fn run(format: Format, args: DecodeArgs) -> Result<ExitCode> {
     let signature = signature(&delivery, &settings);
     let sns = Arc::new(Offline { certificate });
     let blobs = tempfile::tempdir().context("no temporary folder could be made")?;
-    let intake = intake(blobs.path(), sns, settings)?;
+    let (config, source) = configured(&args, settings)?;
+    let intake = intake(blobs.path(), sns, config)?;
     for prior in prior {
-        intake.deliver(None, prior).await;
+        intake.deliver(source.as_ref(), prior).await;
     }
-    let delivered = intake.deliver(None, delivery).await;
+    let delivered = intake.deliver(source.as_ref(), delivery).await;
     if let Some(unavailable) = delivered.unavailable {
         bail!("it cannot be decoded now: {}", unavailable.why);
     }
@@ -156,15 +160,58 @@ fn signature(delivery: &Delivery, settings: &Settings) -> Option<&'static str> {
     signed.then_some(word)
 }
 
-fn intake(folder: &Path, sns: Arc<dyn Sns>, settings: Settings) -> Result<Intake> {
+/// What an intake here is started with: the buckets of the config, if one is given, and nothing that
+/// a delivery has to show.
+fn configured(args: &DecodeArgs, settings: Settings) -> Result<(IntakeConfig, Option<SourceName>)> {
+    let open = Arc::new(settings);
+    let Some(file) = &args.config else {
+        let config = IntakeConfig {
+            open,
+            ..IntakeConfig::default()
+        };
+        return Ok((config, None));
+    };
+    let given = Config::load(file, None)?.intake.config;
+    let source = match &args.source {
+        None => None,
+        Some(name) => {
+            let parsed = name.parse().ok();
+            let known = parsed.filter(|name| given.sources.contains_key(name));
+            match known {
+                Some(source) => Some(source),
+                None => usage!("{} has no source {name:?}", file.display()),
+            }
+        }
+    };
+    let sources = given.sources.into_iter().map(|(name, source)| {
+        let stores = source.settings.sources.clone();
+        let settings = Settings {
+            sources: stores,
+            ..Settings::clone(&open)
+        };
+        let settings = Arc::new(settings);
+        let source = SourceConfig {
+            settings,
+            queues_only: false,
+            ..source
+        };
+        (name, source)
+    });
+    let config = IntakeConfig {
+        sources: sources.collect(),
+        buckets: given.buckets,
+        unknown: given.unknown,
+        open,
+        ..IntakeConfig::default()
+    };
+    Ok((config, source))
+}
+
+fn intake(folder: &Path, sns: Arc<dyn Sns>, config: IntakeConfig) -> Result<Intake> {
     let folder = folder
         .to_str()
         .context("the temporary folder's name is not UTF-8")?;
     let ledger = Ledger::new(MemoryEventLog::new(), BlobStore::open(folder)?, false);
-    let config = IntakeConfig {
-        open: Arc::new(settings),
-        ..IntakeConfig::default()
-    };
     Ok(Intake::new(ledger, sns, config)?)
 }
 

@@ -21,7 +21,7 @@ const LIST: &str = "query($first: Int!, $after: String) {
   reconciles(first: $first, after: $after) {
     edges { node {
       id status bucketName prefix dryRun actor reason startedAt stoppedAt position
-      counts { keys versions accounted missing gone changed recorded unprocessed started }
+      counts { keys versions accounted missing gone changed recorded filtered unsettled unprocessed started }
     } }
     pageInfo { hasNextPage endCursor }
   }
@@ -82,13 +82,23 @@ pub(super) async fn run(client: &Client, format: Format, args: ReconcileArgs) ->
             tell(format, &statement);
             Ok(ExitCode::SUCCESS)
         }
+        Some(ReconcileCommand::Pause { reconcile }) => {
+            steer(client, format, &reconcile, "pause").await
+        }
+        Some(ReconcileCommand::Resume { reconcile }) => {
+            steer(client, format, &reconcile, "resume").await
+        }
         Some(ReconcileCommand::Cancel { reconcile }) => {
-            let path = format!("/v1/reconciles/{reconcile}/cancel");
-            let answer = client.post(&path, json!({})).await?;
-            output::document(format, &answer, || text(&answer["status"]));
-            Ok(ExitCode::SUCCESS)
+            steer(client, format, &reconcile, "cancel").await
         }
     }
+}
+
+async fn steer(client: &Client, format: Format, id: &str, what: &str) -> Result<ExitCode> {
+    let path = format!("/v1/reconciles/{id}/{what}");
+    let answer = client.post(&path, json!({})).await?;
+    output::document(format, &answer, || text(&answer["status"]));
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn start(client: &Client, format: Format, args: ReconcileStartArgs) -> Result<ExitCode> {
@@ -101,6 +111,7 @@ async fn start(client: &Client, format: Format, args: ReconcileStartArgs) -> Res
         "prefix": prefix,
         "dryRun": dry_run,
         "pipeline": args.pipeline,
+        "revision": args.revision,
         "inventory": args.inventory,
         "rate": args.rate,
         "reason": args.reason,
@@ -149,7 +160,7 @@ async fn wait(client: &Client, id: &str) -> Result<Value> {
     let bar = alive.then(indicatif::ProgressBar::new_spinner);
     loop {
         let answer = client.get(&format!("/v1/reconciles/{id}")).await?;
-        if answer["status"] != "RUNNING" {
+        if answer["status"] != "RUNNING" && answer["status"] != "PAUSED" {
             if let Some(bar) = bar {
                 bar.finish_and_clear();
             }
@@ -180,6 +191,9 @@ fn progress(answer: &Value) -> String {
         text(&counts["gone"]),
         text(&counts["changed"]),
     );
+    if answer["status"] == "PAUSED" {
+        line.push_str("; paused");
+    }
     if let Some(key) = answer["key"].as_str() {
         line.push_str(&format!("; at {}", plain(key)));
     }
@@ -288,10 +302,28 @@ fn summary(statement: &Value) -> String {
             of(became, "unmatched"),
         ),
     ];
-    if let Some(pipeline) = statement["pipeline"].as_str() {
+    if counts["filtered"] != 0 {
         lines.push(format!(
-            "pipeline {pipeline}: never run for {}, started for {}",
-            of(counts, "unprocessed"),
+            "not in the ledger, since the bucket's filter takes other keys: {}",
+            of(counts, "filtered"),
+        ));
+    }
+    if counts["unsettled"] != 0 {
+        lines.push(format!(
+            "could not be compared, since somebody was writing them: {}",
+            of(counts, "unsettled"),
+        ));
+    }
+    if let Some(pipeline) = statement["pipeline"].as_str() {
+        let unprocessed = of(counts, "unprocessed");
+        let unprocessed = match statement["revision"].as_u64() {
+            Some(revision) => {
+                format!("not processed by revision {revision} of its function: {unprocessed}")
+            }
+            None => format!("never run for {unprocessed}"),
+        };
+        lines.push(format!(
+            "pipeline {pipeline}: {unprocessed}, started for {}",
             of(counts, "started"),
         ));
     }

@@ -115,6 +115,7 @@ pub(super) fn check(
     let config = Config {
         buckets,
         reconciles,
+        reconcile_limits: super::reconciles::check(&place, &file.reconcile)?,
         created,
         functions,
         policies,

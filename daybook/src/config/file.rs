@@ -9,7 +9,9 @@ use daybook_domain::pipeline::Trigger;
 use daybook_domain::{BucketName, FunctionName, PipelineName};
 use serde::Deserialize;
 
+use super::filters::FilterTables;
 use super::intake::IntakeTable;
+use super::reconciles::ReconcileTable;
 use super::secret::Secret;
 
 #[derive(Debug, Deserialize)]
@@ -35,6 +37,8 @@ pub(super) struct ConfigFile {
     pub telemetry: TelemetryTable,
     #[serde(default)]
     pub intake: IntakeTable,
+    #[serde(default)]
+    pub reconcile: ReconcileTable,
 }
 
 #[derive(Debug, Deserialize)]
@@ -46,13 +50,14 @@ pub(super) struct BucketTable {
     #[serde(default)]
     pub notified: bool,
     pub order: Option<String>,
-    pub reconcile: Option<ReconcileTable>,
+    pub filter: Option<FilterTables>,
+    pub reconcile: Option<ScheduleTable>,
 }
 
 /// When a bucket is compared with the ledger by itself.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ReconcileTable {
+pub(super) struct ScheduleTable {
     pub every: String,
     #[serde(default)]
     pub dry_run: bool,

@@ -20,6 +20,7 @@ use serde::Deserialize;
 use super::ConfigError;
 use super::check::Place;
 use super::file::BucketTable;
+use super::filters;
 use super::queues::{self, QueueTable};
 use super::secret::Secret;
 
@@ -66,6 +67,10 @@ pub(super) struct IntakeTable {
     pub max_connections: Option<usize>,
     pub rejected_kept: Option<usize>,
     pub rejected_size: Option<ByteSize>,
+    pub rejected_body_size: Option<ByteSize>,
+    pub rejected_a_second: Option<u32>,
+    pub rejected_messages: Option<usize>,
+    pub gateway_patience: Option<String>,
     pub open: Option<SourceTable>,
     #[serde(default)]
     pub sources: BTreeMap<String, SourceTable>,
@@ -152,7 +157,7 @@ impl IntakeTable {
 }
 
 /// Takes the buckets out that are known by notifications alone, and says who puts the writes of each
-/// bucket in order.
+/// bucket in order, and which notifications of it are taken.
 pub(super) fn buckets(
     place: &Place<'_>,
     tables: &mut BTreeMap<BucketName, BucketTable>,
@@ -192,6 +197,7 @@ pub(super) fn buckets(
             name: name.clone(),
             at_store: table.upstream.as_ref().map(|it| it.bucket.clone()),
             order,
+            filters: filters::check(place, &at, table)?,
         });
     }
     tables.retain(|_, table| !table.notified);
@@ -218,9 +224,15 @@ pub(super) fn check(
             Ok(name) => name,
             Err(error) => return place.wrong(&at, format!("{error}")),
         };
+        // Nobody said who may come over HTTP, and a queue has its own way to say that.
+        let mut queues = table.queues.values();
+        let queues_only = source.authentication.is_none()
+            && queues.any(|queue| queue.source.as_deref() == Some(name.as_str()));
+        let reached = outside && !queues_only;
         let config = SourceConfig {
-            settings: Arc::new(settings(place, &at, source, &limits, outside)?),
+            settings: Arc::new(settings(place, &at, source, &limits, reached)?),
             buckets: source.buckets.clone(),
+            queues_only,
         };
         sources.insert(name, config);
     }
@@ -238,6 +250,12 @@ pub(super) fn check(
         },
     };
     let defaults = IntakeConfig::default();
+    let mut gateway_patience = defaults.gateway_patience;
+    place.set_positive(
+        "intake.gateway_patience",
+        table.gateway_patience.as_deref(),
+        &mut gateway_patience,
+    )?;
     let config = IntakeConfig {
         open: Arc::new(open),
         // Whoever can reach a listener outside loopback needs to be asked who he is.
@@ -273,7 +291,23 @@ pub(super) fn check(
             most_bytes: table
                 .rejected_size
                 .map_or(defaults.rejected.most_bytes, |size| size.as_u64()),
+            body_bytes: size(
+                place,
+                "rejected_body_size",
+                table.rejected_body_size,
+                defaults.rejected.body_bytes,
+            )?,
+            a_second: table
+                .rejected_a_second
+                .unwrap_or(defaults.rejected.a_second),
+            messages_remembered: positive(
+                place,
+                "rejected_messages",
+                table.rejected_messages,
+                defaults.rejected.messages_remembered,
+            )?,
         },
+        gateway_patience,
     };
     let mut http = HttpLimits {
         max_body: limits.max_body,

@@ -8,10 +8,12 @@
 mod buckets;
 mod check;
 mod file;
+mod filters;
 mod folders;
 mod intake;
 mod limits;
 mod queues;
+mod reconciles;
 mod remote;
 mod secret;
 mod show;
@@ -22,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use daybook_command_service::{PipelineConfig, ReconcileSchedule};
+use daybook_command_service::{PipelineConfig, ReconcileLimits, ReconcileSchedule};
 use daybook_domain::{BucketName, FunctionName};
 use daybook_event_store::open::LogUrl;
 use daybook_functions::{FunctionSpec, SandboxMode};
@@ -43,6 +45,8 @@ pub(crate) struct Config {
     pub buckets: BTreeMap<BucketName, BucketConfig>,
     /// The buckets that are compared with the ledger by themselves.
     pub reconciles: BTreeMap<BucketName, ReconcileSchedule>,
+    /// The bounds of reconciles.
+    pub reconcile_limits: ReconcileLimits,
     /// Where operators may make buckets over S3.
     pub created: Option<CreatedBuckets>,
     pub functions: Vec<FunctionSpec>,

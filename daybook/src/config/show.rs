@@ -1,5 +1,6 @@
 //! The config as it counts, with all defaults and without a secret.
 
+use daybook_command_service::ReconcileLimits;
 use daybook_command_service::intake::UnknownBuckets;
 use daybook_domain::stored_object::OrderRule;
 use daybook_functions::{FunctionSpec, RemoteSpec};
@@ -127,11 +128,26 @@ pub(crate) fn show(config: &Config) -> Value {
             "upstream_part_size": bytesize::ByteSize(upstream.part_bytes).to_string(),
         },
         "intake": intake(&config.intake),
+        "reconcile": reconcile(&config.reconcile_limits),
         "telemetry": config.otlp.as_ref().map(|otlp| json!({
             "otlp_endpoint": otlp.endpoint,
             "otlp_headers": otlp.headers.keys().collect::<Vec<_>>(),
             "service_name": otlp.service,
         })),
+    })
+}
+
+fn reconcile(limits: &ReconcileLimits) -> Value {
+    let duration = |it| humantime::format_duration(it).to_string();
+    json!({
+        "grace": duration(limits.grace),
+        "retry_after": duration(limits.retry_after),
+        "attempts": limits.attempts,
+        "progress_every": duration(limits.progress_every),
+        "findings_at_once": limits.findings_at_once,
+        "keys_at_once": limits.keys_at_once,
+        "keys_waiting": limits.keys_waiting,
+        "looks": limits.looks,
     })
 }
 
@@ -210,6 +226,12 @@ fn intake(settings: &IntakeSettings) -> Value {
             (bucket.name.to_string(), json!(order))
         })
         .collect();
+    let filters: serde_json::Map<_, _> = config
+        .buckets
+        .iter()
+        .filter(|bucket| !bucket.filters.is_empty())
+        .map(|bucket| (bucket.name.to_string(), json!(bucket.filters)))
+        .collect();
     let limits = &config.open.limits;
     json!({
         "queues": queues(settings),
@@ -217,6 +239,7 @@ fn intake(settings: &IntakeSettings) -> Value {
         "open": config.open_over_http.then(|| source(&config.open, Value::Null)),
         "sources": sources,
         "order": buckets,
+        "filter": filters,
         "unknown_buckets": match config.unknown {
             UnknownBuckets::Record => "record",
             UnknownBuckets::Ignore => "ignore",
@@ -235,6 +258,10 @@ fn intake(settings: &IntakeSettings) -> Value {
         "max_connections": settings.max_connections,
         "rejected_kept": config.rejected.most,
         "rejected_size": bytesize::ByteSize(config.rejected.most_bytes).to_string(),
+        "rejected_body_size": bytesize::ByteSize(config.rejected.body_bytes as u64).to_string(),
+        "rejected_a_second": config.rejected.a_second,
+        "rejected_messages": config.rejected.messages_remembered,
+        "gateway_patience": humantime::format_duration(config.gateway_patience).to_string(),
     })
 }
 

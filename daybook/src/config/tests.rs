@@ -834,3 +834,17 @@ fn a_bucket_says_how_often_it_is_reconciled() {
     check(&with("every = \"10ms\""), at, "at least 1s");
     check(&with("every = \"1h\", rate = 0"), at, "never end");
 }
+
+#[test]
+fn the_bounds_of_reconciles_can_be_moved() {
+    let with = |table: &str| format!("{SOUND}[reconcile]\n{table}\n");
+    let config = load(&with("grace = \"0s\"\nattempts = 3\nlooks = 2")).unwrap();
+    let limits = config.reconcile_limits;
+    assert_eq!(limits.grace, Duration::ZERO);
+    assert_eq!((limits.attempts, limits.looks), (3, 2));
+    assert_eq!(show(&config)["reconcile"]["keys_at_once"], 64);
+    let at = "reconcile.";
+    check(&with("retry_after = \"0s\""), at, "longer than nothing");
+    check(&with("keys_waiting = 0"), at, "nothing is ever done");
+    check(&with("findings_at_once = 5000"), at, "the most");
+}

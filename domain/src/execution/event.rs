@@ -9,8 +9,8 @@ use uuid::Uuid;
 use crate::aggregate::events;
 use crate::stored_object::ObjectVersion;
 use crate::{
-    BucketName, Chain, ExecutionId, FunctionName, ObjectKey, PipelineName, ReplayId, ShadowId,
-    WorkerId,
+    BucketName, Chain, ExecutionId, FunctionName, ObjectKey, PipelineName, ReconcileId, ReplayId,
+    ShadowId, WorkerId,
 };
 
 events! {
@@ -124,6 +124,15 @@ pub enum Cause {
         of: ExecutionId,
         /// The replay.
         replay: ReplayId,
+    },
+    /// A reconcile found that a revision of the pipeline's function had not processed the object.
+    Revision {
+        /// The function.
+        function: FunctionName,
+        /// The revision.
+        revision: u32,
+        /// The reconcile.
+        reconcile: ReconcileId,
     },
 }
 

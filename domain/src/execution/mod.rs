@@ -73,6 +73,10 @@ pub fn id_of(pipeline: &PipelineName, object: &TriggerObject, cause: &Cause) -> 
         Cause::Trigger => "trigger".to_owned(),
         Cause::Redrive { of, command, .. } => format!("redrive:{of}:{command}"),
         Cause::Replay { of, replay } => format!("replay:{of}:{replay}"),
+        // Two reconciles for one revision start one execution.
+        Cause::Revision {
+            function, revision, ..
+        } => format!("revision:{function}:{revision}"),
     };
     // Lengths first, so that no two different lists of parts read the same.
     let identity = object.version.identity();

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::stored_object::ObjectVersion;
-use crate::{CommandId, Event};
+use crate::{CommandId, Event, ReconcileId};
 
 fn at(seconds: i64) -> Context {
     let now = jiff::Timestamp::UNIX_EPOCH
@@ -501,6 +501,13 @@ fn ids_follow_from_pipeline_object_and_cause() {
     assert_eq!(id(&Cause::Trigger), id(&Cause::Trigger));
     assert_ne!(id(&Cause::Trigger), id(&redrive(1)));
     assert_ne!(id(&redrive(1)), id(&redrive(2)));
+    let revision = |revision: u32, reconcile: u128| Cause::Revision {
+        function: "upper".parse().unwrap(),
+        revision,
+        reconcile: ReconcileId(Uuid::from_u128(reconcile)),
+    };
+    assert_eq!(id(&revision(2, 1)), id(&revision(2, 9)));
+    assert_ne!(id(&revision(2, 1)), id(&revision(3, 1)));
     let mut other = object();
     other.version.version_id = Some("v2".to_owned());
     assert_ne!(

@@ -31,6 +31,16 @@ pub enum ReconcileCommand {
         /// What is in the way, and what to do about it.
         why: String,
     },
+    /// Stand still for now.
+    Pause {
+        /// Who.
+        actor: String,
+    },
+    /// Go on.
+    Resume {
+        /// Who.
+        actor: String,
+    },
     /// Go no further.
     Cancel {
         /// Who.

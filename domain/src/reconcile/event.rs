@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::events;
-use crate::stored_object::ObjectVersion;
+use crate::stored_object::{NotificationFilter, ObjectVersion};
 use crate::{BucketName, ObjectKey, PipelineName, ReconcileId};
 
 events! {
@@ -13,6 +13,10 @@ events! {
         ReconcileStarted,
         /// The keys up to one are done.
         ReconcileProgressed,
+        /// Somebody wants it to stand still for now.
+        ReconcilePaused,
+        /// It goes on.
+        ReconcileResumed,
         /// Terminal: all is done.
         ReconcileCompleted,
         /// Terminal: it cannot be done.
@@ -41,6 +45,14 @@ pub struct ReconcileStarted {
     /// A pipeline that is to run for the objects that it has never run for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pipeline: Option<PipelineName>,
+    /// The revision of that pipeline's function which is to have processed each object; `None` where
+    /// any run will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u32>,
+    /// Which notifications of the bucket are taken. Keys that no filter takes, and that the ledger
+    /// holds no object of, are not missing. None take all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<NotificationFilter>,
     /// How many keys a second it may look at; `None` is as fast as it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u32>,
@@ -95,6 +107,20 @@ pub struct ReconcileFailed {
     pub why: String,
 }
 
+/// Somebody wants it to stand still for now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReconcilePaused {
+    /// Who.
+    pub actor: String,
+}
+
+/// It goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReconcileResumed {
+    /// Who.
+    pub actor: String,
+}
+
 /// Somebody stopped it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReconcileCancelled {
@@ -119,7 +145,14 @@ pub struct Counts {
     pub changed: u64,
     /// How many of the missing, gone and changed ones were recorded by this reconcile.
     pub recorded: u64,
-    /// Objects that the pipeline wants and has never run for.
+    /// Versions that are in the bucket and not in the ledger, because the bucket's filters take no
+    /// notifications of their keys.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub filtered: u64,
+    /// Keys that could not be compared, since somebody was writing them all the time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unsettled: u64,
+    /// Objects that the pipeline wants and has never run for, or not with the revision.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unprocessed: u64,
     /// How many of those it was started for.
@@ -155,6 +188,8 @@ pub enum FindingKind {
     Gone,
     /// Other content than recorded.
     Changed,
+    /// Somebody was writing it all the time: it could not be compared, and has no version here.
+    Unsettled,
 }
 
 impl FindingKind {
@@ -164,6 +199,7 @@ impl FindingKind {
             FindingKind::Missing => "missing",
             FindingKind::Gone => "gone",
             FindingKind::Changed => "changed",
+            FindingKind::Unsettled => "unsettled",
         }
     }
 }

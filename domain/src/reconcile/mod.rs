@@ -13,7 +13,8 @@ pub use command::ReconcileCommand;
 pub use error::ReconcileError;
 pub use event::{
     Counts, Finding, FindingKind, ReconcileCancelled, ReconcileCompleted, ReconcileEvent,
-    ReconcileFailed, ReconcileProgressed, ReconcileStarted, Source,
+    ReconcileFailed, ReconcilePaused, ReconcileProgressed, ReconcileResumed, ReconcileStarted,
+    Source,
 };
 
 use crate::{Aggregate, Context, ObjectKey, ReconcileId};
@@ -46,6 +47,8 @@ pub struct Reconcile {
 pub enum ReconcilePhase {
     /// It compares, or waits until another one of the same bucket is over.
     Running,
+    /// Somebody wants it to stand still for now.
+    Paused,
     /// All is done.
     Completed,
     /// It cannot be done.
@@ -59,6 +62,7 @@ impl ReconcilePhase {
     pub fn as_str(self) -> &'static str {
         match self {
             ReconcilePhase::Running => "RUNNING",
+            ReconcilePhase::Paused => "PAUSED",
             ReconcilePhase::Completed => "COMPLETED",
             ReconcilePhase::Failed => "FAILED",
             ReconcilePhase::Cancelled => "CANCELLED",
@@ -77,7 +81,7 @@ impl Aggregate for Reconcile {
         command: ReconcileCommand,
         _context: &Context,
     ) -> Result<Vec<ReconcileEvent>, ReconcileError> {
-        use ReconcilePhase::{Completed, Running};
+        use ReconcilePhase::{Completed, Paused, Running};
         Ok(match (command, self.phase) {
             (ReconcileCommand::Start(started), None) => vec![started.into()],
             (ReconcileCommand::Start(_), Some(_)) => Vec::new(),
@@ -117,12 +121,27 @@ impl Aggregate for Reconcile {
             (ReconcileCommand::Fail { why }, Some(Running)) => {
                 vec![ReconcileFailed { why }.into()]
             }
-            (ReconcileCommand::Cancel { actor }, Some(Running)) => {
+            (ReconcileCommand::Pause { actor }, Some(Running)) => {
+                vec![ReconcilePaused { actor }.into()]
+            }
+            (ReconcileCommand::Resume { actor }, Some(Paused)) => {
+                vec![ReconcileResumed { actor }.into()]
+            }
+            (ReconcileCommand::Pause { .. }, Some(Paused))
+            | (ReconcileCommand::Resume { .. }, Some(Running)) => Vec::new(),
+            (ReconcileCommand::Pause { .. } | ReconcileCommand::Resume { .. }, Some(_)) => {
+                return Err(ReconcileError::Over);
+            }
+            (ReconcileCommand::Cancel { actor }, Some(Running | Paused)) => {
                 vec![ReconcileCancelled { actor }.into()]
             }
             (ReconcileCommand::Cancel { .. } | ReconcileCommand::Fail { .. }, Some(_)) => {
                 Vec::new()
             }
+            (
+                ReconcileCommand::Progress { .. } | ReconcileCommand::Complete { .. },
+                Some(Paused),
+            ) => return Err(ReconcileError::Paused),
             (ReconcileCommand::Progress { .. } | ReconcileCommand::Complete { .. }, Some(_)) => {
                 return Err(ReconcileError::Over);
             }
@@ -139,6 +158,8 @@ impl Aggregate for Reconcile {
                 self.key = Some(event.key.clone());
                 self.counts = event.counts;
             }
+            ReconcileEvent::ReconcilePaused(_) => self.phase = Some(ReconcilePhase::Paused),
+            ReconcileEvent::ReconcileResumed(_) => self.phase = Some(ReconcilePhase::Running),
             ReconcileEvent::ReconcileCompleted(event) => {
                 self.counts = event.counts;
                 self.position = Some(event.position);

@@ -21,6 +21,8 @@ fn start() -> ReconcileCommand {
         source: Source::Listing,
         position: 9,
         pipeline: None,
+        revision: None,
+        filters: Vec::new(),
         rate: None,
         actor: "cli:ada".to_owned(),
         reason: None,
@@ -92,20 +94,59 @@ fn it_goes_on_key_by_key_until_it_is_done() {
     assert!(types(&done, complete()).is_empty());
 }
 
+fn pause() -> ReconcileCommand {
+    ReconcileCommand::Pause {
+        actor: "cli:ada".to_owned(),
+    }
+}
+
+fn resume() -> ReconcileCommand {
+    ReconcileCommand::Resume {
+        actor: "cli:bob".to_owned(),
+    }
+}
+
+#[test]
+fn it_stands_still_while_it_is_paused() {
+    let running = given(vec![start(), progress("b", 2)]);
+    assert_eq!(types(&running, pause()), ["ReconcilePaused"]);
+    assert!(types(&running, resume()).is_empty());
+    let paused = given(vec![start(), progress("b", 2), pause()]);
+    assert!(types(&paused, pause()).is_empty());
+    for further in [progress("c", 3), complete()] {
+        let refused = paused.decide(further, &context());
+        assert_eq!(refused, Err(ReconcileError::Paused));
+    }
+    assert_eq!(types(&paused, cancel()), ["ReconcileCancelled"]);
+    assert_eq!(types(&paused, resume()), ["ReconcileResumed"]);
+    let again = given(vec![start(), progress("b", 2), pause(), resume()]);
+    assert_eq!((again.phase, again.key), (running.phase, running.key));
+}
+
 #[test]
 fn what_is_over_goes_no_further() {
     for end in [complete(), cancel(), fail()] {
         let over = given(vec![start(), end]);
         assert!(types(&over, cancel()).is_empty());
         assert!(types(&over, fail()).is_empty());
-        let further = over.decide(progress("c", 3), &context());
-        assert_eq!(further, Err(ReconcileError::Over));
+        for further in [progress("c", 3), pause(), resume()] {
+            let further = over.decide(further, &context());
+            assert_eq!(further, Err(ReconcileError::Over));
+        }
     }
 }
 
 #[test]
 fn nothing_happens_before_it_begins() {
-    for command in [progress("a", 1), complete(), cancel(), fail()] {
+    let commands = [
+        progress("a", 1),
+        complete(),
+        cancel(),
+        fail(),
+        pause(),
+        resume(),
+    ];
+    for command in commands {
         let refused = Reconcile::default().decide(command, &context());
         assert_eq!(refused, Err(ReconcileError::Unknown));
     }

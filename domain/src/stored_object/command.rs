@@ -110,8 +110,8 @@ pub enum OrderRule {
 /// A rule by which notifications are ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IgnoredBy {
-    /// The rule in a word.
-    pub reason: String,
+    /// The rule in a word, one of [`super::reasons`].
+    pub reason: &'static str,
     /// The rule in a sentence.
     pub why: String,
 }

@@ -16,6 +16,9 @@ use crate::{BucketName, ObjectKey};
 /// Some stores list times in milliseconds and tell whole seconds elsewhere.
 const COARSEST_TIME: SignedDuration = SignedDuration::from_secs(1);
 
+/// How far the clocks of one store may be apart: that of its listings, and that of its notifications.
+const STORE_CLOCKS_AGREE_WITHIN: SignedDuration = SignedDuration::from_secs(10);
+
 /// A version that a listing shows. Delete markers are none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedVersion {
@@ -40,6 +43,9 @@ pub enum Difference {
     /// The version at this place is the object, and was recorded, but the ledger holds another one
     /// for the object that is not in the bucket.
     Replaced(usize),
+    /// The version at this place is the object, and was recorded, but the ledger holds another one
+    /// for the object that is in the bucket as well.
+    Reordered(usize),
     /// There is no object, and the ledger has one.
     Gone,
 }
@@ -78,8 +84,11 @@ impl ObjectState {
 
     /// The version that the ledger holds for the object, if it holds it to be there.
     pub fn object(&self) -> Option<&ObjectVersion> {
-        let newest = self.newest().filter(|known| !known.removed && self.present);
-        newest.map(|known| &known.version)
+        self.object_remembered().map(|known| &known.version)
+    }
+
+    fn object_remembered(&self) -> Option<&Remembered> {
+        self.newest().filter(|known| !known.removed && self.present)
     }
 
     /// Whether older versions may have been recorded that are not remembered. Then the stream has
@@ -90,22 +99,22 @@ impl ObjectState {
 
     /// Whether the version is remembered as recorded.
     pub fn has_recorded(&self, listed: &ObjectVersion) -> bool {
-        let object = self.object();
+        let object = self.object_remembered();
         let mut recorded = self.recent.iter().filter(|known| !known.removed);
         recorded.any(|known| {
-            let newest = object.is_some_and(|object| std::ptr::eq(object, &known.version));
-            known.version.is_listed_as(listed, newest)
+            let newest = object.is_some_and(|object| std::ptr::eq(object, known));
+            known.is_listed_as(listed, newest)
         })
     }
 
     /// Compares with all that a listing shows of the key, the newest first. `older` are versions
     /// that were recorded and are not remembered, if there are such and they are known.
     pub fn compare(&self, listed: &[ListedVersion], older: &[ObjectVersion]) -> Vec<Difference> {
-        let object = self.object();
-        let object_is_listed = object.is_some_and(|object| {
-            let mut listed = listed.iter();
-            listed.any(|listed| object.is_listed_as(&listed.version, true))
-        });
+        let object = self.object_remembered();
+        let is_object = |listed: &ListedVersion| {
+            object.is_some_and(|object| object.is_listed_as(&listed.version, true))
+        };
+        let object_is_listed = listed.iter().any(is_object);
         let mut differences = Vec::new();
         for (place, version) in listed.iter().enumerate() {
             let mut older = older.iter();
@@ -119,6 +128,9 @@ impl ObjectState {
                 (true, false) if version.latest && object.is_none() => {
                     differences.push(Difference::Returned(place));
                 }
+                (true, false) if version.latest && !is_object(version) => {
+                    differences.push(Difference::Reordered(place));
+                }
                 (true, false) => {}
             }
         }
@@ -130,11 +142,30 @@ impl ObjectState {
 
     /// Remembers a version that is older than the newest write.
     pub(super) fn remember_older(&mut self, seen: Remembered) {
-        if self.recent.len() >= REMEMBERED_VERSIONS {
-            self.recent.pop_front();
-        }
+        self.make_room();
         let newest = self.recent.len().saturating_sub(1);
         self.recent.insert(newest, seen);
+    }
+}
+
+impl Remembered {
+    /// Whether a listing shows what is remembered here; `newest` is whether that is what the ledger
+    /// holds for the object. Where only content tells, one that is much newer by the store's clock
+    /// than what the store told of is another write of the same content.
+    fn is_listed_as(&self, listed: &ObjectVersion, newest: bool) -> bool {
+        if !self.version.is_listed_as(listed, newest) {
+            return false;
+        }
+        let has_id = self.version.version_id.is_some() && listed.version_id.is_some();
+        let has_stamp = self.version.stamp.is_some() && listed.stamp.is_some();
+        if has_id || has_stamp || self.version.modified_at.is_some() {
+            return true;
+        }
+        let told = self.told.iter().filter_map(|telling| telling.at).max();
+        match (told, listed.modified_at) {
+            (Some(told), Some(at)) => at.duration_since(told) <= STORE_CLOCKS_AGREE_WITHIN,
+            _ => true,
+        }
     }
 }
 

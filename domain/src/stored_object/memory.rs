@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -70,7 +70,25 @@ pub struct Telling {
     /// How many repetitions are on record.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub repeats: u64,
+    /// Whether a rule of the config ignored it. By another config it counts as if it had never been
+    /// delivered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub filtered: bool,
 }
+
+/// What is known of versions that are not remembered any more: enough to tell what cannot be one of
+/// them. Times are those of the store's clock, as far as a channel told them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forgotten {
+    /// The newest time of any of them.
+    pub until: Timestamp,
+    /// The channels that told of each of them. Their own order knows them all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told_by: Vec<String>,
+}
+
+/// How much later than its writer a store may time a write that only its writer has told of.
+const UNTOLD_WITHIN_SECS: i64 = 60;
 
 /// Whether a count says nothing.
 pub(super) fn is_zero(count: &u64) -> bool {
@@ -119,10 +137,39 @@ impl ObjectState {
         if let Some(order) = &seen.order {
             self.advance(order);
         }
-        if self.recent.len() >= REMEMBERED_VERSIONS {
-            self.recent.pop_front();
-        }
+        self.make_room();
         self.recent.push_back(seen);
+    }
+
+    /// Forgets the oldest write where there is no room for one more.
+    pub(super) fn make_room(&mut self) {
+        if self.recent.len() < REMEMBERED_VERSIONS {
+            return;
+        }
+        let Some(oldest) = self.recent.pop_front().filter(|known| !known.removed) else {
+            return;
+        };
+        let told = oldest.told.iter().filter_map(|telling| telling.at).max();
+        let seen = oldest.version.modified_at.map(|at| {
+            let slack = SignedDuration::from_secs(UNTOLD_WITHIN_SECS);
+            at.checked_add(slack).unwrap_or(at)
+        });
+        let Some(until) = told.or(seen) else {
+            return;
+        };
+        let channels = || oldest.told.iter().map(|telling| telling.channel.clone());
+        match &mut self.forgotten {
+            None => {
+                let mut told_by: Vec<_> = channels().collect();
+                told_by.sort_unstable();
+                told_by.dedup();
+                self.forgotten = Some(Forgotten { until, told_by });
+            }
+            Some(forgotten) => {
+                forgotten.until = forgotten.until.max(until);
+                forgotten.told_by.retain(|it| oldest.was_told_by(it));
+            }
+        }
     }
 
     /// Remembers a notification that led to nothing new.

@@ -7,6 +7,7 @@
 mod command;
 mod error;
 mod event;
+mod filter;
 mod listed;
 mod memory;
 mod notified;
@@ -27,10 +28,11 @@ pub use event::{
     Channel, NotificationDisregarded, ObjectCreated, ObjectEvent, ObjectRemoved, ObjectVersion,
     OrderMark, ProducedBy, Told, Verdict,
 };
+pub use filter::{InvalidFilter, NotificationFilter, ignored_by, takes_key};
 pub use listed::{Difference, ListedVersion, RecordGone, RecordListed};
 pub use memory::{
-    OTHER_MARKS, REMEMBERED_DISREGARDED, REMEMBERED_TELLINGS, REMEMBERED_VERSIONS, Remembered,
-    Telling,
+    Forgotten, OTHER_MARKS, REMEMBERED_DISREGARDED, REMEMBERED_TELLINGS, REMEMBERED_VERSIONS,
+    Remembered, Telling,
 };
 pub use notified::{Answer, reasons};
 
@@ -68,6 +70,9 @@ pub struct ObjectState {
     /// [`REMEMBERED_DISREGARDED`].
     #[serde(skip_serializing_if = "VecDeque::is_empty")]
     pub disregarded: VecDeque<Telling>,
+    /// What is known of the versions that are not remembered any more, if there are such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forgotten: Option<Forgotten>,
 }
 
 impl Aggregate for StoredObject {

@@ -13,7 +13,7 @@ use std::cmp::Ordering;
 
 use jiff::Timestamp;
 
-use super::command::{Happened, OrderRule, RecordNotification};
+use super::command::{Happened, IgnoredBy, OrderRule, RecordNotification};
 use super::memory::{Remembered, Telling};
 use super::{
     Channel, NotificationDisregarded, ObjectCreated, ObjectEvent, ObjectRemoved, ObjectState,
@@ -54,10 +54,20 @@ pub mod reasons {
     pub const KNOWN_VERSION: &str = "known-version";
     /// A newer event of the same authority was recorded.
     pub const OLDER: &str = "older-sequencer";
+    /// It is no newer than versions that are not remembered any more, and may be one of them.
+    pub const FORGOTTEN: &str = "forgotten";
     /// The version was removed before its arrival was told.
     pub const REMOVED: &str = "removed-before";
     /// It tells of something else than an arrival.
     pub const NOT_A_CREATE: &str = "not-a-create";
+    /// The bucket's filter takes other keys, which begin otherwise.
+    pub const PREFIX: &str = "prefix";
+    /// The bucket's filter takes other keys, which end otherwise.
+    pub const SUFFIX: &str = "suffix";
+    /// The bucket's filter takes other events.
+    pub const EVENT_TYPE: &str = "event-type";
+    /// It is an output of what runs aside, which the gateway records.
+    pub const SHADOW: &str = "shadow";
     /// The gateway's own record of a write that a notification had told of.
     pub const TOLD_BEFORE: &str = "told-before";
 
@@ -67,8 +77,13 @@ pub mod reasons {
             REPEATED,
             KNOWN_VERSION,
             OLDER,
+            FORGOTTEN,
             REMOVED,
             NOT_A_CREATE,
+            PREFIX,
+            SUFFIX,
+            EVENT_TYPE,
+            SHADOW,
             TOLD_BEFORE,
         ];
         all.into_iter().find(|known| Some(*known) == word)
@@ -81,9 +96,9 @@ struct Judged(Verdict, &'static str, String);
 impl StoredObject {
     /// What a notification leads to.
     pub(super) fn decide_notification(&self, notified: RecordNotification) -> Vec<ObjectEvent> {
-        if let Some(rule) = &notified.ignored {
-            let judged = Judged(Verdict::Ignored, "", rule.why.clone());
-            return self.disregarded(&notified, judged, Some(rule.reason.clone()), false);
+        if let Some(rule) = self.ignoring(&notified) {
+            let judged = Judged(Verdict::Ignored, rule.reason, rule.why.clone());
+            return self.disregarded(&notified, judged, false);
         }
         match notified.happened {
             Happened::Created => self.decide_told_creation(notified),
@@ -91,18 +106,25 @@ impl StoredObject {
             Happened::Other => {
                 let why = format!("{} is not the arrival of an object", notified.event_name);
                 let judged = Judged(Verdict::Ignored, reasons::NOT_A_CREATE, why);
-                self.disregarded(&notified, judged, None, false)
+                self.disregarded(&notified, judged, false)
             }
         }
     }
 
+    /// The rule by which a notification is ignored, unless it was taken before there was that rule.
+    fn ignoring<'a>(&self, notified: &'a RecordNotification) -> Option<&'a IgnoredBy> {
+        let rule = notified.ignored.as_ref()?;
+        self.state.told_of(notified).is_none().then_some(rule)
+    }
+
     /// What to answer for a notification that recorded nothing, on the state after it.
     pub fn answer_to_repetition(&self, notified: &RecordNotification) -> Answer {
-        let created = notified.happened == Happened::Created && notified.ignored.is_none();
-        let (verdict, reason) = match created {
-            false => (Verdict::Ignored, reasons::NOT_A_CREATE),
-            true if self.state.is_disregarded(notified) => (Verdict::Stale, reasons::OLDER),
-            true => (Verdict::Duplicate, reasons::REPEATED),
+        let created = notified.happened == Happened::Created;
+        let (verdict, reason) = match (created, self.ignoring(notified)) {
+            (_, Some(rule)) => (Verdict::Ignored, rule.reason),
+            (false, None) => (Verdict::Ignored, reasons::NOT_A_CREATE),
+            (true, None) if self.state.is_disregarded(notified) => (Verdict::Stale, reasons::OLDER),
+            (true, None) => (Verdict::Duplicate, reasons::REPEATED),
         };
         Answer {
             verdict: Some(verdict),
@@ -130,13 +152,13 @@ impl StoredObject {
                 reasons::OLDER,
                 "it was delivered before, too late already".to_owned(),
             );
-            return self.disregarded(&notified, judged, None, false);
+            return self.disregarded(&notified, judged, false);
         }
         if let Some(at) = state.recognise(&notified) {
             return self.known(&notified, at);
         }
         if let Some(judged) = state.too_late(&notified) {
-            return self.disregarded(&notified, judged, None, false);
+            return self.disregarded(&notified, judged, false);
         }
         self.accepted(notified)
     }
@@ -210,7 +232,7 @@ impl StoredObject {
         }
         let why = "this version was recorded before".to_owned();
         let judged = Judged(Verdict::Duplicate, reasons::KNOWN_VERSION, why);
-        vec![disregard(notified, judged, None, 0, state)]
+        vec![disregard(notified, judged, 0, state)]
     }
 
     /// The same event once more.
@@ -233,7 +255,7 @@ impl StoredObject {
                 "this removal was delivered before".to_owned(),
             ),
         };
-        vec![disregard(notified, judged, None, repeats, state)]
+        vec![disregard(notified, judged, repeats, state)]
     }
 
     fn decide_told_removal(&self, notified: RecordNotification) -> Vec<ObjectEvent> {
@@ -248,13 +270,13 @@ impl StoredObject {
             .is_some_and(|it| state.is_behind(it));
         if behind || state.is_disregarded(&notified) {
             let judged = ignored("a removal, and a newer event was recorded before".to_owned());
-            return self.disregarded(&notified, judged, None, false);
+            return self.disregarded(&notified, judged, false);
         }
         let of_one_version = state.removes_one_version(&notified);
         if !state.may_remove(&notified, of_one_version) {
             let judged =
                 ignored("a removal, and not of what the ledger knows to be there".to_owned());
-            return self.disregarded(&notified, judged, None, of_one_version);
+            return self.disregarded(&notified, judged, of_one_version);
         }
         let mut state = state.clone();
         state.present = false;
@@ -295,28 +317,29 @@ impl StoredObject {
         vec![removed.into()]
     }
 
-    /// A notification that leads to nothing, with a word of its own for the reason if need be. A
-    /// repetition is recorded at powers of ten.
+    /// A notification that leads to nothing. A repetition is recorded at powers of ten.
     fn disregarded(
         &self,
         notified: &RecordNotification,
         judged: Judged,
-        reason: Option<String>,
         of_one_version: bool,
     ) -> Vec<ObjectEvent> {
         let mut state = self.state.clone();
-        let event = notified.told.identity;
-        let before = state.disregarded.iter_mut().find(|it| it.event == event);
+        let (event, filtered) = (notified.told.identity, notified.ignored.is_some());
+        let mut remembered = state.disregarded.iter_mut();
+        let before = remembered.find(|it| it.event == event && it.filtered == filtered);
         let repeats = match before {
             Some(telling) => match telling.repeats_again(notified.repeats) {
                 true => telling.repeats,
                 false => return Vec::new(),
             },
             None => {
-                let removed = notified.happened == Happened::Removed;
+                // What a rule ignores says nothing about the object.
+                let removed = notified.happened == Happened::Removed && !filtered;
                 let version_id = notified.version.version_id.clone();
                 state.remember_disregarded(Telling {
                     removed_version: version_id.filter(|_| removed),
+                    filtered,
                     ..notified.telling()
                 });
                 // A removal is remembered for order, also of what is not known yet.
@@ -326,7 +349,7 @@ impl StoredObject {
                 0
             }
         };
-        vec![disregard(notified, judged, reason, repeats, state)]
+        vec![disregard(notified, judged, repeats, state)]
     }
 
     /// The gateway's own record of a write, where a notification was faster: the store tells of it
@@ -406,7 +429,7 @@ impl ObjectState {
         let event = notified.told.identity;
         self.disregarded
             .iter()
-            .any(|telling| telling.event == event)
+            .any(|telling| telling.event == event && !telling.filtered)
     }
 
     /// The version that a notification tells of, if it is on record: by stamp, by the channel's own
@@ -476,6 +499,20 @@ impl ObjectState {
         }
     }
 
+    /// Whether an event that nothing remembered is known by may tell of a version that was recorded
+    /// and is not remembered any more. A channel that told of all of these knows by its own order.
+    fn may_be_forgotten(&self, notified: &RecordNotification) -> bool {
+        let Some(forgotten) = &self.forgotten else {
+            return false;
+        };
+        let knows = notified.order.is_some() && forgotten.told_by.contains(&notified.channel);
+        !knows
+            && notified
+                .told
+                .event_time
+                .is_some_and(|at| at <= forgotten.until)
+    }
+
     /// Why an arrival is no news any more, if it is none.
     fn too_late(&self, notified: &RecordNotification) -> Option<Judged> {
         if let Some(id) = notified.version.unique_id() {
@@ -488,18 +525,24 @@ impl ObjectState {
                 return Some(Judged(Verdict::Stale, reasons::REMOVED, why));
             }
         }
+        if self.may_be_forgotten(notified) {
+            let why = "it is no newer than versions that are not remembered any more, and may be one of \
+                       them; a reconcile compares with all that are on record";
+            return Some(Judged(Verdict::Stale, reasons::FORGOTTEN, why.to_owned()));
+        }
         if notified.version.unique_id().is_none() && self.is_behind_in_time(notified) {
             let why =
                 "what was recorded before is newer by the store's clock, and versions are not kept";
             return Some(Judged(Verdict::Stale, reasons::OLDER, why.to_owned()));
         }
-        let order = notified
-            .order
-            .as_ref()
-            .filter(|order| self.is_behind(order))?;
+        let order = notified.order.as_ref()?;
         let highest = self.mark_of(&order.authority)?;
+        // One with the highest mark itself told of a version that is not remembered any more.
+        if order.compare(highest) == Some(Ordering::Greater) {
+            return None;
+        }
         let why = format!(
-            "its sequencer {} is older than {}, which was recorded before",
+            "its sequencer {} is not newer than {}, which was recorded before",
             order.sequencer, highest.sequencer
         );
         Some(Judged(Verdict::Stale, reasons::OLDER, why))
@@ -618,6 +661,7 @@ impl RecordNotification {
             at: self.told.event_time,
             removed_version: None,
             repeats: 0,
+            filtered: false,
         }
     }
 }
@@ -625,7 +669,6 @@ impl RecordNotification {
 fn disregard(
     notified: &RecordNotification,
     Judged(verdict, word, why): Judged,
-    reason: Option<String>,
     repeats: u64,
     state: ObjectState,
 ) -> ObjectEvent {
@@ -636,7 +679,7 @@ fn disregard(
         why,
         version: notified.version.clone(),
         channel: Channel::Notification(notified.channel.clone()),
-        reason: Some(reason.unwrap_or_else(|| word.to_owned())),
+        reason: Some(word.to_owned()),
         told: Some(notified.told.clone()),
         repeats,
         state,

@@ -27,6 +27,8 @@ fn the_file_names_buckets_and_topics() {
         at_store = "company-raw"
         [buckets.drop]
         order = "gateway"
+        [buckets.narrow]
+        filter = { prefix = "in/", events = ["s3:ObjectCreated:*"] }
     "#;
     let config = Config::of(STORE_URL, file).unwrap();
     let intake = config.intake();
@@ -35,12 +37,22 @@ fn the_file_names_buckets_and_topics() {
         name: name.parse().unwrap(),
         at_store: at_store.map(str::to_owned),
         order,
+        filters: Vec::new(),
+    };
+    let taken = NotificationFilter {
+        prefix: Some("in/".to_owned()),
+        suffix: None,
+        events: vec!["ObjectCreated:*".to_owned()],
     };
     assert_eq!(
         intake.buckets,
         [
             bucket("drop", None, OrderRule::Gateway),
             bucket("inbox", Some("company-raw"), OrderRule::Notification),
+            KnownBucket {
+                filters: vec![taken],
+                ..bucket("narrow", None, OrderRule::Notification)
+            },
         ]
     );
     let sns = &intake.open.sns;
@@ -55,4 +67,5 @@ fn what_cannot_be_is_refused_by_name() {
     refused(STORE_URL, "topic = []", "topic");
     refused(STORE_URL, "unknown_buckets = \"drop\"", "unknown_buckets");
     refused(STORE_URL, "[buckets.\"a/b\"]", "a/b");
+    refused(STORE_URL, "[buckets.ab]\nfilter = {}", "it says nothing");
 }

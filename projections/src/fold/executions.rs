@@ -214,6 +214,7 @@ impl Fold<'_> {
             Cause::Trigger => ("TRIGGER", None, None, None),
             Cause::Redrive { of, reason, .. } => ("REDRIVE", Some(of), None, reason.as_deref()),
             Cause::Replay { of, replay } => ("REPLAY", Some(of), Some(replay), None),
+            Cause::Revision { .. } => ("REVISION", None, None, None),
         };
         self.run(
             "INSERT INTO executions (position, id, pipeline, pipeline_revision, bucket, key,

@@ -45,6 +45,10 @@ impl Fold<'_> {
                 "UPDATE reconciles SET key = ?2, counts = ?3 WHERE id = ?1",
                 params![id, event.key.as_str(), json!(&event.counts)],
             ),
+            ReconcileEvent::ReconcilePaused(_) => self.reconcile_phase(&id, ReconcilePhase::Paused),
+            ReconcileEvent::ReconcileResumed(_) => {
+                self.reconcile_phase(&id, ReconcilePhase::Running)
+            }
             ReconcileEvent::ReconcileCompleted(event) => {
                 self.run(
                     "UPDATE reconciles SET counts = ?2, end_position = ?3 WHERE id = ?1",
@@ -64,6 +68,13 @@ impl Fold<'_> {
             }
         }
         .map(|_| ())
+    }
+
+    fn reconcile_phase(&self, id: &str, phase: ReconcilePhase) -> Folded<usize> {
+        self.run(
+            "UPDATE reconciles SET phase = ?2 WHERE id = ?1",
+            params![id, phase.as_str()],
+        )
     }
 
     fn reconcile_stopped(&self, recorded: &RecordedEvent, phase: ReconcilePhase) -> Folded<usize> {

@@ -36,7 +36,7 @@ pub struct ExecutionRow {
     pub generation: u32,
     /// Its status by name.
     pub status: String,
-    /// Why it runs: `TRIGGER`, `REDRIVE` or `REPLAY`.
+    /// Why it runs: `TRIGGER`, `REDRIVE`, `REPLAY` or `REVISION`.
     pub cause: String,
     /// The execution that it runs again.
     pub redrive_of: Option<String>,

@@ -611,6 +611,8 @@ async fn a_reconcile_and_what_became_of_the_objects_are_told() {
         source: Source::Listing,
         position: 4,
         pipeline: None,
+        revision: None,
+        filters: Vec::new(),
         rate: None,
         actor: "cli:ada".to_owned(),
         reason: None,

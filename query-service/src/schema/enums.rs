@@ -112,10 +112,12 @@ pub(crate) enum CauseKind {
     Redrive,
     /// A bulk re-run chose it.
     Replay,
+    /// A reconcile found that a revision of the function had not processed the object.
+    Revision,
 }
 
 named!(CauseKind, Trigger, {
-    Trigger = "TRIGGER", Redrive = "REDRIVE", Replay = "REPLAY",
+    Trigger = "TRIGGER", Redrive = "REDRIVE", Replay = "REPLAY", Revision = "REVISION",
 });
 
 /// What became of what a store told.
@@ -155,6 +157,8 @@ named!(ReplayStatus, Running, {
 pub(crate) enum ReconcileStatus {
     /// It compares, or waits until another one of the bucket is over.
     Running,
+    /// Somebody wants it to stand still for now.
+    Paused,
     /// All is done.
     Completed,
     /// It cannot be done.
@@ -164,7 +168,8 @@ pub(crate) enum ReconcileStatus {
 }
 
 named!(ReconcileStatus, Running, {
-    Running = "RUNNING", Completed = "COMPLETED", Failed = "FAILED", Cancelled = "CANCELLED",
+    Running = "RUNNING", Paused = "PAUSED", Completed = "COMPLETED", Failed = "FAILED",
+    Cancelled = "CANCELLED",
 });
 
 /// In which direction a list goes.

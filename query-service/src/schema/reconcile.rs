@@ -67,6 +67,8 @@ impl ReconcileNode {
             gone: count("gone"),
             changed: count("changed"),
             recorded: count("recorded"),
+            filtered: count("filtered"),
+            unsettled: count("unsettled"),
             unprocessed: count("unprocessed"),
             started: count("started"),
         }
@@ -125,7 +127,12 @@ pub(crate) struct ReconcileCounts {
     changed: Long,
     /// How many of the missing, gone and changed ones it recorded.
     recorded: Long,
-    /// Objects that its pipeline wants and has never run for.
+    /// In the bucket and not in the ledger, since the bucket's filters take no notifications of their
+    /// keys.
+    filtered: Long,
+    /// Keys that could not be compared, since somebody was writing them all the time.
+    unsettled: Long,
+    /// Objects that its pipeline wants and has never run for, or not with the revision.
     unprocessed: Long,
     /// How many of those it was started for.
     started: Long,

@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::*;
 
-fn to_keep(pulled: &Pulled, transport: Transport, body: String) -> Option<Vec<(Delivery, Why)>> {
+fn to_keep(pulled: &Pulled, transport: Transport, body: String) -> Option<Vec<ToKeep>> {
     let delivery = Delivery {
         transport,
         method: "POST".to_owned(),
@@ -25,17 +25,30 @@ fn batch(bodies: &[(&str, &str)]) -> String {
 
 #[test]
 fn each_refused_message_is_kept_for_itself_and_once() {
-    let pulled = Pulled::default();
+    let pulled = Pulled::new(10);
     let test = r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Time":"2026-03-04T10:11:12.000Z","Bucket":"b"}"#;
     let body = batch(&[("m1", "{rubbish"), ("m2", test), ("m3", "<xml/>")]);
     let kept = to_keep(&pulled, Transport::Sqs, body.clone()).unwrap();
-    let bodies: Vec<_> = kept.iter().map(|(it, _)| it.body.clone()).collect();
+    let bodies: Vec<_> = kept.iter().map(|it| it.delivery.body.clone()).collect();
     assert_eq!(bodies, ["{rubbish", "<xml/>"]);
     assert_eq!(
-        kept[0].0.headers,
+        kept[0].delivery.headers,
         [("message-id".to_owned(), "m1".to_owned())]
     );
-    assert_eq!((kept[0].1.reason, kept[0].1.records), ("json-syntax", 1));
+    let why = &kept[0].why;
+    assert_eq!((why.reason, why.records), ("json-syntax", 1));
+    // There was no room for it: it is not kept, and is tried again.
+    assert!(!pulled.is_kept("m1"));
+    assert_eq!(
+        to_keep(&pulled, Transport::Sqs, body.clone())
+            .unwrap()
+            .len(),
+        2
+    );
+    for message in kept {
+        pulled.note(message.id);
+    }
+    assert!(pulled.is_kept("m1") && !pulled.is_kept("m2"));
     assert!(to_keep(&pulled, Transport::Sqs, body).unwrap().is_empty());
     // The same text in another message is another case.
     let other = batch(&[("m4", "{rubbish")]);
@@ -44,7 +57,7 @@ fn each_refused_message_is_kept_for_itself_and_once() {
 
 #[test]
 fn what_is_no_answer_of_a_queue_is_kept_as_it_came() {
-    let pulled = Pulled::default();
+    let pulled = Pulled::new(10);
     assert!(to_keep(&pulled, Transport::Sqs, "{rubbish".to_owned()).is_none());
     let body = batch(&[("m1", "{rubbish")]);
     assert!(to_keep(&pulled, Transport::Http, body).is_none());

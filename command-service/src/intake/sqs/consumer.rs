@@ -96,7 +96,7 @@ impl Consumer {
             for (message, fate) in owed.into_iter().zip(fates) {
                 match fate {
                     Fate::Settled => settled.push(message),
-                    Fate::Unreadable => unreadable.push(message),
+                    Fate::Unreadable { kept } => unreadable.push((message, kept)),
                     Fate::Owed(reason) => {
                         why = Some(reason);
                         still.push(message);
@@ -168,16 +168,16 @@ impl Consumer {
     }
 
     /// Leaves what nobody can read to the queue's redrive policy. Without one it would come for ever:
-    /// it was kept, and is deleted when it has come often enough.
-    async fn give_back(&self, messages: &[Message]) {
+    /// it is deleted when it has come often enough, once it is kept.
+    async fn give_back(&self, messages: &[(Message, bool)]) {
         if messages.is_empty() {
             return;
         }
         self.state.unreadable(messages.len());
         let no_redrive = self.state.redrive() == Some(false);
         let (mut over, mut back) = (Vec::new(), Vec::new());
-        for message in messages {
-            match no_redrive && message.receives >= self.queue.max_receives {
+        for (message, kept) in messages {
+            match no_redrive && *kept && message.receives >= self.queue.max_receives {
                 true => over.push(message.receipt.as_str()),
                 false => {
                     let secs = hidden_secs(message.receives, self.queue.visibility);

@@ -19,8 +19,9 @@ pub(super) struct Door {
 pub(super) enum Fate {
     /// Each of its records is on disk, or needs no record. It may be deleted.
     Settled,
-    /// It, or a record of it, cannot be understood or believed, now or later.
-    Unreadable,
+    /// It, or a record of it, cannot be understood or believed, now or later. Whether it is kept for
+    /// inspection: one that is not may not be deleted yet.
+    Unreadable { kept: bool },
     /// The ledger could not take it now; why.
     Owed(String),
 }
@@ -37,13 +38,13 @@ impl Door {
         let as_a_whole =
             delivered.unavailable.is_none() && delivered.messages.len() < messages.len();
         if !as_a_whole {
-            return fates(&delivered, messages.len());
+            return self.fates(&delivered, messages.len());
         }
         // Refused together, for their size perhaps: each for itself, then.
         let mut each = Vec::with_capacity(messages.len());
         for message in messages {
             let delivered = self.deliver(slice::from_ref(message)).await;
-            each.extend(fates(&delivered, 1));
+            each.extend(self.fates(&delivered, 1));
         }
         each
     }
@@ -51,6 +52,10 @@ impl Door {
     async fn deliver(&self, messages: &[Message]) -> Delivered {
         let delivery = delivery(messages);
         self.intake.deliver(self.source.as_ref(), delivery).await
+    }
+
+    fn fates(&self, delivered: &Delivered, messages: usize) -> Vec<Fate> {
+        fates(delivered, messages, |id| self.intake.has_kept(id))
     }
 }
 
@@ -66,7 +71,7 @@ fn delivery(messages: &[Message]) -> Delivery {
     }
 }
 
-fn fates(delivered: &Delivered, messages: usize) -> Vec<Fate> {
+fn fates(delivered: &Delivered, messages: usize, is_kept: impl Fn(&str) -> bool) -> Vec<Fate> {
     let why = delivered.unavailable.as_ref().map(|it| it.why.clone());
     let owed = || {
         Fate::Owed(
@@ -80,7 +85,9 @@ fn fates(delivered: &Delivered, messages: usize) -> Vec<Fate> {
         if let Some(fate) = fates.get_mut(answer.message.index) {
             *fate = Some(match (answer.settled, answer.refused) {
                 (false, _) => owed(),
-                (true, true) => Fate::Unreadable,
+                (true, true) => Fate::Unreadable {
+                    kept: answer.message.id.as_deref().is_some_and(&is_kept),
+                },
                 (true, false) => Fate::Settled,
             });
         }

@@ -68,7 +68,7 @@ proptest! {
             state: known(*versions),
             ours: false,
         });
-        let mut merge = Merge::new(in_pages(surveyed, &sizes), in_pages(told, &[3, 1]));
+        let mut merge = Merge::new(Box::new(in_pages(surveyed, &sizes)), in_pages(told, &[3, 1]));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let mut pairs = Vec::new();
         while let Some(pair) = runtime.block_on(merge.next()).unwrap() {

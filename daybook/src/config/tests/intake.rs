@@ -49,6 +49,37 @@ fn a_bucket_may_be_known_by_notifications_alone() {
 }
 
 #[test]
+fn a_bucket_takes_the_notifications_that_its_filter_lets_through() {
+    let landing = |filter: &str| {
+        with(&format!(
+            "[buckets.landing]\nnotified = true\nfilter = {filter}\n"
+        ))
+    };
+    let filters = |filter: &str| {
+        let config = load(&landing(filter)).unwrap();
+        let mut known = config.intake.config.buckets.clone().into_iter();
+        let landing = known.find(|it| it.name.as_str() == "landing");
+        (landing.unwrap().filters, show(&config))
+    };
+    let (one, shown) =
+        filters("{ prefix = \"in/\", suffix = \".csv\", events = [\"s3:ObjectCreated:*\"] }");
+    assert_eq!(
+        (one.len(), &*one[0].events),
+        (1, &["ObjectCreated:*".to_owned()][..])
+    );
+    assert_eq!(shown["intake"]["filter"]["landing"][0]["prefix"], "in/");
+    let (two, _) = filters("[{ prefix = \"in/\" }, { suffix = \".csv\" }]");
+    assert_eq!(two.len(), 2);
+    let at = "buckets.landing.filter";
+    check(&landing("{}"), at, "says nothing");
+    check(&landing("[]"), at, "no filter in it");
+    check(&landing("{ events = [\"*x\"] }"), at, "is no event");
+    let folder = with("[buckets.landing]\npath = \"x\"\nfilter = { prefix = \"in/\" }\n");
+    check(&folder, at, "files of a folder");
+    load(&landing("{ perfix = \"in/\" }")).unwrap_err();
+}
+
+#[test]
 fn outside_loopback_it_has_to_be_said_who_may_deliver() {
     let outside = "[intake]\nlisten = \"0.0.0.0:0\"\n";
     // Nothing is served where nothing is said.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::stored_object::tests::notified;
-use crate::stored_object::{ObjectCommand, RecordRemoved};
+use crate::stored_object::{ObjectCommand, RecordNotification, RecordRemoved, Told};
 use crate::{Aggregate, Context, Event};
 
 fn context() -> Context {
@@ -210,6 +210,68 @@ fn a_version_that_the_state_forgot_is_known_from_the_stream() {
     assert!(object.state.compare(&shown, &older).is_empty());
 }
 
+/// All versions are on record, and another one is the object.
+#[test]
+fn another_order_than_that_of_the_bucket_is_a_change() {
+    let object = given([version(1), version(2)]);
+    let shown = [listed(version(1), true), listed(version(2), false)];
+    let found = object.state.compare(&shown, &[]);
+    assert_eq!(found, [Difference::Reordered(0)]);
+    let reappeared = ObjectCommand::RecordReappeared(RecordCreated {
+        event_name: "ObjectCreated:Reappeared".to_owned(),
+        ..created(version(1), Channel::Listing)
+    });
+    let (object, events) = done(object, reappeared);
+    let [ObjectEvent::ObjectCreated(event)] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert!(event.repeated, "nothing starts anew");
+    assert_eq!(object.state.object(), Some(&version(1)));
+    assert_eq!(object.state.compare(&shown, &[]), []);
+}
+
+/// What a store told of, at this second.
+fn told_at(second: i64, version: ObjectVersion) -> StoredObject {
+    let ObjectCommand::RecordNotification(told) = notified(version, "10") else {
+        unreachable!()
+    };
+    let told = RecordNotification {
+        told: Told {
+            event_time: Timestamp::from_second(second).ok(),
+            ..told.told
+        },
+        ..told
+    };
+    let command = ObjectCommand::RecordNotification(told);
+    done(StoredObject::default(), command).0
+}
+
+/// The same content once more, of which nobody told: both times are the store's own.
+#[test]
+fn equal_content_that_is_much_newer_than_what_was_told_is_another_write() {
+    let plain = |second| ObjectVersion {
+        modified_at: Timestamp::from_second(second).ok(),
+        ..without_id(version(1))
+    };
+    for (told, listed_at, expect) in [
+        (1_000, 1_000, None),
+        // An upload in parts has the time at which it began.
+        (5_000, 1_000, None),
+        (1_000, 1_008, None),
+        (1_000, 1_100, Some(Difference::Changed(0))),
+    ] {
+        let object = told_at(told, without_time(plain(0)));
+        let shown = listed(plain(listed_at), true);
+        let differences = object.state.compare(std::slice::from_ref(&shown), &[]);
+        assert_eq!(differences.first().copied(), expect, "{told} {listed_at}");
+        if expect.is_some() {
+            let (object, events) = done(object.clone(), found(&object, &shown));
+            assert_eq!(events.len(), 1);
+            assert_eq!(object.state.compare(&[shown], &[]), []);
+        }
+    }
+}
+
 #[test]
 fn an_older_version_changes_nothing_about_the_object() {
     let object = given([version(3)]);
@@ -296,7 +358,9 @@ proptest! {
                     created_times[place] += 1;
                     found(&object, &shown[place])
                 }
-                Difference::Returned(place) | Difference::Replaced(place) => {
+                Difference::Returned(place)
+                | Difference::Replaced(place)
+                | Difference::Reordered(place) => {
                     ObjectCommand::RecordReappeared(created(
                         shown[place].version.clone(),
                         Channel::Listing,

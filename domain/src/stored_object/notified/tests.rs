@@ -576,16 +576,21 @@ fn a_notification_may_be_faster_than_the_gateway() {
     assert_eq!(types(&events), ["ObjectCreated"]);
 }
 
-#[test]
-fn what_is_ignored_by_a_rule_says_which() {
-    let ignored = RecordNotification {
+/// By a rule of the config.
+fn filtered(told: RecordNotification) -> RecordNotification {
+    RecordNotification {
         ignored: Some(IgnoredBy {
-            reason: "prefix".to_owned(),
+            reason: reasons::PREFIX,
             why: "nobody wants what is below tmp/".to_owned(),
         }),
-        ..told(plain(1), "10")
-    };
-    let (object, events) = after([ObjectCommand::RecordNotification(ignored)]);
+        ..told
+    }
+}
+
+#[test]
+fn what_is_ignored_by_a_rule_says_which() {
+    let ignored = filtered(told(plain(1), "10"));
+    let (object, events) = after([ObjectCommand::RecordNotification(ignored.clone())]);
     let [ObjectEvent::NotificationDisregarded(event)] = &events[..] else {
         panic!("{events:?}")
     };
@@ -594,6 +599,132 @@ fn what_is_ignored_by_a_rule_says_which() {
         (Verdict::Ignored, Some("prefix"))
     );
     assert!(!object.state.present);
+    let again = object.answer_to_repetition(&ignored);
+    assert_eq!(
+        (again.verdict, again.reason),
+        (Some(Verdict::Ignored), Some("prefix"))
+    );
+}
+
+#[test]
+fn another_rule_judges_a_delivery_anew() {
+    let event = told(plain(1), "10");
+    // The filter was too narrow, and the event is sent once more.
+    let object = check(
+        [
+            filtered(event.clone()),
+            filtered(event.clone()),
+            event.clone(),
+            event.clone(),
+            // What was taken is known, whatever the filter says now.
+            filtered(event),
+        ],
+        &[IGNORED, IGNORED, ACCEPTED, DUPLICATE, DUPLICATE],
+    );
+    assert_eq!(object.state.versions, 1);
+    // A removal that is ignored says nothing about the object.
+    let object = check(
+        [
+            filtered(gone(plain(1), "20")),
+            told(plain(1), "10"),
+            filtered(gone(with_id(2, "v2"), "30")),
+            told(with_id(2, "v2"), "25"),
+        ],
+        &[IGNORED, ACCEPTED, IGNORED, ACCEPTED],
+    );
+    assert!(object.state.present);
+}
+
+/// A channel that says nothing of the order, as those of R2 and B2.
+fn without_order(told: RecordNotification) -> RecordNotification {
+    RecordNotification {
+        order: None,
+        ..by("cloudflare:r2", told)
+    }
+}
+
+/// Write number so many, half a second after the one before.
+fn write(number: u32, version: ObjectVersion) -> RecordNotification {
+    let told = told(version, &format!("{number:08x}"));
+    let time = moment(0) + jiff::SignedDuration::from_millis(500 * i64::from(number));
+    RecordNotification {
+        told: super::super::Told {
+            event_time: Some(time),
+            ..told.told
+        },
+        ..told
+    }
+}
+
+/// After more writes than are remembered, a first delivery of any of them once more is no version,
+/// whether the store gives versions or not, and whatever the order of deliveries was.
+#[test]
+fn what_is_forgotten_is_not_recorded_a_second_time() {
+    let plainly: Vec<_> = (0..40).map(|n| without_order(write(n, plain(n)))).collect();
+    let with_ids = |n: u32| without_order(write(n, with_id(n, &format!("v{n}"))));
+    let with_ids: Vec<_> = (0..40).map(with_ids).collect();
+    let equal: Vec<_> = (0..40).map(|n| without_order(write(n, plain(1)))).collect();
+    let mut shuffled = with_ids.clone();
+    shuffled.sort_by_key(|it| it.told.identity);
+    for story in [plainly, with_ids, equal, shuffled] {
+        let (object, first) = verdicts(story.clone());
+        let accepted = first.iter().filter(|verdict| verdict.is_none()).count() as u64;
+        assert_eq!(object.state.versions, accepted);
+        let again = story.iter().cloned().chain(story.iter().rev().cloned());
+        let (after, _) = verdicts(story.iter().cloned().chain(again));
+        assert_eq!(after.state.versions, accepted);
+        // The next write is news all the same.
+        let next = without_order(write(41, with_id(41, "v41")));
+        let (next, _) = verdicts(story.into_iter().chain([next]));
+        assert_eq!(next.state.versions, accepted + 1);
+    }
+}
+
+/// The gateway wrote more than is remembered before the store told of the first write.
+#[test]
+fn what_the_gateway_wrote_long_before_it_is_told_of_is_not_a_second_version() {
+    let written = |n: u32| {
+        let told = write(n, plain(n));
+        let version = ObjectVersion {
+            stamp: Some(Uuid::from_u128(u128::from(n))),
+            modified_at: told.told.event_time,
+            ..plain(n)
+        };
+        ObjectCommand::RecordCreated(RecordCreated {
+            order: Some(OrderMark {
+                authority: "gateway".to_owned(),
+                sequencer: format!("{n:08x}"),
+            }),
+            ..created(version, Channel::Gateway)
+        })
+    };
+    let (object, _) = after((0..40).map(written));
+    assert_eq!(object.state.versions, 40);
+    let channels: [fn(RecordNotification) -> RecordNotification; 2] = [without_order, |told| told];
+    for channel in channels {
+        let mut object = object.clone();
+        for n in 0..40 {
+            let told = at_gateway(channel(write(n, plain(n))));
+            let events = object.decide(ObjectCommand::RecordNotification(told), &context());
+            object = events.unwrap().iter().fold(object, StoredObject::evolve);
+        }
+        assert_eq!(object.state.versions, 40);
+        // Nobody else's write, either, where it came later.
+        let around = at_gateway(channel(write(400, plain(400))));
+        let around = object.decide(ObjectCommand::RecordNotification(around), &context());
+        assert_eq!(types(&around.unwrap()), ["ObjectCreated"]);
+    }
+}
+
+/// The newest event of a channel, while other channels told of more than is remembered since.
+#[test]
+fn a_repetition_of_a_channels_newest_event_is_no_news_after_others_told_of_much() {
+    let first = told(plain(1), "10");
+    let others = (2..40).map(|n| by("aws:s3/eventbridge", told(plain(n), &format!("{n:04x}"))));
+    let story = [first.clone()].into_iter().chain(others).chain([first]);
+    let (object, verdicts) = verdicts(story);
+    assert_eq!(verdicts.last(), Some(&STALE));
+    assert_eq!(object.state.versions, 39);
 }
 
 #[test]

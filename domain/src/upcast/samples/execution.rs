@@ -10,7 +10,7 @@ use crate::execution::{
     TaskStateEntered, TaskStateExited, TaskSucceeded, TaskTimedOut, TriggerObject,
 };
 use crate::stored_object::ObjectVersion;
-use crate::{Chain, CommandId, ExecutionId, ReplayId, WorkerId};
+use crate::{Chain, CommandId, ExecutionId, ReconcileId, ReplayId, WorkerId};
 
 pub(super) fn samples() -> Vec<(&'static str, ExecutionEvent)> {
     let mut samples = starts();
@@ -76,7 +76,13 @@ fn starts() -> Vec<(&'static str, ExecutionEvent)> {
         of,
         replay: ReplayId(uuid(4)),
     };
+    let revision = Cause::Revision {
+        function: name("uppercase"),
+        revision: 3,
+        reconcile: ReconcileId(uuid(5)),
+    };
     vec![
+        ("revision-chained", started(revision, true).into()),
         ("chained", started(Cause::Trigger, true).into()),
         ("bare", started(Cause::Trigger, false).into()),
         (

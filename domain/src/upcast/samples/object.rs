@@ -2,26 +2,26 @@
 
 use super::{name, time, uuid};
 use crate::stored_object::{
-    Channel, NotificationDisregarded, ObjectCreated, ObjectEvent, ObjectRemoved, ObjectState,
-    ObjectVersion, OrderMark, ProducedBy, Remembered, Telling, Told, Verdict,
+    Channel, Forgotten, NotificationDisregarded, ObjectCreated, ObjectEvent, ObjectRemoved,
+    ObjectState, ObjectVersion, OrderMark, ProducedBy, Remembered, Telling, Told, Verdict,
 };
 use crate::{Chain, ExecutionId};
 
 pub(super) fn samples() -> Vec<(&'static str, ObjectEvent)> {
     let mut samples = vec![
-        ("told", created(true).into()),
+        ("forgotten", created(true).into()),
         ("bare", created(false).into()),
         (
-            "shadow-told",
+            "shadow-forgotten",
             ObjectCreated {
                 produced_by: Some(in_shadow()),
                 ..created(true)
             }
             .into(),
         ),
-        ("told", removed(true).into()),
+        ("forgotten", removed(true).into()),
         (
-            "shadow-told",
+            "shadow-forgotten",
             ObjectRemoved {
                 removed_by: Some(in_shadow()),
                 ..removed(true)
@@ -31,9 +31,9 @@ pub(super) fn samples() -> Vec<(&'static str, ObjectEvent)> {
         ("bare", removed(false).into()),
     ];
     for (name, verdict, channel) in [
-        ("told", Verdict::Duplicate, Channel::Gateway),
-        ("told-stale", Verdict::Stale, Channel::Watcher),
-        ("told-ignored", Verdict::Ignored, Channel::Listing),
+        ("forgotten", Verdict::Duplicate, Channel::Gateway),
+        ("forgotten-stale", Verdict::Stale, Channel::Watcher),
+        ("forgotten-ignored", Verdict::Ignored, Channel::Listing),
     ] {
         samples.push((name, disregarded(verdict, channel, true).into()));
     }
@@ -113,6 +113,10 @@ fn state(full: bool) -> ObjectState {
         }]
         .into(),
         disregarded: full.then(telling).into_iter().collect(),
+        forgotten: full.then(|| Forgotten {
+            until: time(),
+            told_by: vec!["azure:blob".to_owned()],
+        }),
     }
 }
 
@@ -144,6 +148,7 @@ fn telling() -> Telling {
         at: Some(time()),
         removed_version: Some("v7".to_owned()),
         repeats: 10,
+        filtered: true,
     }
 }
 

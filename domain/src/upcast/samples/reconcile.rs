@@ -4,9 +4,10 @@ use super::{name, time, uuid};
 use crate::ReconcileId;
 use crate::reconcile::{
     Counts, Finding, FindingKind, ReconcileCancelled, ReconcileCompleted, ReconcileEvent,
-    ReconcileFailed, ReconcileProgressed, ReconcileStarted, Source,
+    ReconcileFailed, ReconcilePaused, ReconcileProgressed, ReconcileResumed, ReconcileStarted,
+    Source,
 };
-use crate::stored_object::ObjectVersion;
+use crate::stored_object::{NotificationFilter, ObjectVersion};
 
 pub(super) fn samples() -> Vec<(&'static str, ReconcileEvent)> {
     let started = |full: bool, source| ReconcileStarted {
@@ -17,6 +18,8 @@ pub(super) fn samples() -> Vec<(&'static str, ReconcileEvent)> {
         source,
         position: 42,
         pipeline: full.then(|| name("uppercase")),
+        revision: full.then_some(3),
+        filters: if full { filters() } else { Vec::new() },
         rate: full.then_some(500),
         actor: "cli:ada".to_owned(),
         reason: full.then(|| "every night".to_owned()),
@@ -35,12 +38,26 @@ pub(super) fn samples() -> Vec<(&'static str, ReconcileEvent)> {
         position: 77,
     };
     vec![
-        ("full", started(true, inventory).into()),
+        ("filtered", started(true, inventory).into()),
         ("bare", started(false, Source::Listing).into()),
-        ("full", progressed(true).into()),
+        ("unsettled", progressed(true).into()),
         ("bare", progressed(false).into()),
-        ("full", completed(true).into()),
+        ("unsettled", completed(true).into()),
         ("bare", completed(false).into()),
+        (
+            "full",
+            ReconcilePaused {
+                actor: "cli:ada".to_owned(),
+            }
+            .into(),
+        ),
+        (
+            "full",
+            ReconcileResumed {
+                actor: "cli:bob".to_owned(),
+            }
+            .into(),
+        ),
         (
             "full",
             ReconcileFailed {
@@ -67,9 +84,23 @@ fn counts(full: bool) -> Counts {
         gone: 1,
         changed: 1,
         recorded: 3,
+        filtered: if full { 5 } else { 0 },
+        unsettled: u64::from(full),
         unprocessed: if full { 4 } else { 0 },
         started: if full { 4 } else { 0 },
     }
+}
+
+fn filters() -> Vec<NotificationFilter> {
+    let filter = |full: bool| NotificationFilter {
+        prefix: full.then(|| "in/".to_owned()),
+        suffix: full.then(|| ".csv".to_owned()),
+        events: match full {
+            true => vec!["ObjectCreated:*".to_owned()],
+            false => Vec::new(),
+        },
+    };
+    vec![filter(true), filter(false)]
 }
 
 fn findings(full: bool) -> Vec<Finding> {
@@ -77,6 +108,7 @@ fn findings(full: bool) -> Vec<Finding> {
         FindingKind::Missing,
         FindingKind::Gone,
         FindingKind::Changed,
+        FindingKind::Unsettled,
     ];
     let finding = |kind| Finding {
         kind,
