@@ -472,6 +472,10 @@ impl ObjectState {
             return !removed;
         };
         let later_by = told.as_second() - time.as_second();
+        // A listing has the store's own time, which no event of the write is before.
+        if known.is_only_listed() && later_by < -COARSEST_TIME_SECS {
+            return false;
+        }
         match removed {
             true => later_by.abs() <= COARSEST_TIME_SECS,
             // The store's time of a multipart upload may be that of its beginning.
@@ -482,13 +486,15 @@ impl ObjectState {
     /// Whether the event is older than the newest write by the store's clock, where no order says
     /// anything about the two.
     fn is_behind_in_time(&self, notified: &RecordNotification) -> bool {
-        let marked = notified.order.as_ref();
-        if marked.is_some_and(|order| self.mark_of(&order.authority).is_some()) {
-            return false;
-        }
         let Some(newest) = self.newest().filter(|it| it.is_of_store_of(notified)) else {
             return false;
         };
+        // What only a listing found has no place in the channel's order.
+        let marked = notified.order.as_ref();
+        let marked = marked.is_some_and(|order| self.mark_of(&order.authority).is_some());
+        if marked && !newest.is_only_listed() {
+            return false;
+        }
         // The time of a write through the gateway is by another clock.
         let of_store = !newest.told.is_empty() || newest.order.is_none();
         match (notified.told.event_time, newest.time()) {
@@ -537,12 +543,14 @@ impl ObjectState {
         }
         let order = notified.order.as_ref()?;
         let highest = self.mark_of(&order.authority)?;
-        // One with the highest mark itself told of a version that is not remembered any more.
-        if order.compare(highest) == Some(Ordering::Greater) {
-            return None;
-        }
+        let than = match order.compare(highest)? {
+            Ordering::Greater => return None,
+            Ordering::Less => "is older than",
+            // It told of a version that is not remembered any more.
+            Ordering::Equal => "is no newer than",
+        };
         let why = format!(
-            "its sequencer {} is not newer than {}, which was recorded before",
+            "its sequencer {} {than} {}, which was recorded before",
             order.sequencer, highest.sequencer
         );
         Some(Judged(Verdict::Stale, reasons::OLDER, why))
@@ -579,7 +587,11 @@ impl ObjectState {
         }
         // Times of one store's clock can veto what orders of two channels cannot say.
         let told_last = newest.told.iter().filter_map(|telling| telling.at).max();
-        if let (Some(last), Some(at)) = (told_last, notified.told.event_time)
+        let listed_at = newest
+            .version
+            .modified_at
+            .filter(|_| newest.is_only_listed());
+        if let (Some(last), Some(at)) = (told_last.or(listed_at), notified.told.event_time)
             && at < last
             && !same_version
         {
@@ -616,6 +628,12 @@ impl Remembered {
         self.told.iter().all(|telling| {
             telling.channel == channel || (!has_accounts && kind(&telling.channel) == kind(channel))
         })
+    }
+
+    /// Whether nothing but a listing of another store's bucket knows of it.
+    fn is_only_listed(&self) -> bool {
+        let seen = self.version.modified_at.is_some() && self.version.stamp.is_none();
+        self.told.is_empty() && self.order.is_none() && seen
     }
 
     /// When it was written, by whoever told of it first.
