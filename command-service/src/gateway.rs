@@ -307,3 +307,6 @@ impl StorageAccess for GatewayStorage {
         self.grants.revoke(access_key);
     }
 }
+
+#[cfg(test)]
+mod tests;
