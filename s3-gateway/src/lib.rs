@@ -15,6 +15,7 @@ mod error;
 mod front;
 mod gateway;
 mod grants;
+mod heard;
 mod ledger;
 mod local;
 mod made;
