@@ -5,8 +5,9 @@ use std::io;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::group::{State, Used};
 use super::segment::Segment;
-use super::{End, Inner, State, locked};
+use super::{End, Inner, locked};
 use crate::local::durable;
 
 /// What there is to do.
@@ -80,7 +81,7 @@ impl Inner {
     }
 
     fn done(&self, state: &mut State, segment: &Arc<Segment>, done: io::Result<()>) {
-        let same = |used: &super::Used| Arc::ptr_eq(&used.segment, segment);
+        let same = |used: &Used| Arc::ptr_eq(&used.segment, segment);
         match done {
             Ok(()) => {
                 state.full.retain(|used| !same(used));
