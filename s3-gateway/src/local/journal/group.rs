@@ -1,9 +1,12 @@
 //! Writing to a journal together: those who come while a frame is written share the next one, as
 //! those who sync a folder do ([`crate::local::dir_syncs`]). Called on blocking threads.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::{Arc, Condvar, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
+
+use uuid::Uuid;
 
 use super::format::{Frame, HEADER_BYTES};
 use super::segment::Segment;
@@ -43,8 +46,8 @@ pub(super) struct Used {
     pub(super) since: Instant,
     /// Writers that have their record in it, and whose object may not have its name yet.
     pub(super) underway: usize,
-    /// The lowest place in the order of writes of what is in it.
-    pub(super) least: u64,
+    /// The stamps of what is in it.
+    pub(super) holds: HashSet<Uuid>,
     /// Whether its checkpoint failed.
     pub(super) failed: bool,
 }
@@ -54,8 +57,8 @@ pub(super) struct Used {
 pub(super) struct Next {
     turn: Arc<Turn>,
     frame: Frame,
-    members: usize,
-    least: u64,
+    /// One for each who has a record in it.
+    stamps: Vec<Uuid>,
 }
 
 /// One write, for all who have a record in it.
@@ -68,7 +71,7 @@ struct Turn {
 
 impl Inner {
     /// Has a record on disk. `None` if it could not be written.
-    pub(super) fn append(self: &Arc<Self>, record: &[u8], sequence: u64) -> Option<Ticket> {
+    pub(super) fn append(self: &Arc<Self>, record: &[u8], stamp: Uuid) -> Option<Ticket> {
         let most = MAX_FRAME_BYTES.min(self.limits.segment.saturating_sub(HEADER_BYTES));
         let mut state = self.state();
         loop {
@@ -86,8 +89,7 @@ impl Inner {
         }
         let next = state.next.get_or_insert_with(Next::new);
         next.frame.push(record);
-        next.members += 1;
-        next.least = next.least.min(sequence);
+        next.stamps.push(stamp);
         let turn = Arc::clone(&next.turn);
         loop {
             if let Some(written) = turn.written.get() {
@@ -124,9 +126,9 @@ impl Inner {
         let Next {
             turn,
             frame,
-            members,
-            least,
+            stamps,
         } = next;
+        let members = stamps.len();
         let mut segment = self.room(&mut state, frame.len());
         if segment.is_none() && state.may_make() {
             drop(state);
@@ -143,7 +145,7 @@ impl Inner {
         }
         let mut written = None;
         if let Some(segment) = segment {
-            if state.use_for(&segment, members, least) {
+            if state.use_for(&segment, stamps) {
                 self.due.notify_all();
             }
             drop(state);
@@ -206,19 +208,19 @@ impl State {
         !self.rests() && self.active.iter().len() + self.full.len() + self.spare.len() < SEGMENTS
     }
 
-    /// Notes that so many have a record in the segment, which is the active one from now on.
-    /// Returns whether it was not before.
-    fn use_for(&mut self, segment: &Arc<Segment>, members: usize, least: u64) -> bool {
+    /// Notes who has a record in the segment, which is the active one from now on. Returns whether
+    /// it was not before.
+    fn use_for(&mut self, segment: &Arc<Segment>, stamps: Vec<Uuid>) -> bool {
         let begins = self.active.is_none();
         let used = self.active.get_or_insert_with(|| Used {
             segment: Arc::clone(segment),
             since: Instant::now(),
             underway: 0,
-            least,
+            holds: HashSet::new(),
             failed: false,
         });
-        used.underway += members;
-        used.least = used.least.min(least);
+        used.underway += stamps.len();
+        used.holds.extend(stamps);
         begins
     }
 
@@ -248,8 +250,7 @@ impl Next {
         Self {
             turn: Arc::default(),
             frame: Frame::new(),
-            members: 0,
-            least: u64::MAX,
+            stamps: Vec::new(),
         }
     }
 }

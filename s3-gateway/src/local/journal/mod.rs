@@ -186,14 +186,14 @@ impl Journal {
         if alone.saturating_add(HEADER_BYTES) > self.inner.limits.segment || !self.start() {
             return None;
         }
-        self.inner.append(&record, stamp.sequence)
+        self.inner.append(&record, stamp.stamp)
     }
 
-    /// Whether something of this place in the order of writes may be in a journal only.
-    pub(crate) fn may_hold(&self, sequence: u64) -> io::Result<bool> {
+    /// Whether a version, by its stamp, may be in a journal only.
+    pub(crate) fn may_hold(&self, stamp: Uuid) -> io::Result<bool> {
         let state = self.inner.state();
-        let used = state.active.iter().chain(&state.full);
-        if used.map(|used| used.least).any(|least| least <= sequence) {
+        let mut used = state.active.iter().chain(&state.full);
+        if used.any(|used| used.holds.contains(&stamp)) {
             return Ok(true);
         }
         drop(state);
@@ -293,7 +293,7 @@ impl Bucket {
     /// Has an object that may be in a journal only on disk by itself, since it is about to become
     /// something else.
     pub(super) fn harden(&self, path: &Path, stamp: &Stamp) -> io::Result<()> {
-        if self.journal.may_hold(stamp.sequence)? {
+        if self.journal.may_hold(stamp.stamp)? {
             durable::open_regular(path)?.sync_all()?;
             durable::sync_parent(path)?;
             #[cfg(test)]

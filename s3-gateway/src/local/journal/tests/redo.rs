@@ -99,8 +99,10 @@ async fn what_was_removed_or_overwritten_stays_so() {
     let world = World::new();
     let run = world.start().await;
     let first = run.put("k", "content").await;
-    assert!(run.bucket.journal.may_hold(first.sequence).unwrap());
-    let second = run.put("k", "newer").await;
+    assert!(run.bucket.journal.may_hold(first.stamp).unwrap());
+    run.put("k", "newer").await;
+    // This one was synced by itself.
+    let second = run.put("k", "newest").await;
     // What is kept, and the rest of what is done to an object, needs no journal.
     let inner = &run.bucket.journal.inner;
     assert_eq!(*locked(&inner.hardened), [world.path("k")]);
@@ -115,8 +117,8 @@ async fn what_was_removed_or_overwritten_stays_so() {
     drop(run);
     world.start_machine_anew();
     let run = world.start().await;
-    run.check(&second, "newer").await;
-    // The older one is kept, and its record does not bring it back.
+    run.check(&second, "newest").await;
+    // The oldest one is kept, and its record does not bring it back.
     let key = ObjectKey::parse("k").unwrap();
     let kept = run
         .bucket

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::StandIn;
 use super::world::{REMAINS, Run, World};
 use crate::local::journal::{FOLDER, locked};
@@ -18,12 +20,12 @@ async fn what_is_closed_in_order_leaves_nothing() {
     let world = World::new();
     let run = world.start().await;
     let stamp = run.put("k", "content").await;
-    assert!(run.bucket.journal.may_hold(stamp.sequence).unwrap());
+    assert!(run.bucket.journal.may_hold(stamp.stamp).unwrap());
     let bucket = Arc::clone(&run.bucket);
     tokio::task::spawn_blocking(move || bucket.journal.close())
         .await
         .unwrap();
-    assert!(!run.bucket.journal.may_hold(stamp.sequence).unwrap());
+    assert!(!run.bucket.journal.may_hold(stamp.stamp).unwrap());
     assert!(!world.root().join(private(FOLDER)).exists());
     // Late writes go to the disk by themselves.
     let late = run.put("late", "content").await;
@@ -129,7 +131,7 @@ async fn what_is_old_enough_is_brought_to_the_disk() {
     let run = world.start().await;
     let synced = watch_syncs(&run, &world.root());
     let stamp = run.put("k", "content").await;
-    while run.bucket.journal.may_hold(stamp.sequence).unwrap() {
+    while run.bucket.journal.may_hold(stamp.stamp).unwrap() {
         tokio::task::yield_now().await;
     }
     assert!(synced.lock().unwrap().contains(&world.path("k")));
@@ -197,12 +199,12 @@ async fn several_processes_have_journals_of_their_own() {
     ];
     assert_eq!(world.segments().len(), 2);
     // Neither can tell what is in the other's.
-    assert!(two.bucket.journal.may_hold(0).unwrap());
+    assert!(two.bucket.journal.may_hold(Uuid::nil()).unwrap());
     // One dies; the other brings its to the disk, and leaves its own alone.
     drop(one);
     two.bucket.recover().unwrap();
     assert_eq!(world.segments().len(), 1);
-    assert!(!two.bucket.journal.may_hold(0).unwrap());
+    assert!(!two.bucket.journal.may_hold(Uuid::nil()).unwrap());
     let three = world.start().await;
     assert_eq!(world.segments().len(), 1);
     stamps.push(three.put("three", "content").await);
