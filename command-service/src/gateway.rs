@@ -9,10 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use daybook_domain::execution::{self, Execution, Phase};
-use daybook_domain::stored_object::{Channel, ObjectCommand, StoredObject, stream_of};
-use daybook_domain::{CommandId, ExecutionId, FunctionName};
+use daybook_domain::stored_object::{
+    Channel, ObjectCommand, ObjectVersion, StoredObject, stream_of,
+};
+use daybook_domain::{BucketName, CommandId, ExecutionId, FunctionName, ObjectKey};
 use daybook_functions::{InvocationScope, StorageAccess, StorageActivity, StorageCredentials};
-use daybook_s3_gateway::{AttemptId, Fate, Grants, LedgerError, ObjectLedger, Policy, Publish};
+use daybook_s3_gateway::{
+    AttemptId, Fate, Grants, LedgerError, ObjectLedger, Policy, Publish, Standing,
+};
 use uuid::Uuid;
 
 use crate::clock;
@@ -77,6 +81,33 @@ impl ObjectLedger for RecordedObjects {
         let execution = self.ledger.load::<Execution>(&stream).await;
         let execution = execution.map_err(|error| LedgerError::Unavailable(Box::new(error)))?;
         Ok(fate_of(execution.as_ref(), attempt))
+    }
+
+    async fn standing(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        version: &ObjectVersion,
+    ) -> Result<Standing, LedgerError> {
+        let stream = stream_of(bucket, key);
+        let object = self.ledger.load::<StoredObject>(&stream).await;
+        let object = object.map_err(|error| LedgerError::Unavailable(Box::new(error)))?;
+        Ok(standing_of(object.as_ref(), version))
+    }
+}
+
+/// The newest write that left an object is the one that there is, unless a removal came after it.
+fn standing_of(object: Option<&StoredObject>, version: &ObjectVersion) -> Standing {
+    let Some(StoredObject { state }) = object else {
+        return Standing::Unknown;
+    };
+    let is_it = |known: &ObjectVersion| known.is_same(version) == Some(true);
+    let mut written = state.recent.iter().rev().filter(|known| !known.removed);
+    match written.next() {
+        Some(newest) if state.present && is_it(&newest.version) => Standing::Current,
+        Some(newest) if is_it(&newest.version) => Standing::Past,
+        _ if written.any(|known| is_it(&known.version)) => Standing::Past,
+        _ => Standing::Unknown,
     }
 }
 
@@ -276,3 +307,6 @@ impl StorageAccess for GatewayStorage {
         self.grants.revoke(access_key);
     }
 }
+
+#[cfg(test)]
+mod tests;

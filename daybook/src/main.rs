@@ -58,7 +58,6 @@ fn main() -> ExitCode {
         let code = daybook_functions::launch(&told.to_string_lossy());
         return ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX));
     }
-    memory::bound_arenas();
     let cli = cli::Cli::parse();
     // s3s logs each refused request as an error; the gateway has its own access log.
     let default = if cli.is_server() {

@@ -130,6 +130,9 @@ pub enum DecodeError {
     },
 }
 
+/// Room for the body of most events, in bytes: it is written without being moved.
+pub(crate) const USUAL_BODY_BYTES: usize = 1024;
+
 /// Whether a body, as text, may have references into a blob store in the place of fields. It is
 /// true too often rather than too rarely.
 pub fn may_refer(body: &[u8]) -> bool {
@@ -185,8 +188,11 @@ macro_rules! events {
             }
 
             fn to_bytes(&self) -> Vec<u8> {
-                let body = match self { $($name::$variant(body) => serde_json::to_vec(body)),+ };
-                body.unwrap_or_default()
+                let mut bytes = Vec::with_capacity($crate::aggregate::USUAL_BODY_BYTES);
+                let written = match self {
+                    $($name::$variant(body) => serde_json::to_writer(&mut bytes, body)),+
+                };
+                written.map(|()| bytes).unwrap_or_default()
             }
 
             fn from_bytes(event_type: &str, schema_version: u32, body: &[u8]) -> Option<Self> {

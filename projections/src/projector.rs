@@ -13,6 +13,7 @@ use daybook_event_store::{EventLog, Position, ReadError, RecordedEvent, Subscrip
 use rusqlite::Connection;
 use thiserror::Error;
 use tokio::sync::{Mutex, broadcast, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::decode::{DecodeFault, Prepared, prepare};
@@ -25,6 +26,9 @@ use crate::pool::Reader;
 pub const BATCH_EVENTS: usize = 1000;
 /// How many events a live client may be behind before it is closed.
 pub const LIVE_QUEUE_EVENTS: usize = 4096;
+/// Batches that are not full begin so far apart at least: where events come all the time, a
+/// transaction then has many of them. One that comes alone is folded at once.
+const LINGER: Duration = Duration::from_millis(20);
 /// The pause before the log is asked again after it did not answer.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -35,6 +39,8 @@ pub struct ProjectorConfig {
     pub path: PathBuf,
     /// The most events in one transaction.
     pub batch_events: usize,
+    /// How far apart batches begin that are not full.
+    pub linger: Duration,
     /// How many events a live client may be behind.
     pub live_queue_events: usize,
     /// How many queries run at once.
@@ -47,6 +53,7 @@ impl ProjectorConfig {
         Self {
             path: path.into(),
             batch_events: BATCH_EVENTS,
+            linger: LINGER,
             live_queue_events: LIVE_QUEUE_EVENTS,
             readers: 4,
         }
@@ -241,15 +248,23 @@ pub(crate) enum Fault {
 }
 
 async fn run(shared: Arc<Shared>, mut subscription: Subscription, shutdown: CancellationToken) {
+    let mut not_before = Instant::now();
     let state = loop {
         // Only waiting and reading are cut short: a transaction that was begun is ended, and the
         // file is at rest when the state says so.
-        let step = shutdown.run_until_cancelled(next(&shared, &mut subscription));
+        let step = shutdown.run_until_cancelled(async {
+            tokio::time::sleep_until(not_before).await;
+            next(&shared, &mut subscription).await
+        });
         let (batch, prepared, decode_fault) = match step.await {
             None => break ProjectorState::Stopped,
             Some(Err(fault)) => break faulted(&fault),
             Some(Ok(next)) => next,
         };
+        not_before = Instant::now();
+        if batch.len() < shared.config.batch_events {
+            not_before += shared.config.linger;
+        }
         if let Err(fault) = take(&shared, batch, prepared).await {
             break faulted(&fault);
         }

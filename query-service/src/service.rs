@@ -41,10 +41,10 @@ impl QueryService {
             log.clone(),
             blobs.clone(),
             ProjectorConfig {
-                path: config.read_model_path.clone(),
                 batch_events: config.batch_events,
                 live_queue_events: config.live_queue_events,
                 readers: config.readers,
+                ..ProjectorConfig::new(config.read_model_path.clone())
             },
             shutdown,
         )

@@ -2,10 +2,10 @@
 //!
 //! ```sh
 //! cargo bench -p daybook-s3-gateway --all-features --bench gateway
-//! cargo bench -p daybook-s3-gateway --all-features --bench gateway -- 5 10240 /mnt/disk
+//! cargo bench -p daybook-s3-gateway --all-features --bench gateway -- 5 10240 /mnt/disk 0
 //! ```
-//! The arguments are seconds for each line, the size of the large object in MiB, and the folder
-//! in which all of it happens. The gateway runs as a process of its own, with fsync as always; its
+//! The arguments are seconds for each figure, the size of the large object in MiB, the folder in
+//! which all of it happens, and the size up to which new objects go through the journal. The gateway runs as a process of its own, with fsync as always; its
 //! ledger only counts, so what the log costs is not in here (`daybook bench` has it). The client
 //! signs beforehand and keeps its connections, and shares the machine.
 
@@ -16,7 +16,7 @@
 )]
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{Read as _, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -43,6 +43,8 @@ use tokio_util::sync::CancellationToken;
 const KEY: &str = "bench";
 const SECRET: &str = "bench-secret";
 const SMALL_BYTES: usize = 1024;
+/// How many objects are new at most.
+const NEW_KEYS: usize = 20_000;
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
 /// The first argument of the process that serves.
 const SERVE: &str = "serve";
@@ -61,13 +63,16 @@ fn main() {
     args.retain(|arg| !arg.starts_with("--"));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     match args.first().map(String::as_str) {
-        Some(SERVE) => runtime.block_on(serve(Path::new(&args[1]))),
+        Some(SERVE) => {
+            let journaled = args[2].parse().unwrap();
+            runtime.block_on(serve(Path::new(&args[1]), journaled));
+        }
         _ => runtime.block_on(measure(&args)),
     }
 }
 
 /// The gateway. Tells its port on standard output.
-async fn serve(folder: &Path) {
+async fn serve(folder: &Path, journaled_bytes: u64) {
     let local = LocalBucket {
         root: folder.join("inbox"),
         retain: Duration::from_secs(3600),
@@ -88,6 +93,7 @@ async fn serve(folder: &Path) {
         region: "us-east-1".to_owned(),
         limits: Limits {
             max_put_bytes: u64::MAX,
+            journaled_bytes,
             ..Limits::default()
         },
         shared: false,
@@ -110,11 +116,15 @@ async fn measure(args: &[String]) {
         Some(folder) => tempfile::tempdir_in(folder).unwrap(),
         None => tempfile::tempdir().unwrap(),
     };
-    let served = Served::start(&folder.path().join("buckets")).await;
+    let journaled = number(3, Limits::default().journaled_bytes);
+    let served = Served::start(&folder.path().join("buckets"), journaled).await;
     println!("objects of 1 KiB, fsync on, {seconds} s each");
     for connections in CONNECTIONS {
-        let (puts, gets) = small(&served, connections, Duration::from_secs(seconds)).await;
-        println!("{connections:>4} connections  {puts:>8.0} PUT/s  {gets:>8.0} GET/s");
+        let rates = small(&served, connections, Duration::from_secs(seconds)).await;
+        let [puts, overwrites, gets] = rates;
+        println!(
+            "{connections:>4} connections  {puts:>8.0} PUT/s  {overwrites:>8.0} overwriting  {gets:>8.0} GET/s"
+        );
     }
     println!("resident at most so far: {} MiB", served.peak_mib());
     large(&served, folder.path(), large_mib).await;
@@ -128,11 +138,12 @@ struct Served {
 }
 
 impl Served {
-    async fn start(folder: &Path) -> Self {
+    async fn start(folder: &Path, journaled: u64) -> Self {
         std::fs::create_dir_all(folder).unwrap();
         let mut child = Command::new(std::env::current_exe().unwrap())
             .arg(SERVE)
             .arg(folder)
+            .arg(journaled.to_string())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -236,16 +247,21 @@ impl Connection {
     }
 }
 
-/// PUTs and GETs a second with so many connections.
-async fn small(served: &Served, connections: usize, time: Duration) -> (f64, f64) {
+/// PUTs under new keys, PUTs under keys that have an object, and GETs a second, with so many
+/// connections.
+async fn small(served: &Served, connections: usize, time: Duration) -> [f64; 3] {
     let body = vec![b'x'; SMALL_BYTES];
-    let keys = 200;
+    let mut keys = vec![NEW_KEYS.div_ceil(connections); connections];
     let key = |connection: usize, n: usize| format!("{connections}/{connection}/{n:05}");
-    let mut rates = Vec::new();
-    for method in ["PUT", "GET"] {
+    let mut rates = [0.0; 3];
+    for (at, (method, again)) in [("PUT", false), ("PUT", true), ("GET", true)]
+        .into_iter()
+        .enumerate()
+    {
+        let rate = &mut rates[at];
         let mut tasks = Vec::new();
-        for at in 0..connections {
-            let requests: Vec<Vec<u8>> = (0..keys)
+        for (at, keys) in keys.iter().enumerate() {
+            let requests: Vec<Vec<u8>> = (0..*keys)
                 .map(|n| {
                     let put = method == "PUT";
                     let length = if put { SMALL_BYTES as u64 } else { 0 };
@@ -261,10 +277,15 @@ async fn small(served: &Served, connections: usize, time: Duration) -> (f64, f64
         let begun = Instant::now();
         let tasks = tasks.into_iter().map(|(mut connection, requests)| {
             tokio::spawn(async move {
-                let mut done = 0_u32;
-                for request in requests.iter().cycle() {
-                    // Each key once at least, so that it can be read.
-                    if begun.elapsed() >= time && done as usize >= requests.len() {
+                let mut done = 0;
+                let (once, cycled) = (requests.iter(), requests.iter().cycle());
+                let requests: Box<dyn Iterator<Item = _> + Send> = match again {
+                    true => Box::new(cycled),
+                    false => Box::new(once),
+                };
+                for request in requests {
+                    // One at least, so that there is something to read.
+                    if begun.elapsed() >= time && done > 0 {
                         break;
                     }
                     connection.ask(request).await;
@@ -273,13 +294,18 @@ async fn small(served: &Served, connections: usize, time: Duration) -> (f64, f64
                 done
             })
         });
-        let mut done = 0;
+        let mut done = Vec::new();
         for task in tasks.collect::<Vec<_>>() {
-            done += task.await.unwrap();
+            done.push(task.await.unwrap());
         }
-        rates.push(f64::from(done) / begun.elapsed().as_secs_f64());
+        let sum: usize = done.iter().sum();
+        *rate = sum as f64 / begun.elapsed().as_secs_f64();
+        if !again {
+            // What there is now.
+            keys = done;
+        }
     }
-    (rates[0], rates[1])
+    rates
 }
 
 /// One large object, there and back, beside `md5sum` of the same file.
@@ -317,10 +343,36 @@ async fn large(served: &Served, folder: &Path, mib: u64) {
     assert_eq!(connection.ask(&head).await, bytes);
     let get = rate(begun.elapsed());
     let md5 = f64::midpoint(before, md5sum(&file));
+    let begun = Instant::now();
+    copy_to_disk(&file, &file.with_extension("copy"));
+    let copied = rate(begun.elapsed());
     println!("one object of {mib} MiB, MB/s");
-    println!("  md5sum {md5:>6.0}");
-    println!("  PUT    {put:>6.0}  {:.2} of md5sum", put / md5);
-    println!("  GET    {get:>6.0}  {:.2} of md5sum", get / md5);
+    println!("  md5sum        {md5:>6.0}");
+    println!("  copy and sync {copied:>6.0}");
+    let beside = |rate: f64| {
+        format!(
+            "{:.2} of md5sum, {:.2} of the copy",
+            rate / md5,
+            rate / copied
+        )
+    };
+    println!("  PUT           {put:>6.0}  {}", beside(put));
+    println!("  GET           {get:>6.0}  {}", beside(get));
+}
+
+/// What the disk allows for: the same bytes, written and flushed without anything else.
+fn copy_to_disk(from: &Path, to: &Path) {
+    let mut from = std::fs::File::open(from).unwrap();
+    let mut file = std::fs::File::create(to).unwrap();
+    let mut block = vec![0; 1 << 20];
+    loop {
+        match from.read(&mut block).unwrap() {
+            0 => break,
+            n => file.write_all(&block[..n]).unwrap(),
+        }
+    }
+    file.sync_all().unwrap();
+    std::fs::remove_file(to).unwrap();
 }
 
 /// Bytes that no file system can leave out.

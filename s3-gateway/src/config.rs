@@ -127,6 +127,13 @@ impl fmt::Debug for OperatorKey {
 pub struct Limits {
     /// The largest body of one `PutObject` or `UploadPart`, in bytes.
     pub max_put_bytes: u64,
+    /// The largest object that goes to the disk by way of the bucket's journal, in bytes, and at most
+    /// 1 MiB. That saves small objects most of their syncs, and writes them twice. 0 for none.
+    pub journaled_bytes: u64,
+    /// The size of one of the two files that a journal has at most, in bytes.
+    pub journal_segment_bytes: u64,
+    /// How long an object may be on disk in the journal only. Then the file system is synced.
+    pub journal_flush_every: Duration,
     /// The smallest part of a multipart upload except its last, in bytes.
     pub min_part_bytes: u64,
     /// The user metadata of one object, names and values together, in bytes.
@@ -201,6 +208,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_put_bytes: 5 << 30,
+            journaled_bytes: 64 << 10,
+            journal_segment_bytes: 16 << 20,
+            journal_flush_every: Duration::from_secs(5),
             min_part_bytes: 5 << 20,
             max_metadata_bytes: 2048,
             max_header_bytes: 64 << 10,

@@ -54,6 +54,9 @@ pub(crate) enum StoreError {
     /// The object is in its place, but not yet in the ledger; a rescan will propose it.
     #[error("the ledger did not record it")]
     Unrecorded(#[from] LedgerError),
+    /// What is in a bucket's journal cannot be judged without the ledger.
+    #[error("the ledger cannot be asked what it knows of a version")]
+    Unasked(#[source] LedgerError),
     #[error("the bucket's folder cannot be used")]
     Io(#[from] io::Error),
 }
@@ -76,7 +79,7 @@ impl From<StoreError> for S3Error {
             StoreError::Fenced => S3ErrorCode::AccessDenied,
             StoreError::Refused(code, _) => code.clone(),
             StoreError::Changing | StoreError::Busy => S3ErrorCode::SlowDown,
-            StoreError::Unrecorded(_) => S3ErrorCode::ServiceUnavailable,
+            StoreError::Unrecorded(_) | StoreError::Unasked(_) => S3ErrorCode::ServiceUnavailable,
             StoreError::Elsewhere | StoreError::Io(_) => S3ErrorCode::InternalError,
         };
         let mut s3 = S3Error::with_message(code, error.to_string());

@@ -8,6 +8,7 @@ use std::time::Duration;
 use daybook_domain::{BucketName, ObjectKey};
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::buckets::{Backend, Buckets};
@@ -16,6 +17,7 @@ use crate::config::{BucketConfig, CreatedBuckets, GatewayConfig, Limits};
 use crate::grants::Grants;
 use crate::ledger::ObjectLedger;
 use crate::local::file_lock::FolderLock;
+use crate::local::journal::JournalLimits;
 use crate::local::scan::{self, ScanReport};
 use crate::local::store::{Bucket, Sharing, blocking};
 use crate::made::MadeBuckets;
@@ -31,6 +33,8 @@ pub struct Gateway {
     /// Where buckets are made over the API, if they may be.
     pub(crate) made: Option<MadeBuckets>,
     pub(crate) ledger: Arc<dyn ObjectLedger>,
+    /// Set once the buckets' journals have been redone.
+    redone: OnceCell<()>,
 }
 
 /// Why a gateway cannot be opened.
@@ -147,6 +151,7 @@ impl Gateway {
             limits: config.limits,
             made,
             ledger,
+            redone: OnceCell::new(),
         });
         if let Some(made) = &gateway.made {
             let made_buckets = made
@@ -176,14 +181,46 @@ impl Gateway {
         open_bucket(name, &root, made.retain, &self.ledger, &self.limits, None)
     }
 
-    /// Serves until `shutdown`, then lets the requests in flight finish. To bound that, drop the
-    /// future: commits that have begun still run to their end.
+    /// Makes good what a power failure kept from the disk, once, with what the ledger knows of it.
+    /// Before that nothing is served or listed: torn objects would be taken for files from outside.
+    async fn ready(&self) -> Result<(), ScanError> {
+        let redo = || async {
+            for bucket in self.buckets.local() {
+                bucket.redo().await.map_err(|source| ScanError {
+                    bucket: bucket.name.clone(),
+                    source: source.into(),
+                })?;
+            }
+            Ok(())
+        };
+        self.redone.get_or_try_init(redo).await.map(|_| ())
+    }
+
+    /// Brings to the disk what is in the buckets' journals, which end with that.
+    async fn close_journals(&self) {
+        for bucket in self.buckets.local() {
+            let closed = blocking(move || {
+                bucket.journal.close();
+                Ok(())
+            });
+            if let Err(error) = closed.await {
+                tracing::warn!(%error, "a journal could not be closed");
+            }
+        }
+    }
+
+    /// Serves until `shutdown`, then lets the requests in flight finish, and brings to the disk what
+    /// is in the buckets' journals. To bound that, drop the future: commits that have begun still
+    /// run to their end.
     pub async fn serve(
         self: Arc<Self>,
         listener: TcpListener,
         shutdown: CancellationToken,
     ) -> io::Result<()> {
-        server::serve(self, listener, shutdown).await
+        self.ready().await.map_err(io::Error::other)?;
+        let served = server::serve(Arc::clone(&self), listener, shutdown).await;
+        self.close_journals().await;
+        served
     }
 
     /// Waits until nobody writes to a key of another store's bucket through this gateway. A store
@@ -205,6 +242,7 @@ impl Gateway {
     /// Other processes may write meanwhile: what one of them is recording at this moment is waited
     /// for a little, and found recorded.
     pub async fn rescan(&self) -> Result<ScanReport, ScanError> {
+        self.ready().await?;
         let mut report = ScanReport::default();
         for bucket in self.buckets.local() {
             report.add(self.rescan_bucket(&bucket).await?);
@@ -229,6 +267,16 @@ impl Gateway {
     /// folder one does so at a time; if it ends, another takes over and first has everything
     /// recorded that was left.
     pub async fn watch(self: Arc<Self>, shutdown: CancellationToken) {
+        while let Err(error) = self.ready().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the folders cannot be watched yet"
+            );
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(self.limits.lead_every) => {}
+            }
+        }
         watch::run(self, shutdown).await;
     }
 
@@ -271,7 +319,8 @@ fn open_bucket(
     })?;
     let ledger = Arc::clone(ledger);
     let (name, root) = (name.clone(), root.to_owned());
-    let bucket = Bucket::new(name, root, retain, ledger, lock, sharing).map_err(folder)?;
+    let journal = JournalLimits::of(limits);
+    let bucket = Bucket::new(name, root, retain, ledger, lock, sharing, journal).map_err(folder)?;
     bucket.prepare_index().map_err(folder)?;
     bucket.recover().map_err(folder)?;
     bucket

@@ -5,8 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use async_trait::async_trait;
-use daybook_domain::ExecutionId;
-use daybook_domain::stored_object::ObjectCommand;
+use daybook_domain::stored_object::{ObjectCommand, ObjectVersion};
+use daybook_domain::{BucketName, ExecutionId, ObjectKey};
 use thiserror::Error;
 
 /// Where what happens to objects is recorded.
@@ -23,6 +23,31 @@ pub trait ObjectLedger: Send + Sync + 'static {
     async fn fate(&self, _attempt: AttemptId) -> Result<Fate, LedgerError> {
         Ok(Fate::Open)
     }
+
+    /// What is known of a version of a key: of one that the gateway had recorded, and whose bytes it
+    /// may have to write again from its journal, after a power failure. What a ledger calls unknown
+    /// was never acknowledged to anybody, and is not written again. A ledger that keeps nothing
+    /// knows of no version.
+    async fn standing(
+        &self,
+        _bucket: &BucketName,
+        _key: &ObjectKey,
+        _version: &ObjectVersion,
+    ) -> Result<Standing, LedgerError> {
+        Ok(Standing::Unknown)
+    }
+}
+
+/// What the ledger knows of one version of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is the object that the key has.
+    Current,
+    /// It was recorded, and the key has been written or removed since. A ledger that forgets old
+    /// versions may call them [`Standing::Unknown`].
+    Past,
+    /// It was never recorded.
+    Unknown,
 }
 
 /// What was decided about what an attempt staged.

@@ -15,6 +15,7 @@ mod error;
 mod front;
 mod gateway;
 mod grants;
+mod heard;
 mod ledger;
 mod local;
 mod made;
@@ -36,7 +37,7 @@ pub use gateway::{Gateway, OpenError, ScanError};
 pub use grants::{
     Activity, Credentials, Grants, InvocationScope, MAX_ACCESSES, MAX_REFUSALS, Publish,
 };
-pub use ledger::{AttemptId, Fate, LedgerError, NoAttempt, ObjectLedger};
+pub use ledger::{AttemptId, Fate, LedgerError, NoAttempt, ObjectLedger, Standing};
 #[cfg(feature = "planting")]
 pub use local::planting::Planter;
 pub use local::scan::ScanReport;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::front;
 use crate::gateway::Gateway;
+use crate::heard::Heard;
 use crate::service;
 use crate::trace;
 
@@ -89,16 +90,19 @@ async fn answer(
     let method = request.method().clone();
     // Without the query: a presigned URL's signature is a secret for as long as it lasts.
     let path = request.uri().path().to_owned();
+    let version = request.version();
     let (mut parts, body) = request.into_parts();
+    let (body, ended) = Heard::new(body);
     let response = match front::check(&mut parts) {
         Ok(()) => {
             let traceparent = trace::of(&parts.headers);
-            let request = hyper::Request::from_parts(parts, s3s::Body::from(body));
+            let request = hyper::Request::from_parts(parts, s3s::Body::http_body(body));
             trace::within(traceparent, service.call(request)).await?
         }
         Err(error) => front::refused(error)?,
     };
-    let response = front::finish(response, &path, &region);
+    let mut response = front::finish(response, &path, &region);
+    ended.tell(version, response.headers_mut());
     count(&method, response.status().as_u16(), begun.elapsed());
     tracing::debug!(
         target: "daybook_s3_gateway::access",

@@ -515,6 +515,9 @@ fn key(
     })
 }
 
+/// What is larger waits longer for its bytes than for its syncs.
+const MAX_JOURNALED: bytesize::ByteSize = bytesize::ByteSize::mib(1);
+
 fn gateway_limits(place: &Place<'_>, table: &LimitsTable) -> Result<Limits, ConfigError> {
     let mut limits = Limits::default();
     let set = |key: &str, text: &Option<String>, target: &mut Duration| {
@@ -536,6 +539,20 @@ fn gateway_limits(place: &Place<'_>, table: &LimitsTable) -> Result<Limits, Conf
         &mut limits.rescan_every,
     )?;
     set("sweep_every", &table.sweep_every, &mut limits.sweep_every)?;
+    set(
+        "journal_flush_every",
+        &table.journal_flush_every,
+        &mut limits.journal_flush_every,
+    )?;
+    if let Some(size) = table.journaled_size {
+        if size > MAX_JOURNALED {
+            return place.wrong(
+                "limits.journaled_size",
+                "objects of more than 1 MiB gain nothing by it; give at most \"1MiB\", or \"0B\" for none",
+            );
+        }
+        limits.journaled_bytes = size.as_u64();
+    }
     buckets::limits(place, table, &mut limits.upstream)?;
     limits.max_put_bytes = table
         .max_put_size

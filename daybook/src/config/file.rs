@@ -201,6 +201,8 @@ pub(super) struct LimitsTable {
     pub worker_lease: Option<String>,
     pub loop_depth: Option<u32>,
     pub max_put_size: Option<ByteSize>,
+    pub journaled_size: Option<ByteSize>,
+    pub journal_flush_every: Option<String>,
     pub max_connections: Option<usize>,
     pub max_staged: Option<usize>,
     pub list_unseen: Option<usize>,

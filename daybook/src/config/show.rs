@@ -116,6 +116,8 @@ pub(crate) fn show(config: &Config) -> Value {
             "log_lines": config.log_lines,
             "log_retain": humantime::format_duration(config.log_retain).to_string(),
             "loop_depth": config.loop_depth,
+            "journaled_size": bytesize::ByteSize(config.gateway_limits.journaled_bytes).to_string(),
+            "journal_flush_every": humantime::format_duration(config.gateway_limits.journal_flush_every).to_string(),
             "max_put_size": bytesize::ByteSize(config.gateway_limits.max_put_bytes).to_string(),
             "max_connections": config.gateway_limits.max_connections,
             "max_staged": config.gateway_limits.max_staged,

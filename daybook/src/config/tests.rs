@@ -334,6 +334,7 @@ fn durations_are_read_with_their_units() {
         "settle_after",
         "rescan_every",
         "sweep_every",
+        "journal_flush_every",
         "upstream_connect_timeout",
         "upstream_read_timeout",
         "upstream_finish_timeout",
@@ -674,6 +675,7 @@ fn nothing_is_no_limit() {
         "settle_after",
         "rescan_every",
         "sweep_every",
+        "journal_flush_every",
         "upstream_connect_timeout",
         "upstream_read_timeout",
         "upstream_finish_timeout",
@@ -709,9 +711,16 @@ fn nothing_is_no_limit() {
             "limits.upstream_part_size",
             "between 5 MiB and 5 GiB",
         ),
+        (
+            "journaled_size = \"1025KiB\"",
+            "limits.journaled_size",
+            "at most \"1MiB\"",
+        ),
     ] {
         check_added(&format!("[limits]\n{line}"), place, problem);
     }
+    let without = load(&format!("{SOUND}[limits]\njournaled_size = \"0B\"")).unwrap();
+    assert_eq!(without.gateway_limits.journaled_bytes, 0);
     // Nothing is kept, and nobody is waited for: both can be meant.
     let text = SOUND.replace("path = \"inbox\"", "path = \"inbox\"\nretain = \"0s\"");
     load(&format!("{text}[limits]\nshutdown_grace = \"0s\"")).unwrap();

@@ -6,9 +6,14 @@
 //! either the old or the new object is there; what the ledger was not told is unmarked, and a
 //! rescan proposes it. Whoever finds a key unlocked finds no writer in the middle of this: either
 //! it came to its end or its process did.
+//!
+//! A small object under a key that has none goes another way to the disk: instead of its own two
+//! syncs it is put into the bucket's journal, by one sync for all who write at this moment, before
+//! it is renamed. What that rests on is said in [`super::journal`].
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +23,7 @@ use daybook_domain::stored_object::Channel;
 use super::conditions::WriteConditions;
 use super::durable;
 use super::index::rows::Row;
+use super::journal::Ticket;
 use super::key_path::{digest, hidden_path, plain_path, versions_path};
 use super::locks::KeyGuard;
 use super::parts::{self, Parts};
@@ -158,6 +164,13 @@ impl Bucket {
         }
         let versioning = self.versioning()?;
         let after = current.as_ref().map_or(0, |(_, old)| old.sequence);
+        // A null version that is replaced goes before the ledger hears of the new one, which the
+        // journal alone would not bring back.
+        let may_be_journaled = current.is_none()
+            && versioning != Versioning::Suspended
+            && write.staged.is_none()
+            && write.parts.is_none()
+            && write.upload.is_none();
         if write.staged.is_none() {
             file.set_modified(clock::now())?;
         }
@@ -191,13 +204,19 @@ impl Bucket {
                 produced_by: write.scope.as_ref().map(|scope| scope.produced_by()),
             },
         };
-        stamp::write(&self.root, &self.temporaries, &file, &stamp)?;
+        let stamped = stamp::write(&self.root, &self.temporaries, &file, &stamp)?;
         if let Some(parts) = &write.parts {
             parts::write(&self.root, &self.temporaries, &file, &stamp, parts)?;
         }
-        file.sync_all()?;
         let plain = plain_path(key).map(|relative| self.root.join(relative));
         let plain = plain.filter(|target| self.can_hold(target));
+        let ticket = match may_be_journaled && stamped {
+            true => self.journaled(&file, &stamp)?,
+            false => None,
+        };
+        if ticket.is_none() {
+            file.sync_all()?;
+        }
         let kept = match &current {
             Some((found, old)) => {
                 let kind = Self::kind_of_replaced(versioning, old);
@@ -216,7 +235,11 @@ impl Bucket {
                 return Err(error);
             }
         };
-        self.dir_syncs.sync_parent(&target)?;
+        match ticket {
+            // It has its name, so the next checkpoint takes it along.
+            Some(ticket) => drop(ticket),
+            None => self.dir_syncs.sync_parent(&target)?,
+        }
         if let Some((found, _)) = &current
             && found.path != target
         {
@@ -240,6 +263,16 @@ impl Bucket {
         let listed = listed.map(|(_, old)| Row::of(&old, false));
         self.note_written(&Row::of(&stamp, hidden), listed, retired);
         Ok((file, stamp))
+    }
+
+    /// Puts a stamped file into the journal, if it goes in there.
+    fn journaled(&self, file: &File, stamp: &Stamp) -> io::Result<Option<Ticket>> {
+        if !self.journal.takes(stamp.size) {
+            return Ok(None);
+        }
+        let mut content = vec![0; usize::try_from(stamp.size).map_err(io::Error::other)?];
+        file.read_exact_at(&mut content, 0)?;
+        Ok(self.journal.append(stamp, &content))
     }
 
     /// The moment in which a write becomes visible. Where the plain path turns out to be taken,
@@ -276,6 +309,8 @@ impl Bucket {
     pub(super) fn keep(&self, path: &Path, stamp: &Stamp, kind: Kind) -> io::Result<Kept> {
         let dir = self.root.join(versions_path(&stamp.key));
         durable::create_dirs(&self.root, &dir)?;
+        // So that what is kept needs no journal.
+        self.harden(path, stamp)?;
         let kept = self.version_path(&stamp.key, &stamp.version_id, kind);
         match fs::hard_link(path, &kept) {
             Ok(()) => Ok(Kept {

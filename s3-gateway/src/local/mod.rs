@@ -12,6 +12,7 @@
 //!     staged/<attempt>/         what an attempt wrote that is published on its success
 //!     meta/                     stamps and lists of parts that do not fit into an attribute
 //!     index.sqlite              what keys there are; derived from the files, may be deleted
+//!     journal/                  small new objects that may not have reached the disk by themselves
 //!     sequence                  a bound on the order of writes
 //!     sequence.last             the last number in it, where processes share the folder
 //!     lock                      its byte ranges are the locks between processes
@@ -40,6 +41,7 @@ pub(crate) mod file_lock;
 mod fill;
 mod hidden;
 pub(crate) mod index;
+pub(crate) mod journal;
 pub(crate) mod key_path;
 pub(crate) mod listing;
 pub(crate) mod listing_versions;

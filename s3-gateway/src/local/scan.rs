@@ -84,6 +84,7 @@ impl Bucket {
     /// Brings the folder in order after whatever end a process took: removes its temporary files
     /// and half-kept versions. Leaves alone what a living process is working on.
     pub(crate) fn recover(&self) -> io::Result<()> {
+        self.journal.bury_dead()?;
         self.bury_dead()?;
         self.unlink_unused_links()?;
         self.mend_versions()

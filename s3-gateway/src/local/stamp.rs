@@ -268,20 +268,27 @@ pub(crate) fn read_key(root: &Path, digest: &str, file: &File, meta: &Metadata) 
         .or_else(|| named(fs::read(sidecar(root, digest, meta)).ok()?))
 }
 
+/// The stamp that is on an open file itself, be it still right or not.
+pub(crate) fn read_attribute(file: &File) -> Option<Stamp> {
+    serde_json::from_slice(&file.get_xattr(STAMP).ok()??).ok()
+}
+
 /// Writes the stamp of a file; durable once the file is synced (a file beside is synced here).
+/// Returns whether it is on the file itself.
 pub(crate) fn write(
     root: &Path,
     temporaries: &Temporaries,
     file: &File,
     stamp: &Stamp,
-) -> io::Result<()> {
+) -> io::Result<bool> {
     let bytes = serde_json::to_vec(stamp)?;
     if file.set_xattr(STAMP, &bytes).is_ok() {
-        return Ok(());
+        return Ok(true);
     }
     // A stamp from before that could not be replaced does not fit any more and does no harm.
     let path = sidecar(root, &key_path::digest(&stamp.key), &file.metadata()?);
-    temporaries.write_file(&path, &bytes)
+    temporaries.write_file(&path, &bytes)?;
+    Ok(false)
 }
 
 /// Replaces the stamp of a file by another one for the same version, in one step; durable once the

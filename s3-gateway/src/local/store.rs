@@ -18,6 +18,7 @@ use super::file_lock::{self, FolderLock, Held, Slot};
 use super::hidden::HiddenKeys;
 use super::index::Index;
 use super::index::rows::Row;
+use super::journal::{Journal, JournalLimits};
 use super::key_path::{PRIVATE, digest, hidden_path, plain_path, private};
 use super::locks::{KeyGuard, KeyLocks};
 use super::sequence::Sequence;
@@ -47,6 +48,7 @@ pub(crate) struct Bucket {
     patience: Duration,
     pub(crate) temporaries: Arc<Temporaries>,
     pub(super) dir_syncs: DirSyncs,
+    pub(crate) journal: Journal,
     pub(crate) folder_lock: Arc<FolderLock>,
 }
 
@@ -82,6 +84,7 @@ impl Bucket {
         ledger: Arc<dyn ObjectLedger>,
         folder_lock: Arc<FolderLock>,
         sharing: Option<Sharing>,
+        journal: JournalLimits,
     ) -> io::Result<Self> {
         let created_at = root.metadata()?.created().unwrap_or(SystemTime::UNIX_EPOCH);
         let temporaries = Arc::new(Temporaries::open(&root, &folder_lock)?);
@@ -89,6 +92,8 @@ impl Bucket {
         let sequence = Sequence::open(&root, Arc::clone(&temporaries), between.clone())?;
         let folder = Birth::of(&root.join(PRIVATE).metadata()?);
         let index = Index::new(&root, &name, folder, Arc::clone(&folder_lock));
+        let lock = Arc::clone(&folder_lock);
+        let journal = Journal::new(&root, lock, sharing.is_some(), journal);
         Ok(Self {
             name,
             root,
@@ -105,6 +110,7 @@ impl Bucket {
             patience: sharing.map_or(Duration::MAX, |sharing| sharing.patience),
             temporaries,
             dir_syncs: DirSyncs::default(),
+            journal,
             folder_lock,
         })
     }
@@ -363,7 +369,7 @@ impl Bucket {
     }
 
     /// Whether every folder above the path is a real one of this bucket.
-    fn reachable(&self, relative: &Path) -> bool {
+    pub(super) fn reachable(&self, relative: &Path) -> bool {
         relative.ancestors().skip(1).all(|above| {
             above.as_os_str().is_empty()
                 || self

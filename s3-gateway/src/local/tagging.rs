@@ -50,6 +50,10 @@ impl Bucket {
         };
         let this = Arc::clone(&self);
         blocking_with(&guard, move || {
+            if let Some((found, stamp)) = &current {
+                // The journal has the tags that it was written with.
+                this.harden(&found.path, stamp)?;
+            }
             let (file, mut stamp) = match (current, version) {
                 (Some((found, stamp)), None) => (found.file, stamp),
                 (None, None) => return Err(this.absence(&key)?),

@@ -152,7 +152,7 @@ impl Bucket {
         blocking(move || Ok(this.known_now(key.as_str())?)).await
     }
 
-    fn known_now(&self, key: &str) -> io::Result<Option<Row>> {
+    pub(super) fn known_now(&self, key: &str) -> io::Result<Option<Row>> {
         let read = || self.index.read(|index| rows::get(index, key));
         // The second time a damaged index has been thrown away.
         Ok(read().or_else(|_| read())?)

@@ -154,6 +154,9 @@ async fn killed_at_any_moment_nothing_acknowledged_is_lost() {
     let client = shared.join(limits()).await.client.clone();
     let found = shared.peers[0].gateway.rescan().await.unwrap();
     assert_eq!((found.unsettled, found.failed.len()), (0, 0), "{found:?}");
+    // The machine went on, so the journals of the dead were needed no more.
+    let journals = std::fs::read_dir(shared.path(".daybook/journal"));
+    assert_eq!(journals.into_iter().flatten().count(), 0);
 
     let text = std::fs::read_to_string(&file).unwrap();
     let left = shared.ledger.commands();

@@ -10,6 +10,7 @@
 
 mod by_hand;
 mod client;
+mod connections;
 mod grants;
 mod index;
 mod keys;

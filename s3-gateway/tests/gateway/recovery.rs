@@ -29,6 +29,30 @@ async fn leftovers_of_a_crash_are_removed() {
 }
 
 #[tokio::test]
+async fn a_stop_in_order_leaves_no_journal() {
+    let world = World::new().await;
+    let journal = world.path("inbox", ".daybook/journal");
+    world
+        .client
+        .put("inbox", "large", vec![b'x'; 65 << 10])
+        .await
+        .expect(200);
+    assert!(!journal.exists());
+    world
+        .client
+        .put("inbox", "small", "hello")
+        .await
+        .expect(200);
+    assert_eq!(world.own_files("inbox", "journal").len(), 1);
+    assert!(!world.path("results", ".daybook/journal").exists());
+    let world = world.reopen().await;
+    assert!(!journal.exists());
+    let got = world.client.get("inbox", "small").await.expect(200);
+    assert_eq!(got.text(), "hello");
+    assert_eq!(world.gateway.rescan().await.unwrap().recorded, 0);
+}
+
+#[tokio::test]
 async fn a_write_that_was_not_acknowledged_is_recorded_as_it_was() {
     let world = World::new().await;
     world.ledger.fail(true);

@@ -1,0 +1,5 @@
+mod redo;
+mod segments;
+mod world;
+
+pub(super) use world::StandIn;
