@@ -111,9 +111,11 @@ impl Inner {
                 self.taken.notify_all();
                 state = self.write(state, next);
                 state.writing = false;
+                // Who writes the next frame comes before those who are done: the disk is idle.
                 if let Some(next) = &state.next {
                     next.turn.ended.notify_one();
                 }
+                turn.ended.notify_all();
                 if state.end != End::NotYet {
                     self.due.notify_all();
                 }
@@ -121,7 +123,7 @@ impl Inner {
         }
     }
 
-    /// Writes a frame, and tells all who have a record in it.
+    /// Writes a frame, and notes for all who have a record in it where it went.
     fn write<'a>(&'a self, mut state: MutexGuard<'a, State>, next: Next) -> MutexGuard<'a, State> {
         let Next {
             turn,
@@ -165,7 +167,6 @@ impl Inner {
             }
         }
         let _ = turn.written.set(written);
-        turn.ended.notify_all();
         state
     }
 
