@@ -55,7 +55,9 @@ pub(crate) async fn run(args: BenchArgs) -> Result<ExitCode> {
         Some(BenchCommand::Intake(args)) => {
             bench_intake::run(args).await.map(|()| ExitCode::SUCCESS)
         }
-        None => objects(args.objects).await.map(|()| ExitCode::SUCCESS),
+        None => Box::pin(objects(args.objects))
+            .await
+            .map(|()| ExitCode::SUCCESS),
     }
 }
 

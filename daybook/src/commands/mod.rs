@@ -39,7 +39,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     let client = Client::new(&cli.server);
     let format = cli.output;
     match cli.command {
-        Command::Serve(args) => serve::run(args).await?,
+        Command::Serve(args) => Box::pin(serve::run(args)).await?,
         Command::Demo(args) => demo::run(args).await?,
         Command::Bench(args) => return Box::pin(bench::run(args)).await,
         Command::Function { function } => builtin::run(function).await?,

@@ -45,9 +45,9 @@ impl Fold<'_> {
                 "UPDATE reconciles SET key = ?2, counts = ?3 WHERE id = ?1",
                 params![id, event.key.as_str(), json!(&event.counts)],
             ),
-            ReconcileEvent::ReconcilePaused(_) => self.reconcile_phase(&id, ReconcilePhase::Paused),
+            ReconcileEvent::ReconcilePaused(_) => self.reconcile_phase(id, ReconcilePhase::Paused),
             ReconcileEvent::ReconcileResumed(_) => {
-                self.reconcile_phase(&id, ReconcilePhase::Running)
+                self.reconcile_phase(id, ReconcilePhase::Running)
             }
             ReconcileEvent::ReconcileCompleted(event) => {
                 self.run(

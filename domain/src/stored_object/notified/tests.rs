@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::stored_object::tests::{after, context, created, notified, removed, types, version};
-use crate::stored_object::{IgnoredBy, ObjectCommand, ProducedBy};
+use crate::stored_object::{IgnoredBy, ObjectCommand, ProducedBy, RecordListed};
 use crate::{Aggregate, Chain, ExecutionId};
 
 /// A version of a bucket that keeps none: content alone tells it.
@@ -725,6 +725,57 @@ fn a_repetition_of_a_channels_newest_event_is_no_news_after_others_told_of_much(
     let (object, verdicts) = verdicts(story);
     assert_eq!(verdicts.last(), Some(&STALE));
     assert_eq!(object.state.versions, 39);
+}
+
+/// What only a listing knows of, written so many seconds into the story.
+fn found_by_listing(object: StoredObject, second: i64, version: ObjectVersion) -> StoredObject {
+    let version = ObjectVersion {
+        modified_at: Some(moment(second)),
+        ..version
+    };
+    let listed = ObjectCommand::RecordListed(RecordListed {
+        latest: true,
+        newest: object.state.object().cloned(),
+        created: created(version, Channel::Listing),
+    });
+    let events = object.decide(listed, &context()).unwrap();
+    assert_eq!(types(&events), ["ObjectCreated"]);
+    events.iter().fold(object, StoredObject::evolve)
+}
+
+/// A reconcile found the newest write, and what is told afterwards is from before it: by no mark, since
+/// a listing gives none, but by the store's own time.
+#[test]
+fn what_is_told_after_a_listing_and_older_than_it_is_no_news() {
+    let late_write = at(30, told(plain(1), "30"));
+    let late_removal = at(40, gone(plain(1), "40"));
+    let own = at(60, told(plain(1), "60"));
+    for orderless in [false, true] {
+        let channel = |told: RecordNotification| match orderless {
+            true => without_order(told),
+            false => told,
+        };
+        let (object, _) = verdicts([channel(at(10, told(plain(7), "10")))]);
+        let mut object = found_by_listing(object, 60, plain(1));
+        for (told, expect) in [
+            (&late_removal, IGNORED),
+            // The same content as what was found, and not that write.
+            (&late_write, STALE),
+            (&own, DUPLICATE),
+            (&late_write, STALE),
+        ] {
+            let command = ObjectCommand::RecordNotification(channel(told.clone()));
+            let events = object.decide(command, &context()).unwrap();
+            object = events.iter().fold(object, StoredObject::evolve);
+            if let [ObjectEvent::NotificationDisregarded(event)] = &events[..] {
+                assert_eq!(Some(event.verdict), expect, "{event:?}");
+            } else {
+                assert!(events.is_empty(), "{events:?}");
+            }
+        }
+        assert!(object.state.present);
+        assert_eq!(object.state.versions, 2);
+    }
 }
 
 #[test]
