@@ -49,7 +49,7 @@ pub enum OpenError {
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 const STATEMENTS_CACHED: usize = 128;
 /// Pages that whoever folds keeps in memory, in KiB: what one batch touches is not written twice.
-const CACHE_KIB: i64 = 8 << 10;
+const CACHE_KIB: i64 = 4 << 10;
 /// After so many pages the write-ahead log goes into the file: the pages that every batch touches go
 /// there once for many batches. Of 4 KiB each, so that the log takes 16 MiB.
 const CHECKPOINT_PAGES: i64 = 4096;

@@ -163,9 +163,26 @@ impl Server {
         (status, response.text().await.expect("a whole answer"))
     }
 
-    /// All nodes of a connection. `query` takes `$first` and `$after` and gives `field` with
+    /// Returns once the read side has all that is in the log now.
+    async fn caught_up(&self) {
+        let position = |of: &Value| of["position"].to_string().trim_matches('"').parse::<u64>();
+        let ledger = self.query("{ ledger { position } }", json!({})).await;
+        let head = position(&ledger["ledger"]).expect("a position");
+        eventually("the read side is caught up", || async {
+            let answer = self
+                .query("{ ledger { projections { position } } }", json!({}))
+                .await;
+            let projections = answer["ledger"]["projections"].as_array()?.clone();
+            let behind = |it: &Value| position(it).is_ok_and(|at| at < head);
+            (!projections.iter().any(behind)).then_some(())
+        })
+        .await;
+    }
+
+    /// All nodes of a connection, of no less than what was on record before. `query` takes `$first` and `$after` and gives `field` with
     /// `nodes` and `pageInfo { hasNextPage endCursor }`.
     pub(crate) async fn all(&self, query: &str, field: &str, mut variables: Value) -> Vec<Value> {
+        self.caught_up().await;
         let mut nodes = Vec::new();
         variables["first"] = json!(PAGE);
         loop {
