@@ -95,8 +95,9 @@ pub(crate) fn link_python(folder: &Path) {
     std::os::unix::fs::symlink(environment, folder.join(".venv")).unwrap();
 }
 
-/// The `daybook` command line, talking to the server.
+/// The `daybook` command line, talking to the server once its read side has what was on record before.
 pub(crate) async fn daybook(server: &Server, arguments: &[&str]) -> Ran {
+    server.caught_up().await;
     let mut command = Command::new(program());
     command
         .args(["--server", &server.api])

@@ -123,8 +123,13 @@ impl Server {
         self.wait().await
     }
 
-    /// Asks through GraphQL; the answer is its `data`, and errors fail the test.
+    /// Asks through GraphQL, of no less than what was on record before; the answer is its `data`, and errors fail the test.
     pub(crate) async fn query(&self, query: &str, variables: Value) -> Value {
+        self.caught_up().await;
+        self.data(query, variables).await
+    }
+
+    async fn data(&self, query: &str, variables: Value) -> Value {
         let answer = self.ask(query, variables).await;
         let mut answer = answer.expect("the server answers");
         assert!(answer["errors"].is_null(), "{query}: {answer:#}");
@@ -164,13 +169,13 @@ impl Server {
     }
 
     /// Returns once the read side has all that is in the log now.
-    async fn caught_up(&self) {
+    pub(crate) async fn caught_up(&self) {
         let position = |of: &Value| of["position"].to_string().trim_matches('"').parse::<u64>();
-        let ledger = self.query("{ ledger { position } }", json!({})).await;
+        let ledger = self.data("{ ledger { position } }", json!({})).await;
         let head = position(&ledger["ledger"]).expect("a position");
         eventually("the read side is caught up", || async {
             let answer = self
-                .query("{ ledger { projections { position } } }", json!({}))
+                .data("{ ledger { projections { position } } }", json!({}))
                 .await;
             let projections = answer["ledger"]["projections"].as_array()?.clone();
             let behind = |it: &Value| position(it).is_ok_and(|at| at < head);
@@ -182,7 +187,6 @@ impl Server {
     /// All nodes of a connection, of no less than what was on record before. `query` takes `$first` and `$after` and gives `field` with
     /// `nodes` and `pageInfo { hasNextPage endCursor }`.
     pub(crate) async fn all(&self, query: &str, field: &str, mut variables: Value) -> Vec<Value> {
-        self.caught_up().await;
         let mut nodes = Vec::new();
         variables["first"] = json!(PAGE);
         loop {
