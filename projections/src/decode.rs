@@ -54,9 +54,21 @@ const TEXTS: [(&str, &[&str]); 7] = [
 ];
 const REFERENCE: &str = "$blob";
 
-/// Reads an event, and from the blob store what the fold has to see of it.
+/// Reads an event that needs nothing from the blob store, as most do.
+pub(crate) fn read_whole(recorded: &RecordedEvent) -> Option<LedgerEvent> {
+    LedgerEvent::from_bytes(
+        recorded.stream.as_str(),
+        &recorded.event_type,
+        recorded.schema_version,
+        &recorded.data,
+    )
+}
+
+/// Gives an event as it was read; if that was not possible, reads it with what the fold has to see
+/// of it from the blob store.
 pub(crate) async fn prepare(
     recorded: Arc<RecordedEvent>,
+    whole: Option<LedgerEvent>,
     blobs: &BlobStore,
 ) -> Result<Prepared, DecodeFault> {
     let fault = |why: String, transient: bool| DecodeFault {
@@ -66,12 +78,6 @@ pub(crate) async fn prepare(
         why,
         transient,
     };
-    let whole = LedgerEvent::from_bytes(
-        recorded.stream.as_str(),
-        &recorded.event_type,
-        recorded.schema_version,
-        &recorded.data,
-    );
     if whole.is_some() {
         return Ok(Prepared {
             recorded,

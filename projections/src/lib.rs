@@ -11,6 +11,7 @@
 //! bodies are not copied: rows say at which position of the log they are.
 
 mod as_of;
+mod background;
 mod compare;
 mod decode;
 mod fold;

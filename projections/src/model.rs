@@ -40,6 +40,9 @@ pub enum OpenError {
         #[source]
         source: io::Error,
     },
+    /// There is no thread to be had. Raise the limit of the process.
+    #[error("read model cannot have a thread of its own")]
+    Thread(#[source] io::Error),
     /// The log cannot be read. Try again later.
     #[error("log cannot be read")]
     Log(#[from] daybook_event_store::ReadError),

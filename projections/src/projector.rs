@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daybook_domain::LedgerEvent;
 use daybook_event_store::blobs::BlobStore;
 use daybook_event_store::{EventLog, Position, ReadError, RecordedEvent, Subscription};
 use rusqlite::Connection;
@@ -16,7 +17,8 @@ use tokio::sync::{Mutex, broadcast, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::decode::{DecodeFault, Prepared, prepare};
+use crate::background::Background;
+use crate::decode::{DecodeFault, Prepared, prepare, read_whole};
 use crate::fold::{FoldError, fold_batch};
 use crate::model::{self, Checkpoint, OpenError};
 use crate::pool::Reader;
@@ -115,6 +117,8 @@ pub(crate) struct Shared {
     /// Held while a batch is folded, and by a rebuild while it compares and switches. `None`
     /// after a switch that failed half-way.
     pub(crate) writer: Mutex<Option<Connection>>,
+    /// Where batches are folded.
+    folding: Background,
     pub(crate) reader: Reader,
     status: watch::Sender<ProjectorStatus>,
     live: broadcast::Sender<Arc<RecordedEvent>>,
@@ -134,6 +138,7 @@ impl Projector {
         let shared = Arc::new(Shared {
             reader: Reader::over_file(config.path.clone(), config.readers),
             writer: Mutex::new(Some(conn)),
+            folding: Background::start().map_err(OpenError::Thread)?,
             status: watch::Sender::new(ProjectorStatus {
                 position,
                 state: ProjectorState::Running,
@@ -281,7 +286,11 @@ fn faulted(fault: &Fault) -> ProjectorState {
     ProjectorState::Faulted(why)
 }
 
-type Next = (Vec<Arc<RecordedEvent>>, Vec<Prepared>, Option<DecodeFault>);
+type Next = (
+    Arc<[Arc<RecordedEvent>]>,
+    Vec<Prepared>,
+    Option<DecodeFault>,
+);
 
 /// Waits for the next events and reads them, up to the first one that cannot be read.
 async fn next(shared: &Shared, subscription: &mut Subscription) -> Result<Next, Fault> {
@@ -295,8 +304,11 @@ async fn next(shared: &Shared, subscription: &mut Subscription) -> Result<Next, 
             }
             Err(damaged) => return Err(Fault::Log(damaged)),
         };
-        let batch: Vec<_> = batch.into_iter().map(Arc::new).collect();
-        let (prepared, fault) = prepare_all(&batch, &shared.blobs).await;
+        let batch: Arc<[_]> = batch.into_iter().map(Arc::new).collect();
+        let events = Arc::clone(&batch);
+        let read = move || events.iter().map(|event| read_whole(event)).collect();
+        let read = shared.folding.run(read).await;
+        let (prepared, fault) = prepare_each(&batch, read, &shared.blobs).await;
         return Ok((batch, prepared, fault));
     }
 }
@@ -304,17 +316,17 @@ async fn next(shared: &Shared, subscription: &mut Subscription) -> Result<Next, 
 /// Folds a batch, then tells who waits or watches.
 async fn take(
     shared: &Arc<Shared>,
-    batch: Vec<Arc<RecordedEvent>>,
+    batch: Arc<[Arc<RecordedEvent>]>,
     prepared: Vec<Prepared>,
 ) -> Result<(), Fault> {
     let folded = prepared.len();
     let mut guard = shared.writer.lock().await;
     let mut conn = guard.take().ok_or(Fault::NotOpen)?;
-    let (conn, result) = blocking(move || {
+    let fold = move || {
         let result = fold_batch(&mut conn, &prepared);
         (conn, result)
-    })
-    .await;
+    };
+    let (conn, result) = shared.folding.run(fold).await;
     *guard = Some(conn);
     drop(guard);
     result?;
@@ -324,9 +336,9 @@ async fn take(
             .status
             .send_modify(|status| status.position = position);
     }
-    for event in batch.into_iter().take(folded) {
+    for event in &batch[..folded] {
         // It fails when nobody listens, which is no fault.
-        let _ = shared.live.send(event);
+        let _ = shared.live.send(Arc::clone(event));
     }
     Ok(())
 }
@@ -336,10 +348,20 @@ pub(crate) async fn prepare_all(
     batch: &[Arc<RecordedEvent>],
     blobs: &BlobStore,
 ) -> (Vec<Prepared>, Option<DecodeFault>) {
+    let read = batch.iter().map(|event| read_whole(event)).collect();
+    prepare_each(batch, read, blobs).await
+}
+
+/// The same of events that were read as far as they could be without the blob store.
+async fn prepare_each(
+    batch: &[Arc<RecordedEvent>],
+    read: Vec<Option<LedgerEvent>>,
+    blobs: &BlobStore,
+) -> (Vec<Prepared>, Option<DecodeFault>) {
     let mut prepared = Vec::with_capacity(batch.len());
-    for event in batch {
+    for (event, mut read) in batch.iter().zip(read) {
         loop {
-            match prepare(event.clone(), blobs).await {
+            match prepare(event.clone(), read.take(), blobs).await {
                 Ok(event) => prepared.push(event),
                 Err(fault) if fault.transient => {
                     tracing::warn!(
