@@ -10,11 +10,12 @@
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// What jemalloc reads when it starts (jemalloc(3), TUNING): an arena a processor, little kept by
-/// each thread, and what was not used for half a second goes back to the system.
+/// What jemalloc reads when it starts (jemalloc(3), TUNING): an arena a processor, very little kept by
+/// each thread, of which there may be hundreds, and what was not used for half a second goes back to
+/// the system.
 /// `_RJEM_MALLOC_CONF` in the environment overrides it.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "the name by which jemalloc finds it")]
 #[unsafe(export_name = "_rjem_malloc_conf")]
-pub(crate) static SETTINGS: &[u8; 72] =
-    b"percpu_arena:percpu,dirty_decay_ms:500,muzzy_decay_ms:0,tcache_max:4096\0";
+pub(crate) static SETTINGS: &[u8; 123] =
+    b"percpu_arena:percpu,dirty_decay_ms:500,muzzy_decay_ms:0,tcache_max:1024,tcache_nslots_small_max:20,lg_tcache_nslots_mul:-2\0";

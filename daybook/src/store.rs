@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use daybook_event_store::EventLog;
 use daybook_event_store::blobs::BlobStore;
+use daybook_event_store::sqlite::SqliteOptions;
 
 use crate::config::{BlobsAt, Config};
 use crate::roles::Roles;
@@ -30,7 +31,11 @@ pub(crate) async fn open(config: &Config, roles: Roles) -> Result<Store> {
     std::fs::create_dir_all(data_dir)
         .with_context(|| format!("data directory {} cannot be made", data_dir.display()))?;
     let locks = lock(data_dir, roles)?;
-    let log = daybook_event_store::open::open(&config.store)
+    let sqlite = SqliteOptions {
+        cache_bytes: config.store_cache_bytes,
+        ..SqliteOptions::default()
+    };
+    let log = daybook_event_store::open::open(&config.store, sqlite)
         .await
         .with_context(|| format!("the event log {} cannot be opened", config.store))?;
     let blobs = match &config.blobs {

@@ -129,10 +129,10 @@ fn sqlite_at(path: &str) -> Result<LogUrl, LogUrlError> {
     Ok(LogUrl::Sqlite(file))
 }
 
-/// Opens a log to append to it. A SQLite file is made if it does not exist.
-pub async fn open(url: &LogUrl) -> Result<Arc<dyn EventLog>, OpenLogError> {
+/// Opens a log to append to it. A SQLite file is made if it does not exist, and run with `sqlite`.
+pub async fn open(url: &LogUrl, sqlite: SqliteOptions) -> Result<Arc<dyn EventLog>, OpenLogError> {
     match url {
-        LogUrl::Sqlite(path) => Ok(SqliteEventLog::open(path, SqliteOptions::default())?),
+        LogUrl::Sqlite(path) => Ok(SqliteEventLog::open(path, sqlite)?),
         _ => open_server(url).await,
     }
 }

@@ -24,6 +24,7 @@ use daybook_command_service::intake::{Intake, NoSns, Sns, SnsOverHttps};
 use daybook_event_store::EventLog;
 use daybook_event_store::open::LogUrl;
 use daybook_event_store::postgres::{PostgresEventLog, PostgresOptions};
+use daybook_event_store::sqlite::SqliteOptions;
 use daybook_intake::{Delivery, Transport};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
@@ -130,7 +131,7 @@ async fn open(config: &Config) -> Result<Intake> {
 
 async fn open_log(url: &LogUrl) -> Result<Arc<dyn EventLog>> {
     let LogUrl::Postgres(text) = url else {
-        return Ok(daybook_event_store::open::open(url).await?);
+        return Ok(daybook_event_store::open::open(url, SqliteOptions::default()).await?);
     };
     let options = PostgresOptions {
         readers: READERS,

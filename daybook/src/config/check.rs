@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use daybook_command_service::PipelineConfig;
 use daybook_command_service::intake::KnownBucket;
 use daybook_domain::asl::Machine;
 use daybook_domain::{BucketName, FunctionName, PipelineName};
 use daybook_event_store::open::LogUrl;
+use daybook_event_store::sqlite::SqliteOptions;
 use daybook_functions::{FunctionSpec, HostOptions, LOG_LIMIT_BYTES, LOG_LIMIT_LINES, Runtime};
 use daybook_s3_gateway::{BucketConfig, CreatedBuckets, Limits, OperatorKey, Policy};
 
@@ -101,6 +103,7 @@ pub(super) fn check(
         false => None,
     };
     let store = store(&place, file.store.url.as_ref(), &data_dir)?;
+    let store_cache_bytes = store_cache_bytes(&place, file.store.cache_size)?;
     let blobs = match (&file.blobs.url, &store) {
         (Some(url), _) => BlobsAt::Folder(blobs(&place, url)?),
         (None, LogUrl::Sqlite(_)) => BlobsAt::Folder(data_dir.join("blobs")),
@@ -152,6 +155,7 @@ pub(super) fn check(
         intake: intake::check(&place, &file.intake, known)?,
         data_dir,
         store,
+        store_cache_bytes,
         blobs,
     };
     folders::check(&place, &config)?;
@@ -515,8 +519,25 @@ fn key(
     })
 }
 
+/// A cache of fewer pages than a transaction touches is none, and one of more than the machine has is
+/// worse than none.
+const STORE_CACHE: std::ops::RangeInclusive<ByteSize> = ByteSize::mib(1)..=ByteSize::gib(2);
+
+fn store_cache_bytes(place: &Place<'_>, given: Option<ByteSize>) -> Result<u32, ConfigError> {
+    let Some(size) = given else {
+        return Ok(SqliteOptions::default().cache_bytes);
+    };
+    match u32::try_from(size.as_u64()) {
+        Ok(bytes) if STORE_CACHE.contains(&size) => Ok(bytes),
+        _ => place.wrong(
+            "store.cache_size",
+            "the cache of the log holds from \"1MiB\" to \"2GiB\"",
+        ),
+    }
+}
+
 /// What is larger waits longer for its bytes than for its syncs.
-const MAX_JOURNALED: bytesize::ByteSize = bytesize::ByteSize::mib(1);
+const MAX_JOURNALED: ByteSize = ByteSize::mib(1);
 
 fn gateway_limits(place: &Place<'_>, table: &LimitsTable) -> Result<Limits, ConfigError> {
     let mut limits = Limits::default();

@@ -142,6 +142,7 @@ pub(super) struct PipelineTable {
 pub(super) struct StoreTable {
     /// It may hold a password.
     pub url: Option<Secret>,
+    pub cache_size: Option<ByteSize>,
 }
 
 #[derive(Debug, Default, Deserialize)]

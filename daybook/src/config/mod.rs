@@ -59,6 +59,8 @@ pub(crate) struct Config {
     pub gateway_limits: Limits,
     pub data_dir: PathBuf,
     pub store: LogUrl,
+    /// Pages of a SQLite log that its writer keeps in memory.
+    pub store_cache_bytes: u32,
     pub blobs: BlobsAt,
     pub shutdown_grace: Duration,
     /// How often the folders with code are looked at for changes.

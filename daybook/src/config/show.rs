@@ -96,7 +96,11 @@ pub(crate) fn show(config: &Config) -> Value {
         "functions": functions,
         "pipelines": pipelines,
         "runtimes": { "client_dirs": config.client_dirs, "sandbox": config.sandbox.as_str() },
-        "store": { "url": config.store.to_string(), "data_dir": config.data_dir },
+        "store": {
+            "url": config.store.to_string(),
+            "cache_size": bytesize::ByteSize(config.store_cache_bytes.into()).to_string(),
+            "data_dir": config.data_dir,
+        },
         "blobs": { "url": blobs },
         "s3": {
             "region": config.region,

@@ -719,6 +719,15 @@ fn nothing_is_no_limit() {
     ] {
         check_added(&format!("[limits]\n{line}"), place, problem);
     }
+    for size in ["1023KiB", "2049MiB", "16GiB"] {
+        check_added(
+            &format!("[store]\ncache_size = \"{size}\""),
+            "store.cache_size",
+            "from \"1MiB\" to \"2GiB\"",
+        );
+    }
+    let small = load(&format!("{SOUND}[store]\ncache_size = \"1MiB\"")).unwrap();
+    assert_eq!(small.store_cache_bytes, 1 << 20);
     let without = load(&format!("{SOUND}[limits]\njournaled_size = \"0B\"")).unwrap();
     assert_eq!(without.gateway_limits.journaled_bytes, 0);
     // Nothing is kept, and nobody is waited for: both can be meant.

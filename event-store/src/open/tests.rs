@@ -86,7 +86,11 @@ async fn reading_makes_no_file() {
     let error = open_for_reading(&url).await.err().expect("it is not there");
     assert!(matches!(error, OpenLogError::Missing(_)), "{error}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-    open(&url).await.unwrap().close().await;
+    open(&url, SqliteOptions::default())
+        .await
+        .unwrap()
+        .close()
+        .await;
     let log = open_for_reading(&url).await.unwrap();
     assert_eq!(log.head().await.unwrap(), crate::Position::START);
 }

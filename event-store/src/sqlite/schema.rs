@@ -193,6 +193,10 @@ pub(super) fn open_beside(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// What each reader keeps of the file in memory, in KiB. Most of what it reads is new or read once, and
+/// the system has it too.
+const READER_CACHE_KIB: i64 = 512;
+
 /// Opens one connection for reading.
 pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(
@@ -202,6 +206,7 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.pragma_update(None, "query_only", true)?;
+    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
     Ok(connection)
 }
 

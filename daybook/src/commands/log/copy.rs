@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use daybook_event_store::PageLimits;
 use daybook_event_store::copy::{CopyReport, End, Summary, copy};
 use daybook_event_store::open::{LogUrl, open, open_for_reading};
+use daybook_event_store::sqlite::SqliteOptions;
 use serde_json::json;
 
 use super::named;
@@ -23,7 +24,9 @@ pub(super) async fn run(format: Format, from: &str, to: &str) -> Result<ExitCode
     let source = open_for_reading(&from)
         .await
         .context("the source cannot be opened")?;
-    let target = open(&to).await.context("the target cannot be opened")?;
+    let target = open(&to, SqliteOptions::default())
+        .await
+        .context("the target cannot be opened")?;
     let mut told = Told::new();
     let copied = copy(
         End {
