@@ -247,7 +247,7 @@ async fn a_config_says_which_buckets_there_are_and_what_they_take() {
     let nothing = folder.path().join("nothing.toml");
     let wrong = ["--config", nothing.to_str().unwrap()];
     let ran = decode(folder.path(), &json!({}), &wrong).await;
-    assert!(ran.failed(2).contains("nothing.toml"));
+    assert!(ran.failed(1).contains("nothing.toml"));
 }
 
 #[tokio::test]
