@@ -67,14 +67,14 @@ impl SqliteEventLog {
             path: path.into(),
             source,
         };
-        let checkpoints = Checkpoints::watch(&mut connection, options.checkpoint_pages);
+        let checkpoints = Checkpoints::watch(&mut connection, path, options.checkpoint_pages)?;
         let tables = Tables::load(&connection, &options).map_err(database)?;
 
         let (requests, queue) = mpsc::channel(options.queued_calls.max(1));
         let (head_sender, head) = watch::channel(tables.head());
         let stopped = Stopped::default();
         let writer = Writer {
-            checkpoints: checkpoints.map_err(database)?,
+            checkpoints,
             tables,
             requests: queue,
             head: head_sender,

@@ -27,7 +27,7 @@ pub struct SqliteOptions {
     /// New streams that are kept out of the index of names, to go into it sorted; at most about
     /// twice as many.
     pub unindexed_streams: usize,
-    /// The write-ahead log is moved into the database when it has this many pages.
+    /// The write-ahead log is moved into the database when it has this many pages, while more come.
     pub checkpoint_pages: u32,
     /// Room made for the write-ahead log at the start, so that a sync need not also record that the
     /// file has grown.
@@ -40,7 +40,7 @@ impl Default for SqliteOptions {
     fn default() -> Self {
         Self {
             page_size_bytes: 4 * 1024,
-            cache_bytes: 64 * 1024 * 1024,
+            cache_bytes: 16 * 1024 * 1024,
             readers: 4,
             queued_calls: 1024,
             queued_bytes: 32 * 1024 * 1024,
@@ -48,7 +48,7 @@ impl Default for SqliteOptions {
             batch_bytes: 8 * 1024 * 1024,
             cached_streams: 16 * 1024,
             unindexed_streams: 256 * 1024,
-            checkpoint_pages: 4096,
+            checkpoint_pages: 3072,
             wal_reserved_bytes: 17 * 1024 * 1024,
             clock: system_clock(),
         }

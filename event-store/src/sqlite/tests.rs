@@ -380,7 +380,8 @@ async fn the_write_ahead_log_is_moved_when_it_is_long() {
         let wal = std::fs::metadata(harness.folder.path().join("events.sqlite-wal")).unwrap();
         lengths.push(wal.len() / 4096);
     }
-    assert!(lengths[0] < 40, "{lengths:?} pages");
+    // Four times the limit while it is being moved, and what one commit adds.
+    assert!(lengths[0] < 60, "{lengths:?} pages");
     assert!(lengths[1] >= 100, "{lengths:?} pages");
 }
 

@@ -18,7 +18,7 @@ use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use super::SqliteOptions;
-use super::checkpoints::{Checkpoints, checkpoint};
+use super::checkpoints::Checkpoints;
 use super::codec::EncodedAppend;
 use super::statements::Statements;
 use super::tables::Tables;
@@ -195,7 +195,7 @@ impl Writer {
                 return self.stop(why);
             }
         }
-        if let Err(error) = checkpoint(database.connection(), "TRUNCATE") {
+        if let Err(error) = self.checkpoints.finish(database.connection()) {
             // Nothing is lost: the next start finds the write-ahead log.
             tracing::warn!(%error, "no checkpoint at the end");
         }
