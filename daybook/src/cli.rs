@@ -521,8 +521,8 @@ pub(crate) struct DecodeArgs {
     /// A parameter of the request's query, NAME=VALUE. May be repeated.
     #[arg(long = "query", value_name = "NAME=VALUE", value_parser = parameter)]
     pub query: Vec<(String, String)>,
-    /// A config: its buckets, their names at the stores, and their filters count. No server is asked,
-    /// and nothing of it is opened.
+    /// A config: its buckets count, with their names at the stores and their filters, which stores may
+    /// speak, and how much is read. No server is asked, and nothing of it is opened.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// The source of that config that it came for.

@@ -1,11 +1,17 @@
 //! A listener over HTTP that slow clients do no harm: the head of a request has to come within a
-//! time, and there are so many connections at once and no more.
+//! time, and there are so many connections at once and no more. Whose request is answered before it
+//! was read to its end is told that the connection ends with the answer.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use daybook_s3_gateway::Heard;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -36,6 +42,8 @@ pub(crate) async fn serve(
     limits: ListenerLimits,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
+    // Around all that answers: routes, what refuses before them, and what is not there.
+    let router = router.layer(middleware::from_fn(tell_the_end));
     let slots = Arc::new(Semaphore::new(limits.max_connections));
     let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
     http.http1()
@@ -75,6 +83,16 @@ pub(crate) async fn serve(
     drop(listener);
     graceful.shutdown().await;
     Ok(())
+}
+
+/// Says in an answer that the connection ends behind it, where the request was not heard to its end.
+async fn tell_the_end(request: Request, next: Next) -> Response {
+    let version = request.version();
+    let (parts, body) = request.into_parts();
+    let (body, ended) = Heard::new(body);
+    let mut response = next.run(Request::from_parts(parts, Body::new(body))).await;
+    ended.tell(version, response.headers_mut());
+    response
 }
 
 async fn accept(

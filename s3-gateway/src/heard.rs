@@ -4,6 +4,9 @@
 //! way, so the connection cannot serve another request and is closed behind the answer. The answer
 //! has to say so (RFC 9112, section 9.6): a client that is not told sends its next request into
 //! a connection that closes, and cannot know whether it was carried out.
+//!
+//! The gateway's listener wraps its requests in [`Heard`], and so does that of the API and of the
+//! intake, which the program has.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,17 +20,18 @@ use hyper::{HeaderMap, Version};
 
 /// A request's body, which notes when it was read to its end.
 #[derive(Debug)]
-pub(crate) struct Heard<B> {
+pub struct Heard<B> {
     body: B,
     ended: Ended,
 }
 
 /// What [`Heard`] noted, for whoever answers.
 #[derive(Clone, Debug)]
-pub(crate) struct Ended(Arc<AtomicBool>);
+pub struct Ended(Arc<AtomicBool>);
 
 impl<B: Body> Heard<B> {
-    pub(crate) fn new(body: B) -> (Self, Ended) {
+    /// The same body, and what to ask when it is answered.
+    pub fn new(body: B) -> (Self, Ended) {
         let ended = Ended(Arc::new(AtomicBool::new(body.is_end_stream())));
         let heard = Self {
             body,
@@ -39,7 +43,7 @@ impl<B: Body> Heard<B> {
 
 impl Ended {
     /// Says in an answer's headers that the connection is closed behind it, if it will be.
-    pub(crate) fn tell(&self, version: Version, headers: &mut HeaderMap) {
+    pub fn tell(&self, version: Version, headers: &mut HeaderMap) {
         if !self.0.load(Ordering::Acquire) && version >= Version::HTTP_11 {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -37,6 +37,7 @@ pub use gateway::{Gateway, OpenError, ScanError};
 pub use grants::{
     Activity, Credentials, Grants, InvocationScope, MAX_ACCESSES, MAX_REFUSALS, Publish,
 };
+pub use heard::{Ended, Heard};
 pub use ledger::{AttemptId, Fate, LedgerError, NoAttempt, ObjectLedger, Standing};
 #[cfg(feature = "planting")]
 pub use local::planting::Planter;

@@ -5,6 +5,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::alone;
+use crate::intake::record as told;
+use crate::support::UPPERCASE;
 use crate::support::clients::Ran;
 
 fn record(name: &str, key: &str, sequencer: &str) -> Value {
@@ -145,4 +147,152 @@ async fn signatures_of_sns_are_checked_with_the_certificate_that_is_given() {
     let refused = decode(folder.path(), &elsewhere, &[]).await;
     assert_eq!(refused.code, 3, "{}", refused.err);
     assert!(refused.out.contains("sns-cert-url"), "{}", refused.out);
+}
+
+/// A bucket at a store, one that only notifications tell of, and a source for a queue alone.
+const CONFIG: &str = r#"
+[buckets.orders]
+upstream = { bucket = "company-orders", endpoint = "http://127.0.0.1:9", access_key = "AK", secret_key = "S" }
+filter = { prefix = "in/", suffix = ".csv" }
+
+[buckets.landing]
+notified = true
+filter = { events = ["s3:ObjectCreated:Put"] }
+
+[intake]
+unknown_buckets = "ignore"
+max_records = 5
+
+[intake.open]
+stores = ["aws:s3"]
+
+[intake.sources.pulled]
+stores = ["aws:s3"]
+buckets = { "theirs" = "landing", "new" = "named-by-the-source" }
+
+[intake.sources.minio]
+stores = ["minio:s3"]
+authentication = { bearer = "minio-token" }
+
+[intake.queues.arrivals]
+url = "https://sqs.eu-central-1.amazonaws.com/123456789012/arrivals"
+source = "pulled"
+"#;
+
+/// Verdict and reason of each record, `ObjectCreated:Put` of `bucket key` unless a name stands before.
+async fn judged(folder: &Path, records: &[&str], options: &[&str]) -> Vec<String> {
+    let record = |line: &&str| match line.split(' ').collect::<Vec<_>>()[..] {
+        [bucket, key] => told("ObjectCreated:Put", bucket, key, "01", "e"),
+        [name, bucket, key] => told(name, bucket, key, "01", "e"),
+        _ => panic!("{line}"),
+    };
+    let records: Vec<_> = records.iter().map(record).collect();
+    let body = json!({ "Records": records });
+    let ran = decode(folder, &body, &[&["--output", "json"], options].concat()).await;
+    let answer: Value = serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{}", ran.err));
+    let records = answer["records"].as_array().unwrap().iter();
+    let words = records.map(|record| {
+        let [verdict, reason] = ["verdict", "reason"].map(|it| record[it].as_str().unwrap_or("-"));
+        format!("{verdict} {reason}")
+    });
+    words.collect()
+}
+
+#[tokio::test]
+async fn a_config_says_which_buckets_there_are_and_what_they_take() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("daybook.toml");
+    std::fs::write(&config, format!("{UPPERCASE}{CONFIG}")).unwrap();
+    let config = config.to_str().unwrap();
+    let records = [
+        "company-orders in/a.csv",
+        "company-orders out/a.csv",
+        "company-orders in/a.txt",
+        "ObjectCreated:Copy landing a",
+        "theirs a",
+    ];
+    // Nobody says otherwise.
+    let without = judged(folder.path(), &records, &[]).await;
+    assert_eq!(without, ["accepted -"; 5]);
+    let with = judged(folder.path(), &records, &["--config", config]).await;
+    let expected = [
+        "accepted -",
+        "ignored prefix",
+        "ignored suffix",
+        "ignored event-type",
+        "ignored unknown-bucket",
+    ];
+    assert_eq!(with, expected);
+    // By its own name it is known as well, and by no other of its store's.
+    let names = ["orders in/b.csv", "orders b", "company in/b.csv"];
+    assert_eq!(
+        judged(folder.path(), &names, &["--config", config]).await,
+        ["accepted -", "ignored prefix", "ignored unknown-bucket"]
+    );
+    // Why, in words for people.
+    let file = folder.path().join("message.json");
+    let ran = alone(&[
+        "intake",
+        "decode",
+        file.to_str().unwrap(),
+        "--config",
+        config,
+    ])
+    .await;
+    assert!(ran.ok().contains("unknown_buckets"));
+    // More than is read at once.
+    let many = ["landing a"; 6];
+    let refused = judged(folder.path(), &many, &["--config", config]).await;
+    assert_eq!(refused, ["error too-large"]);
+    let nothing = folder.path().join("nothing.toml");
+    let wrong = ["--config", nothing.to_str().unwrap()];
+    let ran = decode(folder.path(), &json!({}), &wrong).await;
+    assert!(ran.failed(1).contains("nothing.toml"));
+}
+
+#[tokio::test]
+async fn a_source_of_the_config_has_names_and_stores_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("daybook.toml");
+    std::fs::write(&config, format!("{UPPERCASE}{CONFIG}")).unwrap();
+    let config = config.to_str().unwrap();
+    let from = |source| ["--config", config, "--source", source];
+    let records = [
+        "theirs a",
+        "ObjectCreated:Copy theirs b",
+        "new a",
+        "other a",
+    ];
+    let expected = [
+        "accepted -",
+        "ignored event-type",
+        "accepted -",
+        "ignored unknown-bucket",
+    ];
+    // It is for a queue alone: a server has no path for it. Its rules can be asked for all the same.
+    let as_request = judged(folder.path(), &records, &from("pulled")).await;
+    assert_eq!(as_request, expected);
+    let queued = [&from("pulled")[..], &["--transport", "sqs"]].concat();
+    assert_eq!(judged(folder.path(), &records, &queued).await, expected);
+    // Another one speaks of other stores. Nobody is asked for a token here.
+    let refused = judged(folder.path(), &["landing a"], &from("minio")).await;
+    assert_eq!(refused, ["error source-not-allowed"]);
+    let ran = decode(folder.path(), &json!({}), &from("nobody")).await;
+    assert!(ran.failed(2).contains("has no source \"nobody\""));
+    let ran = decode(folder.path(), &json!({}), &["--source", "pulled"]).await;
+    assert!(ran.failed(2).contains("--config"));
+}
+
+#[tokio::test]
+async fn without_a_source_the_rules_of_the_open_path_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("daybook.toml");
+    let text = CONFIG.replace(
+        "[intake.open]\nstores = [\"aws:s3\"]",
+        "[intake.open]\nstores = [\"minio:s3\"]",
+    );
+    std::fs::write(&config, format!("{UPPERCASE}{text}")).unwrap();
+    let options = ["--config", config.to_str().unwrap()];
+    let refused = judged(folder.path(), &["landing a"], &options).await;
+    assert_eq!(refused, ["error source-not-allowed"]);
 }

@@ -196,3 +196,107 @@ async fn an_overload_is_turned_away_and_loses_nothing_acknowledged() {
         .await
         .unwrap();
 }
+
+/// Reads one answer: its head, in lower case, and the body that it announces.
+async fn answer_of(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&bytes).to_ascii_lowercase();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let mut lines = head.lines();
+            let length = lines.find_map(|line| line.strip_prefix("content-length: "));
+            if body.len() >= length.unwrap().parse().unwrap() {
+                return text;
+            }
+        }
+        let read = tokio::time::timeout(PATIENCE, stream.read_buf(&mut bytes)).await;
+        let read = read.expect("an answer in time").unwrap();
+        assert!(read > 0, "closed within an answer: {text}");
+    }
+}
+
+/// Sends this and returns whether the answer has the status, and whether it takes leave.
+async fn takes_leave(stream: &mut TcpStream, said: &str, status: u16) -> bool {
+    stream.write_all(said.as_bytes()).await.unwrap();
+    let told = answer_of(stream).await;
+    assert!(
+        told.starts_with(&format!("http/1.1 {status} ")),
+        "{said:.80}: {told}"
+    );
+    told.contains("\r\nconnection: close\r\n")
+}
+
+#[tokio::test]
+async fn who_is_not_heard_to_the_end_is_told_that_the_connection_ends() {
+    let ledger = Ledger::new(&format!(
+        "{UPPERCASE}{OPERATOR}\n[intake]\nlisten = \"127.0.0.1:0\"\nmax_body_size = \"1KiB\"\n\
+         in_flight_size = \"1KiB\"\n[intake.open]\n"
+    ));
+    let server = ledger.start().await;
+    let api = server.api.strip_prefix("http://").unwrap().to_owned();
+    let intake = eventually("it says where stores deliver", || async {
+        let log = server.log();
+        let (_, rest) = log.split_once("deliveries   http://")?;
+        let (address, _) = rest.split_once("/v1/notifications")?;
+        Some(address.to_owned())
+    });
+    let intake = intake.await;
+    for address in [&api, &intake] {
+        let post = |path: &str, more: &str| {
+            format!("POST {path} HTTP/1.1\r\nhost: {address}\r\n{more}\r\n")
+        };
+        let all_of = |path: &str, bytes: usize| {
+            let length = format!("content-length: {bytes}\r\n");
+            post(path, &length) + &" ".repeat(bytes)
+        };
+        // These were heard to the end, however they were answered, and share a connection.
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        for (said, status) in [
+            (all_of("/v1/notifications", 0), 400),
+            (all_of("/v1/notifications", 10), 429),
+            (all_of("/v1/notifications", 2_000), 413),
+            (all_of("/v1/notifications/a%20b", 0), 404),
+        ] {
+            let leaves = takes_leave(&mut stream, &said, status).await;
+            assert!(!leaves, "{status} to {said:.40}");
+        }
+        // Of these the rest is still to come.
+        let chunk = |bytes: usize| format!("{bytes:x}\r\n{}\r\n", " ".repeat(bytes));
+        let chunked = post("/v1/notifications", "transfer-encoding: chunked\r\n");
+        let announced = "content-length: 100000\r\n";
+        let typed = format!("{announced}content-type: text/html\r\n");
+        let some = " ".repeat(3_000);
+        for (said, status) in [
+            (chunked + &chunk(900) + &chunk(3_000), 429),
+            (post("/v1/notifications", announced) + &some, 413),
+            (post("/v1/notifications", &typed) + &some, 415),
+            (post("/v1/notifications/a%20b", announced), 404),
+            (post("/v1/nothing", announced), 404),
+        ] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let leaves = takes_leave(&mut stream, &said, status).await;
+            assert!(leaves, "{status} to {said:.40}");
+            let ended = stream.read(&mut [0; 16]).await;
+            assert!(ended.is_ok_and(|read| read == 0), "it ends");
+        }
+    }
+    // What is refused before any route is.
+    let mut stream = TcpStream::connect(&api).await.unwrap();
+    let foreign = "POST /graphql HTTP/1.1\r\nhost: foreign.example\r\ncontent-length: 5\r\n\r\n";
+    assert!(takes_leave(&mut stream, foreign, 403).await);
+    share_a_connection(&api).await;
+}
+
+/// Questions that are heard to the end share a connection.
+async fn share_a_connection(api: &str) {
+    let mut stream = TcpStream::connect(api).await.unwrap();
+    let query = r#"{"query":"{ __typename }"}"#;
+    let said = format!(
+        "POST /graphql HTTP/1.1\r\nhost: {api}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{query}",
+        query.len()
+    );
+    for _ in 0..2 {
+        assert!(!takes_leave(&mut stream, &said, 200).await);
+    }
+}

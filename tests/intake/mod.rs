@@ -170,6 +170,15 @@ authentication = {{ bearer = "minio-token" }}
 stores = ["minio:s3", "aws:s3"]
 buckets = {{ "ord" = "inbox" }}
 
+[intake.sources.pulled]
+stores = ["aws:s3"]
+
+[intake.queues.arrivals]
+url = "http://127.0.0.1:9/123456789012/arrivals"
+access_key = "AK"
+secret_key = "S"
+source = "pulled"
+
 [intake.sources.hook]
 authentication = {{ query = "token", value = "hook-token" }}
 allowed_origins = ["eventgrid.azure.net"]
@@ -198,6 +207,8 @@ allowed_origins = ["eventgrid.azure.net"]
             .0,
         404
     );
+    // It is for its queue alone, and asks nobody for a token: so it has no path.
+    assert_eq!(send("/v1/notifications/pulled", None).await.0, 404);
     assert_eq!(send("/v1/notifications/hook?token=nope", None).await.0, 401);
     let (status, answer) = send("/v1/notifications/minio", Some("minio-token")).await;
     assert_eq!((status, verdicts(&answer)), (200, vec!["accepted"]));

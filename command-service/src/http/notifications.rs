@@ -49,7 +49,8 @@ const LISTED: usize = 100;
 /// The most that are listed at once.
 const MOST_LISTED: usize = 1_000;
 
-/// How much of a body that is refused is read all the same, in times the size that one may have.
+/// How much of a body that is refused is read all the same, in times the size that one may have: so
+/// that its sender sees the answer. Of whom it is not enough, the listener takes leave.
 const DRAINED_BODIES: usize = 2;
 
 /// How many headers and parameters of a request are looked at.
@@ -109,7 +110,7 @@ async fn receive(place: Place, source: Option<SourceName>, request: Request) -> 
         Refused::Overloaded(overloaded) => answer(intake::turned_away(overloaded).response),
         Refused::Body(error) => {
             intake.refused(source, &delivery, error.reason(), &error.to_string());
-            closing(refusal(&error))
+            refusal(&error)
         }
     }
 }
@@ -219,13 +220,6 @@ fn refusal(error: &BodyError) -> Response {
         "records": [{ "verdict": "error", "reason": error.reason(), "detail": error.to_string() }],
     });
     answer(intake::Response::json(error.status(), &body))
-}
-
-/// Nothing more is read of the connection: what was not read of the body is on it.
-fn closing(mut response: Response) -> Response {
-    let close = HeaderValue::from_static("close");
-    response.headers_mut().insert(header::CONNECTION, close);
-    response
 }
 
 #[derive(Deserialize)]

@@ -312,14 +312,11 @@ impl Intake {
         if rejections.is_empty() {
             return;
         }
-        if let Some(alone) = self.0.pulled.to_keep(delivery, decoded) {
+        if let Some(alone) = pulled::to_keep(delivery, decoded, |id| self.has_kept(id)) {
+            let rejected = &self.0.rejected;
             for message in alone {
-                if self
-                    .0
-                    .rejected
-                    .keep(source, &message.delivery, &message.why)
-                {
-                    self.0.pulled.note(message.id);
+                if let Some(name) = rejected.keep(source, &message.delivery, &message.why) {
+                    self.0.pulled.note(message.id, name);
                 }
             }
         } else if let Some(first) = rejections.first() {
@@ -333,9 +330,10 @@ impl Intake {
         }
     }
 
-    /// Whether a message of a queue that was refused is kept for inspection.
+    /// Whether a message of a queue that was refused is kept for inspection, still now.
     pub(crate) fn has_kept(&self, message: &str) -> bool {
-        self.0.pulled.is_kept(message)
+        let name = self.0.pulled.kept_as(message);
+        name.is_some_and(|name| self.0.rejected.holds(&name))
     }
 
     /// Counts and keeps a delivery that is refused before it is read.

@@ -148,30 +148,42 @@ impl Rejected {
         })
     }
 
-    /// Keeps a delivery, if there is still room in this second. Returns whether that is done; where
-    /// nothing is kept at all, nothing is left to do.
+    /// Keeps a delivery, if there is still room in this second. Returns under which name; where nothing
+    /// is kept at all, nothing is left to do.
     #[must_use]
-    pub(super) fn keep(&self, source: Option<&SourceName>, delivery: &Delivery, why: &Why) -> bool {
-        let Some(folder) = &self.config.folder else {
-            return true;
-        };
+    pub(super) fn keep(
+        &self,
+        source: Option<&SourceName>,
+        delivery: &Delivery,
+        why: &Why,
+    ) -> Option<String> {
         let at = clock::now();
-        if !self.room_at(at) {
-            return false;
-        }
         let chance = clock::random_id().simple().to_string();
         let id = format!("{:013}-{}", at.as_millisecond(), &chance[..8]);
+        let Some(folder) = &self.config.folder else {
+            return Some(id);
+        };
+        if !self.room_at(at) {
+            return None;
+        }
         let beginning = &delivery.body[..delivery.body.len().min(self.config.body_bytes)];
         let kept = of(id.clone(), at, source, (delivery, beginning), why);
-        let Ok(json) = serde_json::to_vec(&kept) else {
-            return false;
-        };
+        let json = serde_json::to_vec(&kept).ok()?;
         if let Err(error) = fs::write(folder.join(format!("{id}.json")), &json) {
             tracing::warn!(%error, "a rejected delivery could not be kept");
-            return false;
+            return None;
         }
-        self.kept(folder, id, json.len() as u64);
-        true
+        self.kept(folder, id.clone(), json.len() as u64);
+        Some(id)
+    }
+
+    /// Whether what was kept under a name is still there: newer ones drive out older ones, and people
+    /// may delete them.
+    pub(super) fn holds(&self, id: &str) -> bool {
+        match &self.config.folder {
+            None => true,
+            Some(folder) => folder.join(format!("{id}.json")).is_file(),
+        }
     }
 
     fn room_at(&self, at: Timestamp) -> bool {

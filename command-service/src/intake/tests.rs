@@ -208,6 +208,48 @@ async fn buckets_go_by_the_name_that_the_store_gives_them() {
 }
 
 #[tokio::test]
+async fn outputs_of_shadows_are_ignored_where_the_gateway_records_them() {
+    let known = |order| IntakeConfig {
+        buckets: vec![KnownBucket {
+            name: "ord".parse().unwrap(),
+            at_store: None,
+            order,
+            filters: Vec::new(),
+        }],
+        ..IntakeConfig::default()
+    };
+    let beside = given(known(OrderRule::Gateway));
+    let below = "ObjectCreated:Put shadow/1/a 01 x\nObjectCreated:Put shadow%2F1%2Fb 01 x\n\
+                 ObjectRemoved:Delete shadow/1/c 01 -";
+    // Again, for one that was delivered before is answered in the same way.
+    for _ in 0..2 {
+        let delivered = beside.deliver(below).await;
+        assert_eq!(delivered.records.len(), 3);
+        for record in &delivered.records {
+            assert_eq!(record.verdict, Some(Answered::Ignored));
+            assert_eq!(record.reason.as_deref(), Some("shadow"));
+            let why = record.detail.as_deref().unwrap();
+            assert!(why.contains("below shadow/"), "{why}");
+        }
+    }
+    let events = beside.recorded().await;
+    assert!(
+        events
+            .iter()
+            .all(|it| &*it.event_type == "NotificationDisregarded"),
+        "{events:?}"
+    );
+    // Only what lies below the folder of that name at the top.
+    let elsewhere = "ObjectCreated:Put shadow 01 x\nObjectCreated:Put shadows/a 01 x\n\
+                     ObjectCreated:Put in/shadow/a 01 x";
+    assert_eq!(beside.verdicts(elsewhere).await, [Answered::Accepted; 3]);
+    // Nobody runs aside in a bucket whose writes do not go through the gateway.
+    let told = given(known(OrderRule::Notification));
+    let verdicts = told.verdicts("ObjectCreated:Put shadow/1/a 01 x").await;
+    assert_eq!(verdicts, [Answered::Accepted]);
+}
+
+#[tokio::test]
 async fn the_answer_has_every_member() {
     let given = given(IntakeConfig::default());
     let delivered = given.deliver("ObjectCreated:Put a 01 x").await;

@@ -160,13 +160,12 @@ fn signature(delivery: &Delivery, settings: &Settings) -> Option<&'static str> {
     signed.then_some(word)
 }
 
-/// What an intake here is started with: the buckets of the config, if one is given, and nothing that
-/// a delivery has to show.
+/// What an intake here is started with: what the config says of buckets, of stores and of how much is
+/// read, if one is given, and nothing that a delivery has to show.
 fn configured(args: &DecodeArgs, settings: Settings) -> Result<(IntakeConfig, Option<SourceName>)> {
-    let open = Arc::new(settings);
     let Some(file) = &args.config else {
         let config = IntakeConfig {
-            open,
+            open: Arc::new(settings),
             ..IntakeConfig::default()
         };
         return Ok((config, None));
@@ -183,15 +182,17 @@ fn configured(args: &DecodeArgs, settings: Settings) -> Result<(IntakeConfig, Op
             }
         }
     };
+    let as_given = |given: &Settings| {
+        Arc::new(Settings {
+            sources: given.sources.clone(),
+            limits: given.limits.clone(),
+            ..settings.clone()
+        })
+    };
     let sources = given.sources.into_iter().map(|(name, source)| {
-        let stores = source.settings.sources.clone();
-        let settings = Settings {
-            sources: stores,
-            ..Settings::clone(&open)
-        };
-        let settings = Arc::new(settings);
         let source = SourceConfig {
-            settings,
+            settings: as_given(&source.settings),
+            // Whoever looks at a message of a queue has it as a file.
             queues_only: false,
             ..source
         };
@@ -201,7 +202,7 @@ fn configured(args: &DecodeArgs, settings: Settings) -> Result<(IntakeConfig, Op
         sources: sources.collect(),
         buckets: given.buckets,
         unknown: given.unknown,
-        open,
+        open: as_given(&given.open),
         ..IntakeConfig::default()
     };
     Ok((config, source))

@@ -13,10 +13,12 @@ use super::{
 };
 use crate::{BucketName, ObjectKey};
 
-/// Some stores list times in milliseconds and tell whole seconds elsewhere.
+/// How far two times of one write may differ: some stores list times in milliseconds and tell whole
+/// seconds elsewhere.
 const COARSEST_TIME: SignedDuration = SignedDuration::from_secs(1);
 
 /// How far the clocks of one store may be apart: that of its listings, and that of its notifications.
+/// Ample for machines that keep time together.
 const STORE_CLOCKS_AGREE_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// A version that a listing shows. Delete markers are none.

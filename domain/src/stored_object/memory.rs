@@ -12,16 +12,20 @@ use uuid::Uuid;
 use super::{ObjectState, ObjectVersion, OrderMark};
 use crate::ExecutionId;
 
-/// How many versions of a key are remembered to know a repeated delivery.
+/// How many versions of a key are remembered to know a repeated delivery. They are part of each event
+/// of the key, so that more would make every event larger; what comes later is told by the order of
+/// its channel, or is stale (see [`Forgotten`]).
 pub const REMEMBERED_VERSIONS: usize = 16;
 
 /// How many notifications are remembered with one version: more than a store has channels.
 pub const REMEMBERED_TELLINGS: usize = 8;
 
-/// How many notifications are remembered that led to nothing new.
+/// How many notifications are remembered that led to nothing new: as many as versions, and for the same
+/// reason not more. One that is forgotten is judged anew.
 pub const REMEMBERED_DISREGARDED: usize = 16;
 
-/// How many order marks are kept beside [`ObjectState::highest`].
+/// How many order marks are kept beside [`ObjectState::highest`]: together, more than a store has
+/// channels.
 pub const OTHER_MARKS: usize = 8;
 
 /// The version id of S3 and its kin for what is written while versions are not kept. Each such write
@@ -87,7 +91,8 @@ pub struct Forgotten {
     pub told_by: Vec<String>,
 }
 
-/// How much later than its writer a store may time a write that only its writer has told of.
+/// How much later than its writer a store may time a write that only its writer has told of, in seconds:
+/// longer than a request to a store takes.
 const UNTOLD_WITHIN_SECS: i64 = 60;
 
 /// Whether a count says nothing.

@@ -21,20 +21,20 @@ use super::{
 };
 use crate::Context;
 
-/// Repetitions are recorded when there are this many times as many as are on record, so that a
-/// flood of n grows the log by log n.
+/// Repetitions are recorded when there are this many times as many as are on record (a factor), so that
+/// a flood of n grows the log by log n.
 const REPEATS_RECORDED_AT: u64 = 10;
 
 /// How long after a store's own time of a write the gateway may come to record it as its own, where
-/// nothing but content says that it is the same: longer than a request to a store takes.
+/// nothing but content says that it is the same, in seconds: longer than a request to a store takes.
 const GATEWAY_FOLLOWS_WITHIN_SECS: i64 = 60;
 
 /// How much later than a known version, by the clocks of those who told of it, an event may be and
-/// still tell of that version, where nothing but content says so. S3 itself bears clocks that are
-/// 15 minutes wrong.
+/// still tell of that version, where nothing but content says so, in seconds. S3 itself bears clocks
+/// that are 15 minutes wrong.
 const SAME_WRITE_WITHIN_SECS: i64 = 15 * 60;
 
-/// Some channels tell times in whole seconds.
+/// How far two times of one write may differ, in seconds: some channels tell times in whole ones.
 const COARSEST_TIME_SECS: i64 = 1;
 
 /// What is answered to the one who delivered a notification.

@@ -12,7 +12,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::commands::Ledger;
-use crate::intake::{AdmissionLimits, IntakeConfig, NoSns, RejectedConfig};
+use crate::intake::{AdmissionLimits, Answered, IntakeConfig, NoSns, RejectedConfig, SourceConfig};
 
 struct Given {
     router: Router,
@@ -21,16 +21,23 @@ struct Given {
 }
 
 fn given(limits: HttpLimits, admission: AdmissionLimits) -> Given {
+    let config = IntakeConfig {
+        limits: admission,
+        ..IntakeConfig::default()
+    };
+    given_of(limits, config)
+}
+
+fn given_of(limits: HttpLimits, config: IntakeConfig) -> Given {
     let dir = tempfile::tempdir().unwrap();
     let blobs = BlobStore::open(dir.path().join("blobs").to_str().unwrap()).unwrap();
     let ledger = Ledger::new(MemoryEventLog::new(), blobs, false);
     let config = IntakeConfig {
-        limits: admission,
         rejected: RejectedConfig {
             folder: Some(dir.path().join("rejected")),
             ..RejectedConfig::default()
         },
-        ..IntakeConfig::default()
+        ..config
     };
     let intake = Intake::new(ledger, Arc::new(NoSns), config).unwrap();
     let router = deliveries(intake.clone(), limits).merge(rejections(intake.clone()));
@@ -214,6 +221,49 @@ async fn a_source_that_nobody_configured_is_not_there() {
         let response = given.router.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), 404, "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_source_for_queues_alone_is_not_there_either() {
+    let source = |queues_only| SourceConfig {
+        queues_only,
+        ..SourceConfig::default()
+    };
+    let sources = [
+        ("pulled".parse().unwrap(), source(true)),
+        ("posted".parse().unwrap(), source(false)),
+    ];
+    let config = IntakeConfig {
+        sources: sources.into(),
+        ..IntakeConfig::default()
+    };
+    let given = given_of(HttpLimits::default(), config);
+    let post = async |name: &str| {
+        let request = Request::post(format!("/v1/notifications/{name}"));
+        let request = request.body(Body::from(message())).unwrap();
+        let response = given.router.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20);
+        (
+            status,
+            String::from_utf8(body.await.unwrap().into()).unwrap(),
+        )
+    };
+    let (status, told) = post("pulled").await;
+    assert_eq!(status, 404, "{told}");
+    // In the words in which one is refused that nobody configured.
+    let (_, unknown) = post("nobody").await;
+    assert_eq!(told, unknown.replace("nobody", "pulled"));
+    assert_eq!(post("posted").await.0, 200);
+    // Its queue's messages are taken. It is a duplicate of what came to the other one.
+    let delivery = Delivery {
+        transport: Transport::Sqs,
+        body: message().into(),
+        ..nothing()
+    };
+    let pulled = "pulled".parse().unwrap();
+    let delivered = given.intake.deliver(Some(&pulled), delivery).await;
+    assert_eq!(delivered.records[0].verdict, Some(Answered::Duplicate));
 }
 
 #[test]

@@ -44,7 +44,11 @@ fn open(dir: &tempfile::TempDir, most: usize, most_bytes: u64) -> Rejected {
 fn a_delivery_is_kept_without_its_secrets() {
     let dir = tempfile::tempdir().unwrap();
     let rejected = open(&dir, 10, 1 << 20);
-    assert!(rejected.keep(Some(&"minio".parse().unwrap()), &delivery(b"{"), &why()));
+    assert!(
+        rejected
+            .keep(Some(&"minio".parse().unwrap()), &delivery(b"{"), &why())
+            .is_some()
+    );
     let [brief] = &rejected.list(10)[..] else {
         panic!("one is kept")
     };
@@ -64,13 +68,17 @@ fn what_is_no_text_is_kept_as_bytes_and_only_its_beginning() {
     let dir = tempfile::tempdir().unwrap();
     let rejected = open(&dir, 10, 1 << 20);
     let long = [b"\xff".as_slice(), &vec![b'x'; 10 << 20]].concat();
-    assert!(rejected.keep(None, &delivery(&long), &why()));
+    assert!(rejected.keep(None, &delivery(&long), &why()).is_some());
     let kept = rejected.show(&rejected.list(1)[0].id).unwrap();
     assert_eq!(kept.body_bytes, long.len());
     assert!(kept.body_base64.unwrap().len() < 100_000);
     // A cut within a character is no reason to show bytes.
     let text = format!("{}ä", "x".repeat(BODY_BYTES - 1));
-    assert!(rejected.keep(None, &delivery(text.as_bytes()), &why()));
+    assert!(
+        rejected
+            .keep(None, &delivery(text.as_bytes()), &why())
+            .is_some()
+    );
     let kept = rejected.list(2);
     let bodies = kept.iter().map(|it| rejected.show(&it.id).unwrap().body);
     assert!(
@@ -85,12 +93,16 @@ fn the_oldest_go_first_also_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let rejected = open(&dir, 3, 1 << 20);
     for number in 0..5 {
-        assert!(rejected.keep(None, &delivery(number.to_string().as_bytes()), &why()));
+        assert!(
+            rejected
+                .keep(None, &delivery(number.to_string().as_bytes()), &why())
+                .is_some()
+        );
     }
     assert_eq!(rejected.list(10).len(), 3);
     let reopened = open(&dir, 3, 1 << 20);
     assert_eq!(reopened.list(10).len(), 3);
-    assert!(reopened.keep(None, &delivery(b"5"), &why()));
+    assert!(reopened.keep(None, &delivery(b"5"), &why()).is_some());
     assert_eq!(reopened.list(10).len(), 3);
     let files = fs::read_dir(dir.path().join("rejected")).unwrap().count();
     assert_eq!(files, 3);
@@ -104,7 +116,7 @@ fn a_flood_is_not_written_down() {
     let let_in = (0..1_000).filter(|_| rejected.room_at(at)).count();
     assert_eq!(let_in, 20);
     // Nobody is told that something was kept which was not.
-    let now = (0..100).filter(|_| rejected.keep(None, &delivery(b"{"), &why()));
+    let now = (0..100).filter_map(|_| rejected.keep(None, &delivery(b"{"), &why()));
     assert_eq!(now.count(), rejected.list(1_000).len());
 }
 
@@ -116,4 +128,19 @@ fn a_name_leads_nowhere_else() {
     for id in ["../secret", "", "a/b", "nothing"] {
         assert!(rejected.show(id).is_none(), "{id}");
     }
+}
+
+#[test]
+fn it_is_known_what_is_still_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let rejected = open(&dir, 1, 1 << 20);
+    let keep = |rejected: &Rejected| rejected.keep(None, &delivery(b"{"), &why()).unwrap();
+    let first = keep(&rejected);
+    assert!(rejected.holds(&first));
+    let second = keep(&rejected);
+    assert!(!rejected.holds(&first) && rejected.holds(&second));
+    // Where none may be there, none is, though each was written.
+    let dir = tempfile::tempdir().unwrap();
+    let none = open(&dir, 0, 1 << 20);
+    assert!(!none.holds(&keep(&none)));
 }

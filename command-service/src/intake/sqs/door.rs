@@ -4,6 +4,7 @@ use std::slice;
 
 use bytes::Bytes;
 use daybook_intake::{Delivery, Transport};
+use serde::Deserialize;
 
 use super::client::Message;
 use crate::intake::{Delivered, Intake, SourceName};
@@ -38,13 +39,13 @@ impl Door {
         let as_a_whole =
             delivered.unavailable.is_none() && delivered.messages.len() < messages.len();
         if !as_a_whole {
-            return self.fates(&delivered, messages.len());
+            return self.fates(&delivered, messages);
         }
         // Refused together, for their size perhaps: each for itself, then.
         let mut each = Vec::with_capacity(messages.len());
         for message in messages {
             let delivered = self.deliver(slice::from_ref(message)).await;
-            each.extend(self.fates(&delivered, 1));
+            each.extend(self.fates(&delivered, slice::from_ref(message)));
         }
         each
     }
@@ -54,9 +55,20 @@ impl Door {
         self.intake.deliver(self.source.as_ref(), delivery).await
     }
 
-    fn fates(&self, delivered: &Delivered, messages: usize) -> Vec<Fate> {
+    fn fates(&self, delivered: &Delivered, messages: &[Message]) -> Vec<Fate> {
         fates(delivered, messages, |id| self.intake.has_kept(id))
     }
+}
+
+/// What the queue calls a message, whether it can be read or not.
+fn id_of(message: &Message) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        #[serde(rename = "MessageId")]
+        id: String,
+    }
+    let named: Named = serde_json::from_str(message.raw.get()).ok()?;
+    Some(named.id)
 }
 
 /// The messages as the queue's answer, each as it came.
@@ -71,7 +83,7 @@ fn delivery(messages: &[Message]) -> Delivery {
     }
 }
 
-fn fates(delivered: &Delivered, messages: usize, is_kept: impl Fn(&str) -> bool) -> Vec<Fate> {
+fn fates(delivered: &Delivered, messages: &[Message], is_kept: impl Fn(&str) -> bool) -> Vec<Fate> {
     let why = delivered.unavailable.as_ref().map(|it| it.why.clone());
     let owed = || {
         Fate::Owed(
@@ -80,13 +92,14 @@ fn fates(delivered: &Delivered, messages: usize, is_kept: impl Fn(&str) -> bool)
         )
     };
     // What nothing is said of was not looked at.
-    let mut fates: Vec<Option<Fate>> = vec![None; messages];
+    let mut fates: Vec<Option<Fate>> = vec![None; messages.len()];
     for answer in &delivered.messages {
-        if let Some(fate) = fates.get_mut(answer.message.index) {
+        let at = answer.message.index;
+        if let (Some(fate), Some(message)) = (fates.get_mut(at), messages.get(at)) {
             *fate = Some(match (answer.settled, answer.refused) {
                 (false, _) => owed(),
                 (true, true) => Fate::Unreadable {
-                    kept: answer.message.id.as_deref().is_some_and(&is_kept),
+                    kept: id_of(message).is_some_and(|id| is_kept(&id)),
                 },
                 (true, false) => Fate::Settled,
             });

@@ -14,7 +14,7 @@ use self::fake::FakeQueue;
 use super::*;
 use crate::commands::Ledger;
 use crate::gated_log::{Gate, GatedLog};
-use crate::intake::{IntakeConfig, NoSns, SourceConfig};
+use crate::intake::{IntakeConfig, NoSns, RejectedConfig, SourceConfig};
 
 struct Given {
     queue: FakeQueue,
@@ -26,6 +26,15 @@ struct Given {
 
 /// A queue and one consumer of it, which has not begun.
 async fn given(redrive: bool, change: impl FnOnce(&mut SqsQueue)) -> Given {
+    given_within(redrive, change, |_| {}).await
+}
+
+/// The same with another intake.
+async fn given_within(
+    redrive: bool,
+    change: impl FnOnce(&mut SqsQueue),
+    change_intake: impl FnOnce(&mut IntakeConfig),
+) -> Given {
     let queue = FakeQueue::start(redrive).await;
     let mut config = SqsQueue {
         name: "arrivals".to_owned(),
@@ -46,13 +55,18 @@ async fn given(redrive: bool, change: impl FnOnce(&mut SqsQueue)) -> Given {
     change(&mut config);
     assert!(!format!("{config:?}").contains("planted-secret"));
     let dir = tempfile::tempdir().unwrap();
-    let blobs = BlobStore::open(dir.path().to_str().unwrap()).unwrap();
+    let blobs = BlobStore::open(dir.path().join("blobs").to_str().unwrap()).unwrap();
     let log = GatedLog::open();
     let ledger = Ledger::new(log.clone(), blobs, false);
-    let intake = IntakeConfig {
+    let mut intake = IntakeConfig {
         sources: [("stores".parse().unwrap(), SourceConfig::default())].into(),
+        rejected: RejectedConfig {
+            folder: Some(dir.path().join("rejected")),
+            ..RejectedConfig::default()
+        },
         ..IntakeConfig::default()
     };
+    change_intake(&mut intake);
     Given {
         queue,
         log,
@@ -67,8 +81,26 @@ impl Given {
         self.pullers.begin(&self.intake);
     }
 
+    /// Begins, and waits until it is known that nobody else takes what cannot be read.
+    async fn begin_without_redrive(&mut self) {
+        self.begin();
+        let queues = self.pullers.queues();
+        self.queue
+            .until("its attributes are known", |_| {
+                queues.statuses()[0].redrive == Some(false)
+            })
+            .await;
+    }
+
     fn status(&self) -> QueueStatus {
         self.pullers.queues().statuses().remove(0)
+    }
+
+    /// The bodies that are kept for inspection, newest first.
+    fn kept(&self) -> Vec<String> {
+        let listed = self.intake.rejected(100).into_iter();
+        let whole = listed.filter_map(|it| self.intake.rejected_one(&it.id));
+        whole.filter_map(|it| it.body).collect()
     }
 
     /// The keys that are on record, in the order of the log, and how often.
@@ -212,6 +244,86 @@ async fn without_a_redrive_policy_it_is_deleted_in_the_end() {
     assert_eq!(given.queue.asked("ChangeMessageVisibilityBatch").len(), 1);
     let status = given.status();
     assert_eq!((status.unreadable, status.redrive), (2, Some(false)));
+    assert_eq!(given.kept(), ["rubbish"]);
+    given.stop().await;
+}
+
+#[tokio::test]
+async fn what_there_is_no_room_to_keep_stays_in_the_queue() {
+    let full: [fn(&mut IntakeConfig); 3] = [
+        |intake| intake.rejected.a_second = 0,
+        |intake| intake.rejected.most = 0,
+        |intake| intake.rejected.most_bytes = 0,
+    ];
+    for full in full {
+        let impatient = |queue: &mut SqsQueue| queue.max_receives = 1;
+        let mut given = given_within(false, impatient, full).await;
+        given.begin_without_redrive().await;
+        given.queue.send(&bodies(&["rubbish", "create a"]));
+        given
+            .queue
+            .until("it came more often than it may", |it| {
+                it.asked("ChangeMessageVisibilityBatch").len() >= 2
+            })
+            .await;
+        assert_eq!(
+            (given.queue.holds(), given.kept().len()),
+            (vec!["m0".to_owned()], 0)
+        );
+        assert_eq!(given.recorded().await, ["object-ord/a"]);
+        given.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_newer_ones_drove_out_is_kept_anew_before_it_is_deleted() {
+    let impatient = |queue: &mut SqsQueue| queue.max_receives = 2;
+    let mut given = given_within(false, impatient, |intake| intake.rejected.most = 1).await;
+    given.begin_without_redrive().await;
+    given.queue.send(&bodies(&["rubbish", "nonsense"]));
+    given
+        .queue
+        .until("both are deleted", |it| it.holds().is_empty())
+        .await;
+    // Both came twice. The second time the one that is kept anew drives the other out, which comes for
+    // a third time, then.
+    assert_eq!(given.status().unreadable, 5);
+    assert_eq!(given.queue.asked("DeleteMessageBatch").len(), 2);
+    assert_eq!(given.kept().len(), 1, "the bound holds");
+    given.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_too_much_together_is_judged_one_by_one() {
+    let mut given = given_within(
+        false,
+        |queue| queue.max_receives = 1,
+        |intake| {
+            let mut settings = daybook_intake::Settings::default();
+            settings.limits.max_items = 1;
+            let source = SourceConfig {
+                settings: Arc::new(settings),
+                ..SourceConfig::default()
+            };
+            intake.sources = [("stores".parse().unwrap(), source)].into();
+        },
+    )
+    .await;
+    let [a, b] = &bodies(&["create a", "create b"])[..] else {
+        panic!("two messages")
+    };
+    let mut both: Value = serde_json::from_str(a).unwrap();
+    let other: Value = serde_json::from_str(b).unwrap();
+    let records = both["Records"].as_array_mut().unwrap();
+    records.push(other["Records"][0].clone());
+    given.queue.send(&[a.clone(), both.to_string()]);
+    given.begin();
+    given
+        .queue
+        .until("both are deleted", |it| it.holds().is_empty())
+        .await;
+    assert_eq!(given.recorded().await, ["object-ord/a"]);
+    assert_eq!(given.kept(), [both.to_string()], "the sound one is not");
     given.stop().await;
 }
 
