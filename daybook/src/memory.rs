@@ -17,5 +17,5 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "the name by which jemalloc finds it")]
 #[unsafe(export_name = "_rjem_malloc_conf")]
-pub(crate) static SETTINGS: &[u8; 123] =
-    b"percpu_arena:percpu,dirty_decay_ms:500,muzzy_decay_ms:0,tcache_max:1024,tcache_nslots_small_max:20,lg_tcache_nslots_mul:-2\0";
+pub(crate) static SETTINGS: &[u8; 149] =
+    b"percpu_arena:percpu,dirty_decay_ms:500,muzzy_decay_ms:0,tcache_max:512,tcache_nslots_small_max:12,lg_tcache_nslots_mul:-3,tcache_gc_incr_bytes:16384\0";

@@ -40,7 +40,7 @@ impl Default for SqliteOptions {
     fn default() -> Self {
         Self {
             page_size_bytes: 4 * 1024,
-            cache_bytes: 8 * 1024 * 1024,
+            cache_bytes: 4 * 1024 * 1024,
             readers: 4,
             queued_calls: 1024,
             queued_bytes: 32 * 1024 * 1024,
