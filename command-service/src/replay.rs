@@ -168,7 +168,7 @@ async fn go_on(
     id: ReplayId,
     cancel: &CancellationToken,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let replay = match ledger.load::<Replay>(&stream_of(id)).await? {
+    let replay = match ledger.read::<Replay>(&stream_of(id)).await? {
         Some(replay) if replay.phase == Some(ReplayPhase::Running) => replay,
         _ => return Ok(()),
     };

@@ -195,14 +195,21 @@ impl Ledger {
         self.0.executions.forget(stream);
     }
 
-    /// The state of an aggregate, and whether it exists.
+    /// The state of an aggregate, and whether it exists, by all that this process was answered.
     pub async fn load<A: Kept>(&self, stream: &str) -> Result<Option<A>, CommandError<A::Error>> {
         if self.0.shared {
-            A::cache(self).forget(stream);
+            return self.read(stream).await;
         }
-        let (Root(state), version) = store::load::<A>(self, &StreamName::new(stream))
-            .await
-            .map_err(CommandError::<A::Error>::from)?;
+        let loaded = store::load::<A>(self, &StreamName::new(stream)).await;
+        let (Root(state), version) = loaded.map_err(CommandError::<A::Error>::from)?;
+        Ok(version.map(|_| state))
+    }
+
+    /// The same by all that is on record. For who acts on events: one can be read from the log before
+    /// the fold is kept that whoever recorded it has made.
+    pub async fn read<A: Kept>(&self, stream: &str) -> Result<Option<A>, CommandError<A::Error>> {
+        let read = store::read::<A>(self, &StreamName::new(stream)).await;
+        let (Root(state), version) = read.map_err(CommandError::<A::Error>::from)?;
         Ok(version.map(|_| state))
     }
 }

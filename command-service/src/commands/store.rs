@@ -195,9 +195,17 @@ pub(super) async fn load<A: Kept>(
     ledger: &Ledger,
     stream: &StreamName,
 ) -> Result<(Root<A>, Option<StreamVersion>), AggregateError<A::Error>> {
-    if let Some((state, version)) = A::cache(ledger).get(stream.as_str()) {
-        return Ok((Root(state), Some(version)));
+    match A::cache(ledger).get(stream.as_str()) {
+        Some((state, version)) => Ok((Root(state), Some(version))),
+        None => read(ledger, stream).await,
     }
+}
+
+/// The same from the log, whatever is kept of it.
+pub(super) async fn read<A: Kept>(
+    ledger: &Ledger,
+    stream: &StreamName,
+) -> Result<(Root<A>, Option<StreamVersion>), AggregateError<A::Error>> {
     let (direction, limit) = match A::LOAD {
         Load::WholeStream => (Direction::Forward, PAGE),
         Load::NewestEvent => (Direction::Backward, 1),

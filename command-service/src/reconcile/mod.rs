@@ -125,7 +125,7 @@ pub(crate) async fn drive(tools: Tools, id: ReconcileId, cancel: CancellationTok
             Err(Problem::Unavailable(error)) => told(&*error),
         };
         let before = reached.clone();
-        if let Ok(Some(reconcile)) = tools.ledger.load::<Reconcile>(&stream_of(id)).await {
+        if let Ok(Some(reconcile)) = tools.ledger.read::<Reconcile>(&stream_of(id)).await {
             if reconcile.phase != Some(ReconcilePhase::Running) {
                 return;
             }

@@ -33,7 +33,7 @@ const TELL_EVERY: u64 = 1_000;
 
 /// Compares what is left. `Ok` means that it is over.
 pub(super) async fn go_on(tools: &Tools, id: ReconcileId) -> Result<(), Problem> {
-    let reconcile = tools.ledger.load::<Reconcile>(&stream_of(id)).await;
+    let reconcile = tools.ledger.read::<Reconcile>(&stream_of(id)).await;
     let reconcile = reconcile.map_err(Problem::command)?;
     let Some(reconcile) = reconcile.filter(|it| it.phase == Some(ReconcilePhase::Running)) else {
         return Ok(());

@@ -60,6 +60,28 @@ async fn after_one_reconcile_each_version_was_created_once_and_has_its_outcomes(
     }
 }
 
+/// The event by which it is resumed can be read before the process that recorded it has kept the fold
+/// that comes of it.
+#[tokio::test]
+async fn one_that_was_resumed_goes_on_though_the_kept_fold_says_it_is_paused() {
+    let mut random = Random(1);
+    let round = Round::new(&mut random, 8);
+    let (kept, other) = (round.tools(false), round.tools(false));
+    let id = ReconcileId(clock::random_id());
+    let actor = || "test".to_owned();
+    let start = ReconcileCommand::Start(started(id, Kind::ALL[0], true));
+    kept.command(id, start, b"start").await.unwrap();
+    let pause = ReconcileCommand::Pause { actor: actor() };
+    kept.command(id, pause, b"pause").await.unwrap();
+    let resume = ReconcileCommand::Resume { actor: actor() };
+    other.command(id, resume, b"resume").await.unwrap();
+
+    drive(kept, id, CancellationToken::new()).await;
+    let reconcile = other.ledger.read::<Reconcile>(&super::stream_of(id)).await;
+    let reconcile = reconcile.unwrap().unwrap();
+    assert_eq!(reconcile.phase, Some(ReconcilePhase::Completed));
+}
+
 struct Round {
     ledger: Ledger,
     happened: Vec<Happened>,
@@ -139,11 +161,11 @@ impl Round {
         Intake::new(ledger, Arc::new(NoSns), IntakeConfig::default()).unwrap()
     }
 
-    /// Compares all buckets, one after the other.
-    async fn reconcile(&self, dry_run: bool) -> Vec<Counts> {
+    /// Those of a process of its own.
+    fn tools(&self, shared: bool) -> Tools {
         let blobs = BlobStore::open(self.dir.path().to_str().unwrap()).unwrap();
-        let tools = Tools {
-            ledger: Ledger::new(self.ledger.log().clone(), blobs, true),
+        Tools {
+            ledger: Ledger::new(self.ledger.log().clone(), blobs, shared),
             buckets: self.buckets.clone(),
             live: LiveReconciles::default(),
             region: "us-east-1".to_owned(),
@@ -151,25 +173,16 @@ impl Round {
                 grace: std::time::Duration::ZERO,
                 ..ReconcileLimits::default()
             },
-        };
+        }
+    }
+
+    /// Compares all buckets, one after the other.
+    async fn reconcile(&self, dry_run: bool) -> Vec<Counts> {
+        let tools = self.tools(true);
         let mut counts = Vec::new();
         for kind in Kind::ALL {
             let id = ReconcileId(clock::random_id());
-            let started = ReconcileStarted {
-                reconcile: id,
-                bucket: kind.bucket(),
-                prefix: String::new(),
-                dry_run,
-                source: Source::Listing,
-                position: 0,
-                pipeline: None,
-                revision: None,
-                filters: Vec::new(),
-                rate: None,
-                actor: "test".to_owned(),
-                reason: None,
-            };
-            let start = ReconcileCommand::Start(started);
+            let start = ReconcileCommand::Start(started(id, kind, dry_run));
             tools.command(id, start, b"start").await.unwrap();
             drive(tools.clone(), id, CancellationToken::new()).await;
             let done = tools.ledger.load::<Reconcile>(&super::stream_of(id)).await;
@@ -359,6 +372,23 @@ impl Round {
         for id in expected {
             assert_eq!(outcomes.get(&id), Some(&1), "{id}");
         }
+    }
+}
+
+fn started(reconcile: ReconcileId, kind: Kind, dry_run: bool) -> ReconcileStarted {
+    ReconcileStarted {
+        reconcile,
+        bucket: kind.bucket(),
+        prefix: String::new(),
+        dry_run,
+        source: Source::Listing,
+        position: 0,
+        pipeline: None,
+        revision: None,
+        filters: Vec::new(),
+        rate: None,
+        actor: "test".to_owned(),
+        reason: None,
     }
 }
 
