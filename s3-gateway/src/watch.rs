@@ -12,7 +12,8 @@
 //! same when it finds that another process has died.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::ErrorKind;
+use std::fs::Metadata;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -202,11 +203,40 @@ impl Watch<'_> {
                 .iter()
                 .any(|bucket| Arc::ptr_eq(bucket, &led.bucket));
             if !there && let Some(watcher) = watcher {
-                // Its folder is gone, and with it most likely the watch.
-                let _ = watcher.unwatch(&led.bucket.root);
+                // Its folders are gone, and with them most likely the watch.
+                let root = &led.bucket.root;
+                for folder in folders_in(root).into_iter().flatten() {
+                    let _ = watcher.unwatch(&folder);
+                }
+                let _ = watcher.unwatch(root);
             }
             there
         });
+    }
+
+    /// Watches a bucket's folder and those in it, but not the gateway's own, in which it writes much
+    /// more often than in the others.
+    fn watch_all(&mut self, root: &Path) -> notify::Result<()> {
+        let Some(watcher) = &mut self.watcher else {
+            return Ok(());
+        };
+        watcher.watch(root, RecursiveMode::NonRecursive)?;
+        for folder in folders_in(root)? {
+            watch_below(watcher, &folder)?;
+        }
+        Ok(())
+    }
+
+    /// Watches a folder that came, and all in it; those further down are the system's to notice.
+    fn watch_also(&mut self, bucket: &Bucket, path: &Path) {
+        if path.parent() != Some(&bucket.root) {
+            return;
+        }
+        if let Some(watcher) = &mut self.watcher
+            && let Err(error) = watch_below(watcher, path)
+        {
+            tracing::warn!(bucket = %bucket.name, path = %path.display(), %error, "the folder is only listed now and then");
+        }
     }
 
     async fn take_over(&mut self, bucket: &Arc<Bucket>, lead: Held) {
@@ -217,9 +247,7 @@ impl Watch<'_> {
         };
         self.led.insert(bucket.name.clone(), led);
         // First, so that nothing comes in unseen between the listing and the watch.
-        if let Some(watcher) = &mut self.watcher
-            && let Err(error) = watcher.watch(&bucket.root, RecursiveMode::Recursive)
-        {
+        if let Err(error) = self.watch_all(&bucket.root) {
             tracing::warn!(bucket = %bucket.name, %error, "the folder is only listed now and then");
         }
         bucket.removals_open.store(true, Ordering::Release);
@@ -248,11 +276,15 @@ impl Watch<'_> {
     async fn unknown(&self, seen: Vec<Seen>) -> Vec<Seen> {
         let buckets = self.gateway.buckets.local();
         let looked = blocking(move || {
-            let unknown = seen.into_iter().filter(|seen| {
-                let bucket = buckets.iter().find(|it| seen.path.starts_with(&it.root));
-                !bucket.is_some_and(|bucket| is_known(bucket, seen))
-            });
-            Ok(unknown.collect())
+            let (mut rest, mut unknown) = (seen, Vec::new());
+            for bucket in buckets {
+                let within = |seen: &Seen| seen.path.starts_with(&bucket.root);
+                let (here, elsewhere) = rest.into_iter().partition(within);
+                rest = elsewhere;
+                unknown.extend(bucket.not_noted(here, |seen| file_of(&bucket, seen)));
+            }
+            unknown.extend(rest);
+            Ok(unknown)
         });
         match looked.await {
             Ok(unknown) => unknown,
@@ -275,13 +307,19 @@ impl Watch<'_> {
             .unwrap_or(&seen.path)
             .to_owned();
         match seen.what {
-            // Files may have been put into it before the system watched it; give them time.
-            What::Folder => return self.look_later(seen.path, What::File),
+            What::Folder => {
+                self.watch_also(bucket, &seen.path);
+                // Files may have been put into it before the system watched it; give them time.
+                return self.look_later(seen.path, What::File);
+            }
             What::Gone => return self.miss(bucket, seen.path, &relative).await,
             What::File => {}
         }
         match seen.path.symlink_metadata() {
-            Ok(meta) if meta.is_dir() => return self.look_below(bucket, relative).await,
+            Ok(meta) if meta.is_dir() => {
+                self.watch_also(bucket, &seen.path);
+                return self.look_below(bucket, relative).await;
+            }
             // It went while its key was locked, or while it was given time.
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return self.miss(bucket, seen.path, &relative).await;
@@ -393,15 +431,32 @@ impl Watch<'_> {
     }
 }
 
-fn is_known(bucket: &Bucket, seen: &Seen) -> bool {
-    let relative = seen.path.strip_prefix(&bucket.root);
-    match (seen.what, relative.ok().and_then(object_key)) {
-        (What::File, Some(key)) => match seen.path.symlink_metadata() {
-            Ok(meta) => meta.is_file() && bucket.is_noted(&key, &meta),
-            Err(_) => false,
-        },
-        _ => false,
+/// The folders in a bucket's own that may hold objects.
+fn folders_in(root: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    for entry in root.read_dir()? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() && !entry.file_name().eq_ignore_ascii_case(PRIVATE) {
+            folders.push(entry.path());
+        }
     }
+    Ok(folders)
+}
+
+fn watch_below(watcher: &mut RecommendedWatcher, folder: &Path) -> notify::Result<()> {
+    match watcher.watch(folder, RecursiveMode::Recursive) {
+        // It went again.
+        Err(error) if matches!(error.kind, notify::ErrorKind::PathNotFound) => Ok(()),
+        watched => watched,
+    }
+}
+
+/// The key that a file is the object of, and the file as it is now.
+fn file_of(bucket: &Bucket, seen: &Seen) -> Option<(ObjectKey, Metadata)> {
+    let relative = seen.path.strip_prefix(&bucket.root).ok()?;
+    let key = object_key(relative).filter(|_| seen.what == What::File)?;
+    let meta = seen.path.symlink_metadata().ok()?;
+    meta.is_file().then_some((key, meta))
 }
 
 fn object_key(relative: &Path) -> Option<ObjectKey> {

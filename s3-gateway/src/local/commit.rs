@@ -22,7 +22,7 @@ use daybook_domain::stored_object::Channel;
 
 use super::conditions::WriteConditions;
 use super::durable;
-use super::index::rows::Row;
+use super::index::rows::{Row, ctime_ns};
 use super::journal::Ticket;
 use super::key_path::{digest, hidden_path, plain_path, versions_path};
 use super::locks::KeyGuard;
@@ -31,6 +31,7 @@ use super::receive::Received;
 use super::settings::Versioning;
 use super::stamp::{self, Checksums, Headers, Stamp};
 use super::store::{Bucket, Found, blocking_with};
+use super::vanished::LookedUp;
 use super::versions::Kind;
 use crate::clock;
 use crate::error::StoreError;
@@ -56,6 +57,22 @@ pub(crate) struct Write {
     /// The stamp of a staged version that is published: what is said above of what the object is
     /// does not count then.
     pub(crate) staged: Option<Stamp>,
+}
+
+/// A write whose object has its name, and of which nobody was told yet.
+struct Installed {
+    file: File,
+    stamp: Stamp,
+    target: PathBuf,
+    /// Whether that is the place for keys that cannot be paths.
+    hidden: bool,
+}
+
+/// How far a write got at once.
+enum Begun {
+    Installed(Box<Installed>),
+    /// Its key has something, or should have.
+    Taken(Box<Write>, LookedUp),
 }
 
 /// A version among the kept ones.
@@ -119,9 +136,59 @@ impl Bucket {
             // Another request may have completed it, or aborted it.
             self.upload(&key, id).await?;
         }
-        let current = match self.find_or_miss(&key, guard).await? {
+        let upload = write.upload.clone();
+        let this = Arc::clone(self);
+        let installed = match blocking_with(guard, move || this.begin(write)).await? {
+            Begun::Installed(installed) => installed,
+            Begun::Taken(write, looked) => Box::pin(self.replace(*write, looked, guard)).await?,
+        };
+        let told = self.tell(&installed.stamp, Channel::Gateway, None).await;
+        let recorded = told.is_ok();
+        let this = Arc::clone(self);
+        let work = move || {
+            let vanished = this.note_installed(&installed, recorded)?;
+            Ok((installed.stamp, vanished))
+        };
+        let (stamp, vanished) = blocking_with(guard, work).await?;
+        told?;
+        if let Some(row) = vanished
+            && let Err(error) = self
+                .record_vanished(&key, row, &Channel::Watcher, guard)
+                .await
+        {
+            // The next listing misses it as well.
+            tracing::warn!(bucket = %self.name, %key, %error, "a removal could not be recorded");
+        }
+        if let Some(id) = upload
+            && let Err(error) = self.remove_upload(&id).await
+        {
+            // The object is there; what is left of the upload goes when it is stale.
+            tracing::warn!(bucket = %self.name, %error, "a completed upload could not be removed");
+        }
+        Ok(stamp)
+    }
+
+    /// Installs the write if its key, which has to be locked, has nothing.
+    fn begin(&self, write: Write) -> Result<Begun, StoreError> {
+        match self.look_up(write.key.as_str())? {
+            LookedUp::Nothing => {
+                write.conditions.check(None)?;
+                Ok(Begun::Installed(Box::new(self.install(write, None)?)))
+            }
+            looked => Ok(Begun::Taken(Box::new(write), looked)),
+        }
+    }
+
+    /// Installs the write, once it is seen to what its key has.
+    async fn replace(
+        self: &Arc<Self>,
+        write: Write,
+        looked: LookedUp,
+        guard: &Arc<KeyGuard>,
+    ) -> Result<Box<Installed>, StoreError> {
+        let current = match self.found_or_missed(&write.key, looked, guard).await? {
             Some(found) => {
-                let (found, stamp) = self.adopted(&key, found, guard).await?;
+                let (found, stamp) = self.adopted(&write.key, found, guard).await?;
                 write.conditions.check(Some(&stamp))?;
                 // Before it is overwritten the ledger must know of it, or it never would.
                 self.settle(&found, &stamp, &Channel::Listing).await?;
@@ -132,17 +199,34 @@ impl Bucket {
                 None
             }
         };
-        let upload = write.upload.clone();
         let this = Arc::clone(self);
-        let (file, stamp) = blocking_with(guard, move || this.install(write, current)).await?;
-        self.record(&file, &stamp, Channel::Gateway).await?;
-        if let Some(id) = upload
-            && let Err(error) = self.remove_upload(&id).await
-        {
-            // The object is there; what is left of the upload goes when it is stale.
-            tracing::warn!(bucket = %self.name, %error, "a completed upload could not be removed");
+        blocking_with(guard, move || this.install(write, current).map(Box::new)).await
+    }
+
+    /// Marks a write that the ledger has, and notes it in the index as it is then, so that nobody
+    /// needs to look at it again. Returns its row if it was removed by hand meanwhile: whoever saw
+    /// that before it was noted took it for nothing.
+    fn note_installed(
+        &self,
+        installed: &Installed,
+        recorded: bool,
+    ) -> Result<Option<Row>, StoreError> {
+        let Installed {
+            file,
+            stamp,
+            target,
+            hidden,
+        } = installed;
+        let mut row = Row::of(stamp, *hidden);
+        if recorded {
+            stamp::mark_recorded(&self.root, file, stamp)?;
+            row.ctime_ns = ctime_ns(&file.metadata()?);
         }
-        Ok(stamp)
+        self.note_written(row.clone(), None, None);
+        Ok(match target.symlink_metadata() {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Some(row),
+            _ => None,
+        })
     }
 
     /// Stamps the file, keeps the old version, and renames. The key has to be locked.
@@ -150,7 +234,7 @@ impl Bucket {
         &self,
         write: Write,
         current: Option<(Found, Stamp)>,
-    ) -> Result<(File, Stamp), StoreError> {
+    ) -> Result<Installed, StoreError> {
         let Received {
             file,
             temporary,
@@ -261,8 +345,17 @@ impl Bucket {
         let listed =
             current.filter(|(_, old)| Self::kind_of_replaced(versioning, old) == Kind::Listed);
         let listed = listed.map(|(_, old)| Row::of(&old, false));
-        self.note_written(&Row::of(&stamp, hidden), listed, retired);
-        Ok((file, stamp))
+        // Nothing but the kept versions themselves tells of what was replaced, and nobody looks
+        // through them later.
+        if listed.is_some() || retired.is_some() {
+            self.note_written(Row::of(&stamp, hidden), listed, retired);
+        }
+        Ok(Installed {
+            file,
+            stamp,
+            target,
+            hidden,
+        })
     }
 
     /// Puts a stamped file into the journal, if it goes in there.

@@ -47,6 +47,10 @@ pub(super) struct Seen {
     pub(super) meta: Metadata,
 }
 
+fn is_noted(index: &Connection, key: &str, meta: &Metadata) -> Result<bool, IndexError> {
+    Ok(rows::get(index, key)?.is_some_and(|row| row.is_of(meta)))
+}
+
 impl Bucket {
     /// Makes sure that there is an index of all files. Blocks while that is made.
     pub(crate) fn prepare_index(&self) -> io::Result<()> {
@@ -57,13 +61,23 @@ impl Bucket {
         }
     }
 
-    /// Whether the index has the file as it is, and so nothing remains to be done about it.
-    pub(crate) fn is_noted(&self, key: &ObjectKey, meta: &Metadata) -> bool {
-        let noted = |index: &Connection| {
-            let row = rows::get(index, key.as_str())?;
-            Ok(row.is_some_and(|row| row.is_of(meta)))
-        };
-        self.index.read(noted).unwrap_or(false)
+    /// Those whose file the index does not have as it is: with the others nothing remains to be
+    /// done.
+    pub(crate) fn not_noted<T>(
+        &self,
+        mut seen: Vec<T>,
+        file: impl Fn(&T) -> Option<(ObjectKey, Metadata)>,
+    ) -> Vec<T> {
+        let noted = self.index.read(|index| {
+            let noted = seen.iter().map(|seen| match file(seen) {
+                Some((key, meta)) => is_noted(index, key.as_str(), &meta),
+                None => Ok(false),
+            });
+            noted.collect::<Result<Vec<bool>, _>>()
+        });
+        let mut noted = noted.unwrap_or_default().into_iter();
+        seen.retain(|_| !noted.next().unwrap_or(false));
+        seen
     }
 
     /// Makes the index anew, unless somebody else did meanwhile.
@@ -121,7 +135,7 @@ impl Bucket {
         let unknown = self.index.read(|index| {
             let mut unknown = Vec::new();
             for seen in chunk {
-                if !rows::get(index, &seen.key)?.is_some_and(|row| row.is_of(&seen.meta)) {
+                if !is_noted(index, &seen.key, &seen.meta)? {
                     unknown.push(seen);
                 }
             }

@@ -180,9 +180,9 @@ impl Query {
 impl Bucket {
     /// Notes in the index what a key has now: what was replaced and is still a version, and which
     /// null version is none any more. The key has to be locked, its file in place.
-    pub(super) fn note_written(&self, row: &Row, replaced: Option<Row>, retired: Option<Row>) {
+    pub(super) fn note_written(&self, row: Row, replaced: Option<Row>, retired: Option<Row>) {
         if replaced.is_none() && retired.is_none() {
-            return self.noted(self.index.write_one(|index| rows::put(index, row)));
+            return self.noted(self.index.put(row));
         }
         self.noted(self.index.write(|index| {
             if let Some(retired) = &retired {
@@ -191,7 +191,7 @@ impl Bucket {
             if let Some(replaced) = &replaced {
                 rows::put_version(index, replaced)?;
             }
-            rows::put(index, row)
+            rows::put(index, &row)
         }));
     }
 

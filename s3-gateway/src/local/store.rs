@@ -206,6 +206,19 @@ impl Bucket {
         stamp: &Stamp,
         channel: Channel,
     ) -> Result<(), StoreError> {
+        let returned = stamp::read_return(&self.root, file, stamp);
+        self.tell(stamp, channel, returned).await?;
+        Ok(stamp::mark_recorded(&self.root, file, stamp)?)
+    }
+
+    /// Tells the ledger of a version: that it was written, or that it came back, at this place in
+    /// the order.
+    pub(super) async fn tell(
+        &self,
+        stamp: &Stamp,
+        channel: Channel,
+        returned: Option<u64>,
+    ) -> Result<(), StoreError> {
         let key = ObjectKey::parse(stamp.key.clone()).map_err(io::Error::other)?;
         let mut created = RecordCreated {
             bucket: self.name.clone(),
@@ -216,7 +229,7 @@ impl Bucket {
             order: Some(stamp.order()),
             produced_by: stamp.produced_by.clone(),
         };
-        let command = match stamp::read_return(&self.root, file, stamp) {
+        let command = match returned {
             None => ObjectCommand::RecordCreated(created),
             Some(sequence) => {
                 created.event_name = "ObjectCreated:Reappeared".to_owned();
@@ -224,8 +237,7 @@ impl Bucket {
                 ObjectCommand::RecordReappeared(created)
             }
         };
-        self.ledger.record(command).await?;
-        Ok(stamp::mark_recorded(&self.root, file, stamp)?)
+        Ok(self.ledger.record(command).await?)
     }
 
     /// Locks a key against all other writers of the folder.
@@ -258,16 +270,20 @@ impl Bucket {
     }
 
     pub(crate) fn find_now(&self, key: &str) -> io::Result<Option<Found>> {
+        match self.find_locked(key)? {
+            Some(found) => Ok(Some(found)),
+            // A write may have moved it from the one place to the other in between.
+            None => self.find_plain(key, &digest(key)),
+        }
+    }
+
+    /// The same where nobody writes it meanwhile.
+    pub(super) fn find_locked(&self, key: &str) -> io::Result<Option<Found>> {
         let digest = digest(key);
-        if let Some(found) = self.find_plain(key, &digest)? {
-            return Ok(Some(found));
+        match self.find_plain(key, &digest)? {
+            Some(found) => Ok(Some(found)),
+            None => self.open_file(&digest, self.root.join(hidden_path(key))),
         }
-        let hidden = self.open_file(&digest, self.root.join(hidden_path(key)))?;
-        if hidden.is_some() {
-            return Ok(hidden);
-        }
-        // A write may have moved it from the one place to the other in between.
-        self.find_plain(key, &digest)
     }
 
     fn find_plain(&self, key: &str, digest: &str) -> io::Result<Option<Found>> {
@@ -342,7 +358,7 @@ impl Bucket {
             _ => None,
         };
         let hidden = found.path == self.root.join(hidden_path(&stamp.key));
-        self.note_written(&Row::of(&stamp, hidden), None, retired);
+        self.note_written(Row::of(&stamp, hidden), None, retired);
         Ok((Found { meta, ..found }, stamp))
     }
 

@@ -23,6 +23,14 @@ use crate::error::StoreError;
 /// How many objects are looked for at once.
 const CHUNK: usize = 1000;
 
+/// What a locked key has.
+pub(super) enum LookedUp {
+    There(Box<Found>),
+    /// Nothing, though the index knows of this.
+    Missing(Row),
+    Nothing,
+}
+
 impl Bucket {
     /// Whether the folder is the one that was opened. It is not while its file system is not
     /// mounted, for example.
@@ -134,16 +142,37 @@ impl Bucket {
         guard: &Arc<KeyGuard>,
     ) -> Result<Option<Found>, StoreError> {
         let (this, name) = (Arc::clone(self), key.clone());
-        let looked = blocking_with(guard, move || match this.find_now(name.as_str())? {
-            Some(found) => Ok((Some(found), None)),
-            None => Ok((None, this.known_now(name.as_str())?)),
-        });
-        let (found, missed) = looked.await?;
-        if let Some(row) = missed {
-            self.record_vanished(key, row, &Channel::Listing, guard)
-                .await?;
+        let looked = blocking_with(guard, move || Ok(this.look_up(name.as_str())?)).await?;
+        self.found_or_missed(key, looked, guard).await
+    }
+
+    /// What a key has that is locked.
+    pub(super) fn look_up(&self, key: &str) -> io::Result<LookedUp> {
+        if let Some(found) = self.find_locked(key)? {
+            return Ok(LookedUp::There(Box::new(found)));
         }
-        Ok(found)
+        Ok(match self.known_now(key)? {
+            Some(row) => LookedUp::Missing(row),
+            None => LookedUp::Nothing,
+        })
+    }
+
+    /// The object's file. If it is missing, that is recorded first.
+    pub(super) async fn found_or_missed(
+        self: &Arc<Self>,
+        key: &ObjectKey,
+        looked: LookedUp,
+        guard: &Arc<KeyGuard>,
+    ) -> Result<Option<Found>, StoreError> {
+        match looked {
+            LookedUp::There(found) => Ok(Some(*found)),
+            LookedUp::Missing(row) => {
+                self.record_vanished(key, row, &Channel::Listing, guard)
+                    .await?;
+                Ok(None)
+            }
+            LookedUp::Nothing => Ok(None),
+        }
     }
 
     /// The object that the index has of a key.
@@ -158,7 +187,7 @@ impl Bucket {
         Ok(read().or_else(|_| read())?)
     }
 
-    async fn record_vanished(
+    pub(super) async fn record_vanished(
         self: &Arc<Self>,
         key: &ObjectKey,
         row: Row,

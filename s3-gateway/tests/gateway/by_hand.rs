@@ -97,6 +97,20 @@ async fn the_watcher_misses_what_is_removed_or_moved_out() {
 }
 
 #[tokio::test]
+async fn one_that_is_removed_before_its_writer_was_answered_is_missed_as_well() {
+    let world = watched().await;
+    let path = world.path("inbox", "k");
+    world.ledger.remove_when_told(path);
+    world.client.put("inbox", "k", "hello").await.expect(200);
+    assert_eq!(keys(&world).await, ["before"]);
+    let gone = removed(&world);
+    let names: Vec<&str> = gone.iter().map(|gone| gone.key.as_str()).collect();
+    assert_eq!(names, ["k"]);
+    assert_eq!(gone[0].version, world.ledger.created()[1].version);
+    assert_eq!(world.gateway.rescan().await.unwrap().removals, 0);
+}
+
+#[tokio::test]
 async fn a_file_that_is_removed_and_copied_back_is_a_removal_and_a_new_version() {
     for watching in [true, false] {
         let world = match watching {

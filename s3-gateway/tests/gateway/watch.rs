@@ -60,6 +60,29 @@ async fn a_folder_that_comes_with_files_is_recorded_whole() {
 }
 
 #[tokio::test]
+async fn folders_that_are_made_later_are_watched_too() {
+    let world = watched().await;
+    std::fs::create_dir(world.path("inbox", "day")).unwrap();
+    std::fs::write(world.path("inbox", "day/1"), "x").unwrap();
+    world.ledger.until(2).await;
+    // It was seen with its folder; these are only seen by themselves.
+    std::fs::write(world.path("inbox", "day/2"), "x").unwrap();
+    world.ledger.until(3).await;
+    std::fs::create_dir_all(world.path("inbox", "day/hour/minute")).unwrap();
+    std::fs::write(world.path("inbox", "day/hour/minute/3"), "x").unwrap();
+    world.ledger.until(4).await;
+    std::fs::write(world.path("inbox", "day/hour/minute/4"), "x").unwrap();
+    world.ledger.until(5).await;
+    std::fs::rename(world.path("inbox", "day"), world.path("inbox", "night")).unwrap();
+    // Removals and new objects of the four.
+    world.ledger.until(13).await;
+    std::fs::write(world.path("inbox", "night/hour/5"), "x").unwrap();
+    world.ledger.until(14).await;
+    let created = world.ledger.created();
+    assert_eq!(created.last().unwrap().key.as_str(), "night/hour/5");
+}
+
+#[tokio::test]
 async fn what_the_gateway_wrote_is_not_recorded_again() {
     let world = watched().await;
     world.client.put("inbox", "k", "hello").await.expect(200);

@@ -205,6 +205,7 @@ pub struct MemoryLedger {
     commands: Mutex<Vec<ObjectCommand>>,
     fates: Mutex<HashMap<AttemptId, Fate>>,
     failing: AtomicBool,
+    removes: Mutex<Option<PathBuf>>,
     count: watch::Sender<usize>,
 }
 
@@ -214,6 +215,7 @@ impl Default for MemoryLedger {
             commands: Mutex::default(),
             fates: Mutex::default(),
             failing: AtomicBool::new(false),
+            removes: Mutex::default(),
             count: watch::channel(0).0,
         }
     }
@@ -224,6 +226,9 @@ impl ObjectLedger for MemoryLedger {
     async fn record(&self, command: ObjectCommand) -> Result<(), LedgerError> {
         if self.failing.load(Ordering::SeqCst) {
             return Err(LedgerError::Unavailable("told to fail".into()));
+        }
+        if let Some(path) = self.removes.lock().unwrap().take() {
+            std::fs::remove_file(path).unwrap();
         }
         let mut commands = self.commands.lock().unwrap();
         commands.push(command);
@@ -240,6 +245,11 @@ impl ObjectLedger for MemoryLedger {
 impl MemoryLedger {
     pub fn fail(&self, failing: bool) {
         self.failing.store(failing, Ordering::SeqCst);
+    }
+
+    /// Removes a file while it is told the next command.
+    pub fn remove_when_told(&self, path: PathBuf) {
+        *self.removes.lock().unwrap() = Some(path);
     }
 
     pub fn decide(&self, attempt: AttemptId, fate: Fate) {

@@ -29,6 +29,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior};
 use thiserror::Error;
 
+use self::rows::Row;
 use super::file_lock::{FolderLock, Slot};
 use super::key_path::private;
 use super::stamp::Birth;
@@ -127,11 +128,20 @@ pub(crate) struct Index {
     lock: Arc<FolderLock>,
     opening: Mutex<()>,
     writer: Mutex<Option<Open>>,
+    /// What those want to put who wait for the writer.
+    waiting: Mutex<Vec<Waiting>>,
     readers: Mutex<Vec<Open>>,
     /// Whether something was not written that should have been.
     doubted: AtomicBool,
     /// Held by who makes the index anew.
     pub(crate) filling: Mutex<()>,
+}
+
+/// A row that somebody waits to have put.
+#[derive(Debug)]
+struct Waiting {
+    row: Row,
+    done: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -154,6 +164,7 @@ impl Index {
             lock,
             opening: Mutex::default(),
             writer: Mutex::default(),
+            waiting: Mutex::default(),
             readers: Mutex::default(),
             doubted: AtomicBool::new(false),
             filling: Mutex::default(),
@@ -207,7 +218,14 @@ impl Index {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, IndexError>,
     ) -> Result<T, IndexError> {
-        let mut writer = locked(&self.writer);
+        self.write_with(&mut locked(&self.writer), work)
+    }
+
+    fn write_with<T>(
+        &self,
+        writer: &mut Option<Open>,
+        work: impl FnOnce(&Connection) -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
         let mut open = self.current(writer.take()).inspect_err(|_| self.doubt())?;
         let done = open
             .connection
@@ -241,6 +259,32 @@ impl Index {
             }
             Err(error) => Err(self.failed(error, open)),
         }
+    }
+
+    /// Notes the object that a key has now, together with those that others note meanwhile: one
+    /// transaction has all that came while the one before it ran.
+    pub(crate) fn put(&self, row: Row) -> Result<(), IndexError> {
+        let done = Arc::new(AtomicBool::new(false));
+        locked(&self.waiting).push(Waiting {
+            row,
+            done: Arc::clone(&done),
+        });
+        let mut writer = locked(&self.writer);
+        if done.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        // Its own is among them: whoever takes some has the writer until they are done.
+        let together = std::mem::take(&mut *locked(&self.waiting));
+        let result = self.write_with(&mut writer, |index| {
+            together
+                .iter()
+                .try_for_each(|waiting| rows::put(index, &waiting.row))
+        });
+        // Where it failed the index is in doubt, for which it does not matter who says so.
+        for waiting in &together {
+            waiting.done.store(true, Ordering::Release);
+        }
+        result
     }
 
     /// Whether it was made from all files, and not doubted since.

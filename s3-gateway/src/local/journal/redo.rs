@@ -336,7 +336,7 @@ impl Bucket {
         if !is_hidden && matches!(look.hidden, There::Torn | There::Whole) {
             remove(&hidden)?;
         }
-        self.note_written(&Row::of(&stamp, is_hidden), None, None);
+        self.note_written(Row::of(&stamp, is_hidden), None, None);
         Ok(There::Whole)
     }
 

@@ -1,3 +1,4 @@
+mod noted;
 mod redo;
 mod segments;
 mod world;
