@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use daybook_domain::ObjectKey;
 use daybook_domain::execution::{ByteRange, ObjectAccess};
+use rustix::io::ReadWriteFlags;
 use s3s::dto::*;
 use s3s::header;
 use s3s::{Body, S3Error, S3Request, S3Response, S3Result, s3_error};
@@ -375,13 +376,10 @@ pub(super) fn note_read(
 
 async fn read(file: std::fs::File, from: u64, length: u64) -> Result<StreamingBlob, StoreError> {
     if length <= SMALL_BYTES {
-        let bytes = blocking(move || {
-            use std::os::unix::fs::FileExt;
-            let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-            file.read_exact_at(&mut bytes, from)?;
-            Ok(Bytes::from(bytes))
-        });
-        return Ok(StreamingBlob::from(Body::from(bytes.await?)));
+        let bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+        return Ok(StreamingBlob::from(Body::from(
+            read_small(file, from, bytes).await?,
+        )));
     }
     let file = blocking(move || {
         use std::io::Seek;
@@ -393,6 +391,25 @@ async fn read(file: std::fs::File, from: u64, length: u64) -> Result<StreamingBl
     Ok(StreamingBlob::wrap(ReaderStream::with_capacity(
         reader, READ_BYTES,
     )))
+}
+
+async fn read_small(
+    file: std::fs::File,
+    from: u64,
+    mut bytes: Vec<u8>,
+) -> Result<Bytes, StoreError> {
+    // What the system has in memory needs no thread that may wait for the disk.
+    let buffers = &mut [io::IoSliceMut::new(&mut bytes)];
+    let at_once = rustix::io::preadv2(&file, buffers, from, ReadWriteFlags::NOWAIT);
+    if at_once == Ok(bytes.len()) {
+        return Ok(Bytes::from(bytes));
+    }
+    blocking(move || {
+        use std::os::unix::fs::FileExt;
+        file.read_exact_at(&mut bytes, from)?;
+        Ok(Bytes::from(bytes))
+    })
+    .await
 }
 
 fn range_of(range: Option<Range>, size: u64) -> S3Result<Option<std::ops::Range<u64>>> {
