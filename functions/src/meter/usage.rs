@@ -1,8 +1,8 @@
 //! What the processes of groups use, from the kernel's tables (proc(5)).
 
 use std::collections::HashMap;
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
 use std::time::Duration;
 
 use rustix::process::Pid;
@@ -10,6 +10,9 @@ use rustix::process::Pid;
 /// The unit of processor time in `/proc` (`USER_HZ`), the same on all processors that Linux has
 /// today but alpha and ia64.
 const TICK: Duration = Duration::from_millis(10);
+
+/// More than a process's status has on most machines.
+const STATUS_BYTES: usize = 4096;
 
 /// What a group uses.
 #[derive(Debug, Default)]
@@ -88,7 +91,10 @@ impl Stat {
 /// What a process has in use; none once it has ended.
 pub(super) fn memory(process: Pid) -> Option<Memory> {
     let path = format!("/proc/{}/status", process.as_raw_nonzero());
-    let status = fs::read_to_string(path).ok()?;
+    // With room from the start: of a file whose size is not known little is read at a time.
+    let mut status = Vec::with_capacity(STATUS_BYTES);
+    File::open(path).ok()?.read_to_end(&mut status).ok()?;
+    let status = String::from_utf8_lossy(&status);
     let field = |name| field(&status, name);
     let bytes = field("RssAnon:")? + field("RssShmem:")? + field("VmSwap:").unwrap_or(0);
     let most = field("VmHWM:")?.saturating_sub(field("RssFile:")?);
