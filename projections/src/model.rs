@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -160,6 +161,8 @@ fn open_existing(path: &Path) -> rusqlite::Result<Option<(Connection, Checkpoint
 fn configure(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    // Else a statement whose plan may depend on what is bound to it is prepared anew each time.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
     // A power failure may take the last commits, but never half of one, and the log has them.
     conn.pragma_update(None, "synchronous", "NORMAL")?;
