@@ -13,7 +13,7 @@ use daybook_event_store::blobs::BlobStore;
 use daybook_event_store::{EventLog, Position, ReadError, RecordedEvent, Subscription};
 use rusqlite::Connection;
 use thiserror::Error;
-use tokio::sync::{Mutex, broadcast, watch};
+use tokio::sync::{Mutex, Notify, broadcast, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +31,11 @@ pub const LIVE_QUEUE_EVENTS: usize = 4096;
 /// Batches that are not full begin so far apart at least: where events come all the time, a
 /// transaction then has many of them. One that comes alone is folded at once.
 const LINGER: Duration = Duration::from_millis(20);
+/// The same while many events come and nobody waits for them or watches: most of what a transaction
+/// costs are the pages that it changes, and those of many events are the same.
+const BUSY_LINGER: Duration = Duration::from_millis(100);
+/// So many events in a batch are many.
+const BUSY_EVENTS: usize = 20;
 /// The pause before the log is asked again after it did not answer.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -43,6 +48,8 @@ pub struct ProjectorConfig {
     pub batch_events: usize,
     /// How far apart batches begin that are not full.
     pub linger: Duration,
+    /// The same under load, unless somebody waits or watches.
+    pub busy_linger: Duration,
     /// How many events a live client may be behind.
     pub live_queue_events: usize,
     /// How many queries run at once.
@@ -56,6 +63,7 @@ impl ProjectorConfig {
             path: path.into(),
             batch_events: BATCH_EVENTS,
             linger: LINGER,
+            busy_linger: BUSY_LINGER,
             live_queue_events: LIVE_QUEUE_EVENTS,
             readers: 4,
         }
@@ -121,6 +129,8 @@ pub(crate) struct Shared {
     folding: Background,
     pub(crate) reader: Reader,
     status: watch::Sender<ProjectorStatus>,
+    /// Somebody waits for what is not folded yet.
+    awaited: Notify,
     live: broadcast::Sender<Arc<RecordedEvent>>,
 }
 
@@ -143,6 +153,7 @@ impl Projector {
                 position,
                 state: ProjectorState::Running,
             }),
+            awaited: Notify::new(),
             live: broadcast::Sender::new(config.live_queue_events.max(1)),
             log,
             blobs,
@@ -182,6 +193,9 @@ impl Projector {
     /// Waits until an event is folded, at most for a time.
     pub async fn wait_for(&self, wanted: Position, at_most: Duration) -> Result<(), WaitError> {
         let mut status = self.shared.status.subscribe();
+        if status.borrow().position < wanted {
+            self.shared.awaited.notify_one();
+        }
         let reached = status.wait_for(|status| {
             status.position >= wanted || status.state != ProjectorState::Running
         });
@@ -253,12 +267,14 @@ pub(crate) enum Fault {
 }
 
 async fn run(shared: Arc<Shared>, mut subscription: Subscription, shutdown: CancellationToken) {
-    let mut not_before = Instant::now();
+    let mut last = None;
     let state = loop {
         // Only waiting and reading are cut short: a transaction that was begun is ended, and the
         // file is at rest when the state says so.
         let step = shutdown.run_until_cancelled(async {
-            tokio::time::sleep_until(not_before).await;
+            if let Some((begun, events)) = last {
+                linger(&shared, begun, events).await;
+            }
             next(&shared, &mut subscription).await
         });
         let (batch, prepared, decode_fault) = match step.await {
@@ -266,10 +282,7 @@ async fn run(shared: Arc<Shared>, mut subscription: Subscription, shutdown: Canc
             Some(Err(fault)) => break faulted(&fault),
             Some(Ok(next)) => next,
         };
-        not_before = Instant::now();
-        if batch.len() < shared.config.batch_events {
-            not_before += shared.config.linger;
-        }
+        last = Some((Instant::now(), batch.len()));
         if let Err(fault) = take(&shared, batch, prepared).await {
             break faulted(&fault);
         }
@@ -278,6 +291,22 @@ async fn run(shared: Arc<Shared>, mut subscription: Subscription, shutdown: Canc
         }
     };
     shared.status.send_modify(|status| status.state = state);
+}
+
+/// Waits until the next batch may begin, after one of so many events.
+async fn linger(shared: &Shared, begun: Instant, events: usize) {
+    let config = &shared.config;
+    if events >= config.batch_events {
+        return;
+    }
+    tokio::time::sleep_until(begun + config.linger).await;
+    if events >= BUSY_EVENTS && shared.live.receiver_count() == 0 {
+        let longer = tokio::time::sleep_until(begun + config.busy_linger);
+        tokio::select! {
+            () = longer => {}
+            () = shared.awaited.notified() => {}
+        }
+    }
 }
 
 fn faulted(fault: &Fault) -> ProjectorState {
