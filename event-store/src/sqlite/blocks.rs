@@ -17,19 +17,27 @@ pub(super) struct Block {
 }
 
 impl Block {
-    fn new(last: i64, events: i64, body: &[u8]) -> std::result::Result<Self, Malformed> {
-        let extents = extents(body).collect::<std::result::Result<Vec<_>, _>>()?;
-        let first = last
-            .checked_sub(events)
-            .and_then(|before| u64::try_from(before).ok());
-        if extents.len() as i64 != events {
+    /// The block of so many events that ends at a position.
+    pub(super) fn of(
+        last: u64,
+        events: usize,
+        body: Bytes,
+    ) -> std::result::Result<Self, Malformed> {
+        let extents = extents(&body).collect::<std::result::Result<Vec<_>, _>>()?;
+        if extents.len() != events {
             return Err(Malformed);
         }
+        let before = last.checked_sub(events as u64).ok_or(Malformed)?;
         Ok(Self {
-            first: first.ok_or(Malformed)? + 1,
-            body: Bytes::copy_from_slice(body),
+            first: before + 1,
+            body,
             extents,
         })
+    }
+
+    /// The position of its last event.
+    pub(super) fn last(&self) -> u64 {
+        self.first + self.extents.len() as u64 - 1
     }
 
     /// Its events at and after a position.
@@ -143,7 +151,7 @@ fn block_of(row: &rusqlite::Row<'_>) -> std::result::Result<Block, ReadError> {
     let body = row.get_ref(2).map_err(failed)?;
     let body = body.as_blob().map_err(damaged)?;
     let (last, events) = (row.get(0).map_err(failed)?, row.get(1).map_err(failed)?);
-    Block::new(last, events, body).map_err(damaged)
+    Block::of(last, events, Bytes::copy_from_slice(body)).map_err(damaged)
 }
 
 /// Where an event of a stream is.

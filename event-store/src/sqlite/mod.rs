@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Appends of many callers share a commit (`writer.rs`) and lie in it as one block (`block.rs`);
-//! reads have connections of their own (`reader.rs`, `lent.rs`) and never wait for the writer. A
+//! reads have connections of their own (`reader.rs`, `lent.rs`) and never wait for the writer; the
+//! newest blocks are in memory as well (`tail.rs`). A
 //! lock file beside the database keeps a second process from writing.
 
 mod block;
@@ -27,6 +28,7 @@ mod schema;
 mod statements;
 mod streams;
 mod tables;
+mod tail;
 mod writer;
 
 use std::path::Path;
@@ -42,6 +44,7 @@ use self::read_only::ReadOnlyLog;
 use self::reader::Readers;
 pub use self::schema::OpenError;
 use self::tables::Tables;
+use self::tail::Tail;
 use self::writer::{Stopped, Writer};
 use crate::{
     Append, AppendError, Appended, Direction, EventLog, NewestOfStreams, Position, ReadError,
@@ -52,6 +55,7 @@ use crate::{
 pub struct SqliteEventLog {
     queue: WriterQueue,
     readers: Readers,
+    tail: Tail,
     head: watch::Receiver<Position>,
 }
 
@@ -72,11 +76,12 @@ impl SqliteEventLog {
 
         let (requests, queue) = mpsc::channel(options.queued_calls.max(1));
         let (head_sender, head) = watch::channel(tables.head());
-        let stopped = Stopped::default();
+        let (stopped, tail) = (Stopped::default(), Tail::default());
         let writer = Writer {
             checkpoints,
             tables,
             requests: queue,
+            tail: tail.clone(),
             head: head_sender,
             stopped: stopped.clone(),
             options: options.clone(),
@@ -89,6 +94,7 @@ impl SqliteEventLog {
         Ok(Arc::new(Self {
             queue: WriterQueue::new(requests, stopped, thread, &options),
             readers: Readers::new(path, options.readers),
+            tail,
             head,
         }))
     }
@@ -125,7 +131,11 @@ impl EventLog for SqliteEventLog {
         after: Position,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.readers.read_all(after, limit).await
+        self.readers.refuse_if_closed()?;
+        match self.tail.read(after, limit) {
+            Some(events) => events,
+            None => self.readers.read_all(after, limit).await,
+        }
     }
 
     async fn newest_of_streams(

@@ -68,15 +68,20 @@ impl Readers {
         &self,
         range: StreamRange,
     ) -> Result<NewestOfStreams, ReadError> {
-        if self.free.is_closed() {
-            return Err(unavailable("the log is closed"));
-        }
+        self.refuse_if_closed()?;
         newest::begin(self.path.clone(), range).await
     }
 
     /// What [`check::run`] finds.
     pub(super) async fn check(&self) -> Result<Vec<String>, ReadError> {
         self.read(check::run).await
+    }
+
+    pub(super) fn refuse_if_closed(&self) -> Result<(), ReadError> {
+        match self.free.is_closed() {
+            true => Err(unavailable("the log is closed")),
+            false => Ok(()),
+        }
     }
 
     /// Waits for the reads under way; later ones are refused.

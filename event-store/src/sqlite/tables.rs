@@ -2,6 +2,7 @@
 //! the block under way and insert the rows that find them.
 
 use std::collections::HashMap;
+use std::mem;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -15,6 +16,7 @@ use super::codec::{EncodedAppend, EncodedEvent, HashedName, encode_recorded};
 use super::names::RecentMap;
 use super::statements::Statements;
 use super::streams::Unindexed;
+use super::tail::{self, Newest};
 use crate::admission::{Plan, check_import, plan};
 use crate::clock::next_recorded_at_us;
 use crate::{
@@ -33,8 +35,12 @@ pub(super) struct Tables {
     last_recorded_at_us: i64,
     clock: Clock,
     block: Vec<u8>,
+    /// Of the events in that block.
+    names: Vec<tail::Names>,
     /// The position of the last event that is in a block of the database.
     blocked_to: Position,
+    /// The blocks of this transaction.
+    uncommitted: Newest,
 }
 
 #[derive(Clone, Copy)]
@@ -61,7 +67,9 @@ impl Tables {
             last_recorded_at_us: Timestamp::MIN.as_microsecond(),
             clock: options.clock.clone(),
             block: Vec::new(),
+            names: Vec::new(),
             blocked_to: Position::START,
+            uncommitted: Newest::default(),
         };
         tables.reload(connection)?;
         Ok(tables)
@@ -73,6 +81,8 @@ impl Tables {
         self.types.clear();
         self.last_type = None;
         self.block.clear();
+        self.names.clear();
+        self.uncommitted.clear();
         self.unindexed = Unindexed::load(connection, self.unindexed_streams)?;
         let last = connection
             .query_row(
@@ -96,6 +106,11 @@ impl Tables {
     /// The position of the newest event.
     pub(super) fn head(&self) -> Position {
         self.head
+    }
+
+    /// The blocks of the transaction, which has been committed.
+    pub(super) fn committed(&mut self) -> Newest {
+        mem::take(&mut self.uncommitted)
     }
 
     /// Decides one append and inserts it. The outer error is the database's: then the transaction
@@ -134,7 +149,8 @@ impl Tables {
         self.last_recorded_at_us = next_recorded_at_us(&self.clock, self.last_recorded_at_us);
         let mut version = append.expected.next_version();
         for event in &append.events {
-            self.insert_event(database, stream_id, version, event)?;
+            let name = &append.stream.name;
+            self.insert_event(database, (stream_id, name), version, event)?;
             version.0 += 1;
         }
         let version = StreamVersion(version.0 - 1);
@@ -174,7 +190,8 @@ impl Tables {
                 None => self.insert_stream(database, name)?,
             };
             self.last_recorded_at_us = event.recorded_at.as_microsecond();
-            self.insert_event(database, stream_id, event.version, &encode_recorded(event))?;
+            let (stream, encoded) = ((stream_id, &event.stream), encode_recorded(event));
+            self.insert_event(database, stream, event.version, &encoded)?;
             database.insert_append(stream_id, event.version, self.head)?;
             *head = Some(self.remember(name, stream_id, event.version));
         }
@@ -203,7 +220,7 @@ impl Tables {
     fn insert_event(
         &mut self,
         database: &mut Statements<'_>,
-        stream_id: i64,
+        (stream_id, name): (i64, &StreamName),
         version: StreamVersion,
         event: &EncodedEvent,
     ) -> Result<()> {
@@ -217,6 +234,7 @@ impl Tables {
             self.flush(database)?;
         }
         put_event(&mut self.block, place, &event.body);
+        self.names.push((name.clone(), event.event_type.clone()));
         self.head.0 += 1;
         Ok(())
     }
@@ -226,7 +244,8 @@ impl Tables {
         let events = self.head.0 - self.blocked_to.0;
         if events > 0 {
             database.insert_block(self.head, events, &self.block)?;
-            self.block.clear();
+            let (block, names) = (mem::take(&mut self.block), mem::take(&mut self.names));
+            self.uncommitted.push(self.head, block, names);
             self.blocked_to = self.head;
         }
         Ok(())

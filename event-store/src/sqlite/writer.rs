@@ -22,6 +22,7 @@ use super::checkpoints::Checkpoints;
 use super::codec::EncodedAppend;
 use super::statements::Statements;
 use super::tables::Tables;
+use super::tail::Tail;
 use crate::{AppendError, Appended, Position, RecordedEvent};
 
 /// What waits in the queue.
@@ -70,6 +71,7 @@ pub(super) struct Writer {
     pub(super) checkpoints: Checkpoints,
     pub(super) tables: Tables,
     pub(super) requests: mpsc::Receiver<Request>,
+    pub(super) tail: Tail,
     pub(super) head: watch::Sender<Position>,
     pub(super) stopped: Stopped,
     pub(super) options: SqliteOptions,
@@ -126,6 +128,7 @@ impl Writer {
     fn commit(&mut self, database: &mut Statements<'_>, jobs: Vec<Job>) -> Result<(), String> {
         match self.insert(database, &jobs) {
             Ok(results) => {
+                self.tail.extend(self.tables.committed());
                 self.head.send_replace(self.tables.head());
                 answer(jobs, results);
                 Ok(())
