@@ -5,7 +5,7 @@ use daybook_domain::function::FunctionEvent;
 use daybook_domain::pipeline::PipelineEvent;
 use daybook_domain::reconcile::ReconcileEvent;
 use daybook_domain::replay::ReplayEvent;
-use daybook_domain::stored_object::{ObjectCreated, ObjectEvent};
+use daybook_domain::stored_object::{ObjectCreated, ObjectEvent, object_of};
 use daybook_domain::worker::WorkerEvent;
 use daybook_domain::{Aggregate, DecodeError, Event, ExecutionId, ReconcileId, ReplayId, WorkerId};
 use daybook_event_store::blobs::{BlobError, BlobStore};
@@ -89,6 +89,7 @@ impl Worklist {
         let stream = event.stream.as_str();
         let (kind, name) = stream.split_once('-').ok_or(FoldCause::Stream)?;
         Ok(match kind {
+            "object" if self.is_unwanted(event) => Vec::new(),
             "object" => match decode(event, blobs).await? {
                 ObjectEvent::ObjectCreated(created) => self.created(created, event),
                 ObjectEvent::ObjectRemoved(_) | ObjectEvent::NotificationDisregarded(_) => {
@@ -120,6 +121,16 @@ impl Worklist {
             // Exports and deliveries without a key give no work.
             _ => Vec::new(),
         })
+    }
+
+    /// Whether an event of an object gives no work whatever it says: a ledger may be told of many
+    /// objects that no pipeline is for, and their streams' names are read sooner than their events.
+    fn is_unwanted(&self, event: &RecordedEvent) -> bool {
+        ObjectEvent::TYPES.contains(&(&*event.event_type, event.schema_version))
+            && object_of(event.stream.as_str()).is_some_and(|(bucket, key)| {
+                let mut pipelines = self.pipelines.values();
+                !pipelines.any(|pipeline| pipeline.wants(&bucket, &key).is_some())
+            })
     }
 
     fn created(&mut self, created: ObjectCreated, event: &RecordedEvent) -> Vec<Change> {

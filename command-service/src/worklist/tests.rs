@@ -211,6 +211,32 @@ async fn an_object_that_a_pipeline_wants_is_owed_an_execution() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_read_stops_the_fold_unless_no_pipeline_is_for_it() {
+    let mut fold = Fold::new();
+    fold.pipeline().await;
+    let mut torn = RecordedEvent {
+        position: Position(2),
+        stream: StreamName::new("object-inbox/day/a.csv"),
+        version: StreamVersion(0),
+        event_id: Uuid::from_u128(2),
+        event_type: "ObjectCreated".into(),
+        schema_version: 1,
+        recorded_at: Timestamp::UNIX_EPOCH,
+        data: "{\"bucket\":".into(),
+        metadata: EventMetadata::default(),
+        salt: [0; 16],
+    };
+    let unwanted = fold.worklist.fold(&torn, &fold.blobs).await;
+    assert!(unwanted.unwrap().is_empty());
+    torn.event_type = "ObjectMoved".into();
+    assert!(fold.worklist.fold(&torn, &fold.blobs).await.is_err());
+    torn.event_type = "ObjectCreated".into();
+    torn.stream = StreamName::new("object-inbox/day/a.txt");
+    assert!(fold.worklist.fold(&torn, &fold.blobs).await.is_err());
+    assert_eq!(fold.worklist.position, Position(2));
+}
+
+#[tokio::test]
 async fn a_started_execution_is_owed_no_more_and_its_task_is_due() {
     let mut fold = Fold::new();
     let id = fold.started().await;

@@ -43,6 +43,13 @@ pub fn stream_of(bucket: &BucketName, key: &ObjectKey) -> String {
     format!("object-{bucket}/{key}")
 }
 
+/// The object whose stream has a name, if that is the name of one.
+pub fn object_of(stream: &str) -> Option<(BucketName, ObjectKey)> {
+    // No name of a bucket has a slash.
+    let (bucket, key) = stream.strip_prefix("object-")?.split_once('/')?;
+    Some((BucketName::parse(bucket).ok()?, ObjectKey::parse(key).ok()?))
+}
+
 /// The aggregate.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StoredObject {

@@ -352,3 +352,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_name_of_a_stream_tells_the_object() {
+    for key in ["k", "a/b", "/", "a//b/", "../k", "-"] {
+        let object = (
+            BucketName::parse("in.box-1").unwrap(),
+            ObjectKey::parse(key).unwrap(),
+        );
+        assert_eq!(object_of(&stream_of(&object.0, &object.1)), Some(object));
+    }
+    for other in [
+        "object-inbox",
+        "object-inbox/",
+        "object-/k",
+        "object-a b/k",
+        "pipeline-a/b",
+    ] {
+        assert_eq!(object_of(other), None, "{other}");
+    }
+}
