@@ -161,7 +161,7 @@ async fn start(
     };
     outcome.report.max_memory_bytes = process.max_memory_bytes();
     process.kill();
-    let result = without_secrets(&process, result);
+    let result = result.masked(&process.masks);
     report::of_failed_start(&process, spec, &result, outcome);
     if !matches!(result, OutcomeResult::Interrupted { .. }) {
         pool.start_failed(begun, error_name(&result));
@@ -246,7 +246,7 @@ async fn hand_over(
     } else {
         process.kill();
     }
-    let result = without_secrets(&process, result);
+    let result = result.masked(&process.masks);
     report::of_invocation(&mut process, spec, duration, &result, outcome);
     outcome.report.read = activity.read;
     outcome.report.written = activity.written;
@@ -323,21 +323,6 @@ pub(crate) async fn stopped(shared: &Shared, invocation: &Invocation) -> &'stati
     tokio::select! {
         () = invocation.cancel.cancelled() => CANCELLED,
         () = shared.killing.cancelled() => "the host shut down",
-    }
-}
-
-/// What is recorded of a failure must not hold a secret. An answer is data and stays.
-fn without_secrets(process: &Process, result: OutcomeResult) -> OutcomeResult {
-    let masked = |text: String| process.masks.text(&text);
-    match result {
-        OutcomeResult::Failed { error, cause } => OutcomeResult::Failed {
-            error: masked(error),
-            cause: masked(cause),
-        },
-        OutcomeResult::TimedOut { cause } => OutcomeResult::TimedOut {
-            cause: masked(cause),
-        },
-        other => other,
     }
 }
 

@@ -10,6 +10,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::masks::Masks;
+
 /// One invocation.
 #[derive(Clone)]
 pub struct Invocation {
@@ -91,5 +93,19 @@ pub enum OutcomeResult {
 impl OutcomeResult {
     pub(crate) fn interrupted(why: impl Into<String>) -> Self {
         Self::Interrupted { why: why.into() }
+    }
+
+    /// What is recorded of a failure must not hold a secret. An answer is data and stays.
+    pub(crate) fn masked(self, masks: &Masks) -> Self {
+        match self {
+            Self::Failed { error, cause } => Self::Failed {
+                error: masks.text(&error),
+                cause: masks.text(&cause),
+            },
+            Self::TimedOut { cause } => Self::TimedOut {
+                cause: masks.text(&cause),
+            },
+            other => other,
+        }
     }
 }

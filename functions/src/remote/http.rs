@@ -12,9 +12,10 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER
 use serde_json::{Value, json};
 
 use super::event::CloudEvent;
-use super::target::HttpSpec;
+use super::target::{HttpHeaders, HttpSpec};
 use crate::builtin_errors::{self as errors, answer_too_large, failed};
 use crate::invocation::{Invocation, OutcomeResult};
+use crate::masks::Masks;
 use crate::outbound::{Answer, CallError, HttpClient, check_literal};
 
 /// How much of an error's body its cause quotes.
@@ -24,6 +25,8 @@ const QUOTED_CHARS: usize = 2 << 10;
 pub(crate) struct HttpFunction {
     spec: HttpSpec,
     client: HttpClient,
+    /// The values of its headers, which an answer may quote.
+    masks: Masks,
 }
 
 impl HttpFunction {
@@ -39,7 +42,12 @@ impl HttpFunction {
                  ca-certificates, or name a file with them in SSL_CERT_FILE"
             )
         })?;
-        Ok(Self { spec, client })
+        let masks = masks(&spec.headers);
+        Ok(Self {
+            spec,
+            client,
+            masks,
+        })
     }
 
     /// What is known of its code: where it is.
@@ -68,12 +76,23 @@ impl HttpFunction {
             headers.insert(name, value.clone());
         }
         match self.client.call(request).await {
-            Ok(answer) => outcome(&answer),
+            Ok(answer) => outcome(&answer).masked(&self.masks),
             Err(CallError::Refused(why)) => failed(errors::ADDRESS_REFUSED, why),
             Err(CallError::Broken(why)) => failed(errors::HTTP_SOCKET, why),
             Err(CallError::TooLarge) => answer_too_large(),
         }
     }
+}
+
+/// Each value as a whole, and what follows its first word: the credentials of an authentication
+/// scheme (RFC 9110, section 11.4).
+fn masks(headers: &HttpHeaders) -> Masks {
+    let texts = headers.0.iter().filter_map(|(name, value)| {
+        let value = value.to_str().ok()?;
+        let credentials = value.split_once(' ').map(|(_, rest)| (name.as_str(), rest));
+        Some(std::iter::once((name.as_str(), value)).chain(credentials))
+    });
+    Masks::new(texts.flatten())
 }
 
 /// What an answer means.

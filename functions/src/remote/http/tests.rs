@@ -84,3 +84,21 @@ fn other_statuses_are_errors_that_say_what_there_is() {
     let cause = check(503, &[], &long, &["503"]);
     assert!(cause.to_string().len() < 3 << 10);
 }
+
+#[test]
+fn what_an_answer_quotes_of_the_headers_is_masked() {
+    let headers = [
+        ("authorization", "Bearer planted-token"),
+        ("x-key", "planted-key"),
+    ];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let headers = HttpHeaders::parse(&headers.into()).unwrap();
+    let said = b"no to Bearer planted-token, to planted-token and to planted-key";
+    let OutcomeResult::Failed { cause, .. } = answer(403, &[], said).masked(&masks(&headers))
+    else {
+        panic!("it failed");
+    };
+    assert!(!cause.contains("planted"), "{cause}");
+    let masked = "no to ***authorization***, to ***authorization*** and to ***x-key***";
+    assert!(cause.contains(masked), "{cause}");
+}
