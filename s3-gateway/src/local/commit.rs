@@ -27,7 +27,7 @@ use super::journal::Ticket;
 use super::key_path::{digest, hidden_path, plain_path, versions_path};
 use super::locks::KeyGuard;
 use super::parts::{self, Parts};
-use super::receive::Received;
+use super::receive::{Filed, Received};
 use super::settings::Versioning;
 use super::stamp::{self, Checksums, Headers, Stamp};
 use super::store::{Bucket, Found, blocking_with};
@@ -235,17 +235,17 @@ impl Bucket {
         write: Write,
         current: Option<(Found, Stamp)>,
     ) -> Result<Installed, StoreError> {
-        let Received {
-            file,
-            temporary,
-            size,
-            ..
-        } = write.received;
         let key = write.key.as_str();
         // Before anything is touched; what counts is the check at the rename.
         if write.scope.as_ref().is_some_and(|s| s.pass().is_none()) {
             return Err(StoreError::Fenced);
         }
+        let size = write.received.size;
+        let Filed {
+            file,
+            temporary,
+            content,
+        } = write.received.filed(&self.temporaries)?;
         let versioning = self.versioning()?;
         let after = current.as_ref().map_or(0, |(_, old)| old.sequence);
         // A null version that is replaced goes before the ledger hears of the new one, which the
@@ -295,7 +295,7 @@ impl Bucket {
         let plain = plain_path(key).map(|relative| self.root.join(relative));
         let plain = plain.filter(|target| self.can_hold(target));
         let ticket = match may_be_journaled && stamped {
-            true => self.journaled(&file, &stamp)?,
+            true => self.journaled(&file, content, &stamp)?,
             false => None,
         };
         if ticket.is_none() {
@@ -359,12 +359,23 @@ impl Bucket {
     }
 
     /// Puts a stamped file into the journal, if it goes in there.
-    fn journaled(&self, file: &File, stamp: &Stamp) -> io::Result<Option<Ticket>> {
+    fn journaled(
+        &self,
+        file: &File,
+        content: Option<Vec<u8>>,
+        stamp: &Stamp,
+    ) -> io::Result<Option<Ticket>> {
         if !self.journal.takes(stamp.size) {
             return Ok(None);
         }
-        let mut content = vec![0; usize::try_from(stamp.size).map_err(io::Error::other)?];
-        file.read_exact_at(&mut content, 0)?;
+        let content = match content {
+            Some(content) => content,
+            None => {
+                let mut content = vec![0; usize::try_from(stamp.size).map_err(io::Error::other)?];
+                file.read_exact_at(&mut content, 0)?;
+                content
+            }
+        };
         Ok(self.journal.append(stamp, &content))
     }
 

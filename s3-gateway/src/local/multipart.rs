@@ -166,6 +166,7 @@ impl Bucket {
                 checksums,
                 file: format!("{number:05}-{}", clock::random_id().simple()),
             };
+            let received = received.filed(&temporaries)?;
             received.file.sync_all()?;
             let replaced = read_part(&dir, number)?;
             let gone = |e: io::Error| match e.kind() {

@@ -1,7 +1,8 @@
 //! Takes in a body: bounded memory, one pass for the MD5 and the checksums.
 //!
 //! Bytes come from the client's connection (or from another object) and go to a temporary file of
-//! this process. Nothing is visible before [`super::store`] renames it.
+//! this process; those of a small body only when it is decided what becomes of it, with all else
+//! that is done to the file. Nothing is visible before [`super::store`] renames it.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -26,14 +27,64 @@ const BATCH_BYTES: usize = 1 << 20;
 /// end of a large body little is left to wait for.
 const FLUSH_BYTES: u64 = 32 << 20;
 
+/// A body up to this size has no file before it is needed.
+const KEPT_BYTES: usize = 16 << 10;
+
 /// A body that was taken in.
 #[derive(Debug)]
 pub(crate) struct Received {
-    pub(crate) file: File,
-    pub(crate) temporary: Temporary,
+    body: Body,
     pub(crate) size: u64,
     pub(crate) md5: [u8; 16],
     pub(crate) checksums: s3s::dto::Checksum,
+}
+
+#[derive(Debug)]
+enum Body {
+    File(File, Temporary),
+    Kept(Vec<u8>),
+}
+
+/// A body in its file.
+#[derive(Debug)]
+pub(crate) struct Filed {
+    pub(crate) file: File,
+    pub(crate) temporary: Temporary,
+    /// What is in it, if that is in memory still.
+    pub(crate) content: Option<Vec<u8>>,
+}
+
+impl Received {
+    /// What lies in a file already.
+    pub(crate) fn in_file(file: File, temporary: Temporary, size: u64) -> Self {
+        Self {
+            body: Body::File(file, temporary),
+            size,
+            md5: Default::default(),
+            checksums: Default::default(),
+        }
+    }
+
+    /// Its file. Blocks.
+    pub(crate) fn filed(self, temporaries: &Temporaries) -> io::Result<Filed> {
+        match self.body {
+            Body::File(file, temporary) => Ok(Filed {
+                file,
+                temporary,
+                content: None,
+            }),
+            Body::Kept(content) => {
+                let (mut file, path) = temporaries.create()?;
+                let temporary = Temporary(path);
+                file.write_all(&content)?;
+                Ok(Filed {
+                    file,
+                    temporary,
+                    content: Some(content),
+                })
+            }
+        }
+    }
 }
 
 /// The path of a temporary file, which is removed with this unless it was renamed.
@@ -97,6 +148,9 @@ where
         ));
     }
     let mut sink = writer.idle().await?;
+    if total <= KEPT_BYTES as u64 {
+        return Ok(sink.keep(&batch)?);
+    }
     let received = tokio::task::spawn_blocking(move || {
         sink.write(&batch)?;
         sink.finish()
@@ -216,6 +270,19 @@ impl Sink {
         }
     }
 
+    /// All that came, which stays in memory.
+    fn keep(mut self, batch: &[Bytes]) -> io::Result<Received> {
+        self.md5.update(batch)?;
+        batch.iter().for_each(|chunk| self.hasher.update(chunk));
+        let content = batch.concat();
+        Ok(Received {
+            size: content.len() as u64,
+            body: Body::Kept(content),
+            md5: self.md5.finish()?,
+            checksums: self.hasher.finalize(),
+        })
+    }
+
     pub(crate) fn finish(mut self) -> io::Result<Received> {
         if let Some(flushing) = self.flushing.take() {
             flushing.end()?;
@@ -229,8 +296,7 @@ impl Sink {
             .file
             .ok_or_else(|| io::Error::other("no temporary file"))?;
         Ok(Received {
-            file,
-            temporary,
+            body: Body::File(file, temporary),
             size: self.size,
             md5: self.md5.finish()?,
             checksums: self.hasher.finalize(),

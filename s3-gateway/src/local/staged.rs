@@ -32,7 +32,7 @@ use super::durable;
 use super::key_path::{digest, private};
 use super::locks::KeyGuard;
 use super::parts;
-use super::receive::{Received, Sink, Temporary};
+use super::receive::{Filed, Received, Sink, Temporary};
 use super::removing::{DELETED, Removed};
 use super::scan::ScanReport;
 use super::stamp::{self, Stamp};
@@ -196,13 +196,14 @@ impl Bucket {
         scope: &Scope,
         attempt: AttemptId,
     ) -> Result<Stamp, StoreError> {
-        let Received {
-            file, temporary, ..
-        } = &write.received;
         // Before anything is touched; what counts is the check at the rename.
         if scope.pass().is_none() {
             return Err(StoreError::Fenced);
         }
+        let size = write.received.size;
+        let Filed {
+            file, temporary, ..
+        } = write.received.filed(&self.temporaries)?;
         file.set_modified(clock::now())?;
         let meta = file.metadata()?;
         let stamp = Stamp {
@@ -210,7 +211,7 @@ impl Bucket {
             version_id: clock::ordered_id().simple().to_string(),
             stamp: clock::random_id(),
             etag: write.etag,
-            size: write.received.size,
+            size,
             mtime_ns: stamp::mtime_ns(&meta),
             sequence: stamp::NOT_YET,
             event_name: write.event_name.to_owned(),
@@ -225,9 +226,9 @@ impl Bucket {
             upload: write.upload,
             produced_by: Some(scope.produced_by()),
         };
-        stamp::write(&self.root, &self.temporaries, file, &stamp)?;
+        stamp::write(&self.root, &self.temporaries, &file, &stamp)?;
         if let Some(parts) = &write.parts {
-            parts::write(&self.root, &self.temporaries, file, &stamp, parts)?;
+            parts::write(&self.root, &self.temporaries, &file, &stamp, parts)?;
         }
         file.sync_all()?;
         let folder = self.staged_at(attempt);
@@ -389,13 +390,7 @@ impl Bucket {
             let linked = this.temporaries.link(&staged.path)?;
             Ok(Write {
                 key,
-                received: Received {
-                    file: staged.file,
-                    temporary: Temporary(linked),
-                    size: stamp.size,
-                    md5: Default::default(),
-                    checksums: Default::default(),
-                },
+                received: Received::in_file(staged.file, Temporary(linked), stamp.size),
                 etag: String::new(),
                 headers: Default::default(),
                 metadata: Default::default(),
