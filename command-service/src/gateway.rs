@@ -20,7 +20,7 @@ use daybook_s3_gateway::{
 use uuid::Uuid;
 
 use crate::clock;
-use crate::commands::{CommandError, Ledger, Origin};
+use crate::commands::{CommandError, Ledger, Origin, Outcome};
 use crate::trace::{self, TraceContext};
 
 /// The stories of the executions that run at this moment: what their functions write belongs to
@@ -65,15 +65,12 @@ pub(crate) struct RecordedObjects {
 impl ObjectLedger for RecordedObjects {
     async fn record(&self, command: ObjectCommand) -> Result<(), LedgerError> {
         let (stream, origin) = self.address(&command);
-        match self
-            .ledger
-            .execute::<StoredObject>(&stream, command, &origin)
-            .await
-        {
-            Ok(_) => Ok(()),
-            Err(error @ CommandError::Refused(_)) => Err(LedgerError::Refused(Box::new(error))),
-            Err(error) => Err(LedgerError::Unavailable(Box::new(error))),
-        }
+        told(self.ledger.execute(&stream, command, &origin).await)
+    }
+
+    async fn record_first(&self, command: ObjectCommand) -> Result<(), LedgerError> {
+        let (stream, origin) = self.address(&command);
+        told(self.ledger.execute_first(stream, command, origin).await)
     }
 
     async fn fate(&self, attempt: AttemptId) -> Result<Fate, LedgerError> {
@@ -93,6 +90,14 @@ impl ObjectLedger for RecordedObjects {
         let object = self.ledger.load::<StoredObject>(&stream).await;
         let object = object.map_err(|error| LedgerError::Unavailable(Box::new(error)))?;
         Ok(standing_of(object.as_ref(), version))
+    }
+}
+
+fn told(executed: Outcome<StoredObject>) -> Result<(), LedgerError> {
+    match executed {
+        Ok(_) => Ok(()),
+        Err(error @ CommandError::Refused(_)) => Err(LedgerError::Refused(Box::new(error))),
+        Err(error) => Err(LedgerError::Unavailable(Box::new(error))),
     }
 }
 

@@ -17,6 +17,12 @@ pub trait ObjectLedger: Send + Sync + 'static {
     /// request behind it is [`traceparent`](crate::traceparent).
     async fn record(&self, command: ObjectCommand) -> Result<(), LedgerError>;
 
+    /// The same of a write that it was not told of before, under a key that had no object. A ledger
+    /// may take that for the first it hears of the key, if it notices where it is not.
+    async fn record_first(&self, command: ObjectCommand) -> Result<(), LedgerError> {
+        self.record(command).await
+    }
+
     /// What was decided about the attempt, and so about what it staged. Only [`Fate::Open`] may
     /// become something else later, and [`Fate::Publish`] only [`Fate::Discard`], once everything
     /// is published. A ledger that knows no attempts leaves all of them open.

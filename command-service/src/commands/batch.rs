@@ -34,9 +34,30 @@ struct Decided<A: Kept> {
     version: Option<StreamVersion>,
 }
 
-type Outcome<A> = Result<Executed<A>, CommandError<<A as daybook_domain::Aggregate>::Error>>;
+/// What came of a command, if it could be executed.
+pub(crate) type Outcome<A> =
+    Result<Executed<A>, CommandError<<A as daybook_domain::Aggregate>::Error>>;
 
 impl Ledger {
+    /// Executes the first command on a stream, as far as the caller knows.
+    pub(crate) async fn execute_first<A: Kept>(
+        &self,
+        stream: String,
+        command: A::Command,
+        origin: Origin,
+    ) -> Outcome<A> {
+        let proposal = Proposal {
+            stream,
+            command,
+            origin,
+        };
+        let mut results = self.execute_round(vec![(0, proposal)]).await;
+        match results.pop() {
+            Some((_, result)) => result,
+            None => Err(CommandError::incomplete()),
+        }
+    }
+
     /// Executes commands; one result for each, in their order. What is `Ok` is on disk. Those on
     /// different streams go together, those on one stream one after the other.
     pub(crate) async fn execute_each<A: Kept>(

@@ -64,3 +64,21 @@ async fn a_fold_that_is_behind_the_log_is_not_trusted() {
     assert_eq!(stored.state.versions, 3);
     assert_eq!(ours.log().head().await.unwrap(), Position(3));
 }
+
+#[tokio::test]
+async fn what_is_said_to_be_the_first_is_looked_up_where_it_is_not() {
+    let given = Given::new();
+    let ask = async |key: &str, stamp: u128, command: u128| {
+        let (stream, asked) = arrived_at(key, stamp);
+        let ledger = given.other();
+        let asked = ledger.execute_first::<StoredObject>(stream, asked, origin(command));
+        asked.await.unwrap()
+    };
+    assert_eq!(ask("a.txt", 1, 1).await.position, Some(Position(1)));
+    // Another version of the key, and the same again.
+    let second = ask("a.txt", 2, 2).await;
+    assert_eq!(second.position, Some(Position(2)));
+    assert_eq!(second.state.state.versions, 2);
+    assert_eq!(ask("a.txt", 2, 3).await.position, None);
+    assert_eq!(ask("b.txt", 3, 4).await.position, Some(Position(3)));
+}

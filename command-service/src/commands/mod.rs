@@ -35,7 +35,7 @@ use daybook_event_store::{EventLog, EventMetadata, Position, StreamName};
 
 use crate::clock;
 use crate::shim::Root;
-pub(crate) use batch::Proposal;
+pub(crate) use batch::{Outcome, Proposal};
 use cache::Cache;
 pub use error::CommandError;
 use store::LogStore;

@@ -139,9 +139,9 @@ impl Start {
         code: Option<CodeRevision>,
     ) -> Result<Executed<Execution>, CommandError<ExecutionError>> {
         let worker = tools.worker;
-        // A command of this worker: the same ids from another one would look like a repetition of
-        // what may have another revision, or both would hold the claim.
-        let command = command_id(self.id, &format!("start:{worker}"));
+        // A command of its own each time: the same ids again would look like a repetition of what
+        // may have another revision, or two would hold the claim.
+        let command = CommandId(clock::random_id());
         let owed = &self.owed;
         let start = StartExecution {
             execution: self.id,
@@ -171,10 +171,8 @@ impl Start {
             traceparent: Some(trace::of_execution(&owed.correlation, self.id).to_string()),
         };
         let command = ExecutionCommand::Start(start);
-        tools
-            .ledger
-            .execute(&stream_of(self.id), command, &origin)
-            .await
+        let stream = stream_of(self.id);
+        tools.ledger.execute_first(stream, command, origin).await
     }
 }
 

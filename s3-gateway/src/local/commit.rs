@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use daybook_domain::ObjectKey;
-use daybook_domain::stored_object::Channel;
+use daybook_domain::stored_object::{Channel, ObjectCommand};
 
 use super::conditions::WriteConditions;
 use super::durable;
@@ -66,6 +66,8 @@ struct Installed {
     target: PathBuf,
     /// Whether that is the place for keys that cannot be paths.
     hidden: bool,
+    /// Whether its key had nothing, and nobody can have told of it before.
+    first: bool,
 }
 
 /// How far a write got at once.
@@ -142,7 +144,12 @@ impl Bucket {
             Begun::Installed(installed) => installed,
             Begun::Taken(write, looked) => Box::pin(self.replace(*write, looked, guard)).await?,
         };
-        let told = self.tell(&installed.stamp, Channel::Gateway, None).await;
+        let created = self.created(&installed.stamp, Channel::Gateway)?;
+        let created = ObjectCommand::RecordCreated(created);
+        let told = match installed.first {
+            true => self.ledger.record_first(created).await,
+            false => self.ledger.record(created).await,
+        };
         let recorded = told.is_ok();
         let this = Arc::clone(self);
         let work = move || {
@@ -216,6 +223,7 @@ impl Bucket {
             stamp,
             target,
             hidden,
+            ..
         } = installed;
         let mut row = Row::of(stamp, *hidden);
         if recorded {
@@ -248,11 +256,11 @@ impl Bucket {
         } = write.received.filed(&self.temporaries)?;
         let versioning = self.versioning()?;
         let after = current.as_ref().map_or(0, |(_, old)| old.sequence);
+        let first = current.is_none() && write.staged.is_none();
         // A null version that is replaced goes before the ledger hears of the new one, which the
         // journal alone would not bring back.
-        let may_be_journaled = current.is_none()
+        let may_be_journaled = first
             && versioning != Versioning::Suspended
-            && write.staged.is_none()
             && write.parts.is_none()
             && write.upload.is_none();
         if write.staged.is_none() {
@@ -355,6 +363,7 @@ impl Bucket {
             stamp,
             target,
             hidden,
+            first,
         })
     }
 

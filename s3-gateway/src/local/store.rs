@@ -206,30 +206,8 @@ impl Bucket {
         stamp: &Stamp,
         channel: Channel,
     ) -> Result<(), StoreError> {
-        let returned = stamp::read_return(&self.root, file, stamp);
-        self.tell(stamp, channel, returned).await?;
-        Ok(stamp::mark_recorded(&self.root, file, stamp)?)
-    }
-
-    /// Tells the ledger of a version: that it was written, or that it came back, at this place in
-    /// the order.
-    pub(super) async fn tell(
-        &self,
-        stamp: &Stamp,
-        channel: Channel,
-        returned: Option<u64>,
-    ) -> Result<(), StoreError> {
-        let key = ObjectKey::parse(stamp.key.clone()).map_err(io::Error::other)?;
-        let mut created = RecordCreated {
-            bucket: self.name.clone(),
-            key,
-            version: stamp.version(),
-            channel,
-            event_name: stamp.event_name.clone(),
-            order: Some(stamp.order()),
-            produced_by: stamp.produced_by.clone(),
-        };
-        let command = match returned {
+        let mut created = self.created(stamp, channel)?;
+        let command = match stamp::read_return(&self.root, file, stamp) {
             None => ObjectCommand::RecordCreated(created),
             Some(sequence) => {
                 created.event_name = "ObjectCreated:Reappeared".to_owned();
@@ -237,7 +215,26 @@ impl Bucket {
                 ObjectCommand::RecordReappeared(created)
             }
         };
-        Ok(self.ledger.record(command).await?)
+        self.ledger.record(command).await?;
+        Ok(stamp::mark_recorded(&self.root, file, stamp)?)
+    }
+
+    /// What the ledger is told of a version.
+    pub(super) fn created(
+        &self,
+        stamp: &Stamp,
+        channel: Channel,
+    ) -> Result<RecordCreated, StoreError> {
+        let key = ObjectKey::parse(stamp.key.clone()).map_err(io::Error::other)?;
+        Ok(RecordCreated {
+            bucket: self.name.clone(),
+            key,
+            version: stamp.version(),
+            channel,
+            event_name: stamp.event_name.clone(),
+            order: Some(stamp.order()),
+            produced_by: stamp.produced_by.clone(),
+        })
     }
 
     /// Locks a key against all other writers of the folder.
