@@ -44,7 +44,7 @@ run = "uppercase"
 [functions.uppercase]
 runtime = "builtin"
 handler = "uppercase"
-concurrency = 8
+concurrency = 16
 read = ["inbox/*"]
 write = ["results/*"]
 "#;
