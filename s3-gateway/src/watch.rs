@@ -43,6 +43,9 @@ const GATHER: Duration = Duration::from_millis(50);
 const LISTING_SHARE: u32 = 20;
 const LISTING_PAUSE: Duration = Duration::from_secs(1);
 
+/// How often a folder is walked through in which others come and go, to watch them.
+const WALKS: usize = 5;
+
 /// A path that something happened to.
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
@@ -216,15 +219,22 @@ impl Watch<'_> {
 
     /// Watches a bucket's folder and those in it, but not the gateway's own, in which it writes much
     /// more often than in the others.
-    fn watch_all(&mut self, root: &Path) -> notify::Result<()> {
+    fn watch_anew(&mut self, bucket: &Bucket) {
         let Some(watcher) = &mut self.watcher else {
-            return Ok(());
+            return;
         };
-        watcher.watch(root, RecursiveMode::NonRecursive)?;
-        for folder in folders_in(root)? {
-            watch_below(watcher, &folder)?;
+        let mut watched = watcher.watch(&bucket.root, RecursiveMode::NonRecursive);
+        match folders_in(&bucket.root) {
+            Ok(folders) => {
+                for folder in folders {
+                    watched = watched.and(watch_below(watcher, &folder));
+                }
+            }
+            Err(error) => watched = watched.and(Err(error.into())),
         }
-        Ok(())
+        if let Err(error) = watched {
+            tracing::warn!(bucket = %bucket.name, %error, "some of the folder is only listed now and then");
+        }
     }
 
     /// Watches a folder that came, and all in it; those further down are the system's to notice.
@@ -247,9 +257,7 @@ impl Watch<'_> {
         };
         self.led.insert(bucket.name.clone(), led);
         // First, so that nothing comes in unseen between the listing and the watch.
-        if let Err(error) = self.watch_all(&bucket.root) {
-            tracing::warn!(bucket = %bucket.name, %error, "the folder is only listed now and then");
-        }
+        self.watch_anew(bucket);
         bucket.removals_open.store(true, Ordering::Release);
         self.gateway.recover(bucket).await;
         self.list(bucket).await;
@@ -390,6 +398,8 @@ impl Watch<'_> {
         missed.store(false, Ordering::Release);
         for bucket in self.gateway.buckets.local() {
             if self.leads(&bucket) {
+                // What told of a new folder may be among what was lost.
+                self.watch_anew(&bucket);
                 self.list(&bucket).await;
             } else {
                 let mut report = ScanReport::default();
@@ -443,11 +453,23 @@ fn folders_in(root: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
+/// Watches a folder and all in it. One of them that goes meanwhile breaks that off: then it is done
+/// again.
 fn watch_below(watcher: &mut RecommendedWatcher, folder: &Path) -> notify::Result<()> {
-    match watcher.watch(folder, RecursiveMode::Recursive) {
-        // It went again.
-        Err(error) if matches!(error.kind, notify::ErrorKind::PathNotFound) => Ok(()),
-        watched => watched,
+    let mut left = WALKS;
+    loop {
+        left -= 1;
+        match watcher.watch(folder, RecursiveMode::Recursive) {
+            Err(error) if matches!(error.kind, notify::ErrorKind::PathNotFound) => {
+                if folder.symlink_metadata().is_err() {
+                    return Ok(());
+                }
+                if left == 0 {
+                    return Err(error);
+                }
+            }
+            watched => return watched,
+        }
     }
 }
 

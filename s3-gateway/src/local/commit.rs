@@ -1,9 +1,10 @@
 //! Making a write visible.
 //!
-//! A write goes: temporary file, stamp, fsync; then, with the key locked, the old version is
-//! hard-linked among the kept ones, the new file renamed over it, the folder synced, the ledger
-//! told, and the file marked as recorded. Only then does the client hear of it. At every moment
-//! either the old or the new object is there; what the ledger was not told is unmarked, and a
+//! A write goes, with the key locked: temporary file (that of a large body is there already), stamp,
+//! fsync; the old version is hard-linked among the kept ones, the new file renamed over it, the
+//! folder synced, the row of the index written, the ledger told, and the file marked as recorded and
+//! noted in the index as it is then. Only then does the client hear of it. At every moment either
+//! the old or the new object is there; what the ledger was not told is unmarked, and a
 //! rescan proposes it. Whoever finds a key unlocked finds no writer in the middle of this: either
 //! it came to its end or its process did.
 //!
@@ -63,8 +64,7 @@ pub(crate) struct Write {
 struct Installed {
     file: File,
     stamp: Stamp,
-    target: PathBuf,
-    /// Whether that is the place for keys that cannot be paths.
+    /// Whether it lies at the place for keys that cannot be paths.
     hidden: bool,
     /// Whether its key had nothing, and nobody can have told of it before.
     first: bool,
@@ -150,22 +150,9 @@ impl Bucket {
             true => self.ledger.record_first(created).await,
             false => self.ledger.record(created).await,
         };
-        let recorded = told.is_ok();
-        let this = Arc::clone(self);
-        let work = move || {
-            let vanished = this.note_installed(&installed, recorded)?;
-            Ok((installed.stamp, vanished))
-        };
-        let (stamp, vanished) = blocking_with(guard, work).await?;
         told?;
-        if let Some(row) = vanished
-            && let Err(error) = self
-                .record_vanished(&key, row, &Channel::Watcher, guard)
-                .await
-        {
-            // The next listing misses it as well.
-            tracing::warn!(bucket = %self.name, %key, %error, "a removal could not be recorded");
-        }
+        let this = Arc::clone(self);
+        let stamp = blocking_with(guard, move || this.note_recorded(*installed)).await?;
         if let Some(id) = upload
             && let Err(error) = self.remove_upload(&id).await
         {
@@ -210,31 +197,20 @@ impl Bucket {
         blocking_with(guard, move || this.install(write, current).map(Box::new)).await
     }
 
-    /// Marks a write that the ledger has, and notes it in the index as it is then, so that nobody
-    /// needs to look at it again. Returns its row if it was removed by hand meanwhile: whoever saw
-    /// that before it was noted took it for nothing.
-    fn note_installed(
-        &self,
-        installed: &Installed,
-        recorded: bool,
-    ) -> Result<Option<Row>, StoreError> {
+    /// Marks a write that the ledger has, and notes in the index how its file is then, so that nobody
+    /// needs to look at it again.
+    fn note_recorded(&self, installed: Installed) -> Result<Stamp, StoreError> {
         let Installed {
             file,
             stamp,
-            target,
             hidden,
             ..
         } = installed;
-        let mut row = Row::of(stamp, *hidden);
-        if recorded {
-            stamp::mark_recorded(&self.root, file, stamp)?;
-            row.ctime_ns = ctime_ns(&file.metadata()?);
-        }
-        self.note_written(row.clone(), None, None);
-        Ok(match target.symlink_metadata() {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Some(row),
-            _ => None,
-        })
+        stamp::mark_recorded(&self.root, &file, &stamp)?;
+        let mut row = Row::of(&stamp, hidden);
+        row.ctime_ns = ctime_ns(&file.metadata()?);
+        self.note_written(row, None, None);
+        Ok(stamp)
     }
 
     /// Stamps the file, keeps the old version, and renames. The key has to be locked.
@@ -353,15 +329,10 @@ impl Bucket {
         let listed =
             current.filter(|(_, old)| Self::kind_of_replaced(versioning, old) == Kind::Listed);
         let listed = listed.map(|(_, old)| Row::of(&old, false));
-        // Nothing but the kept versions themselves tells of what was replaced, and nobody looks
-        // through them later.
-        if listed.is_some() || retired.is_some() {
-            self.note_written(Row::of(&stamp, hidden), listed, retired);
-        }
+        self.note_written(Row::of(&stamp, hidden), listed, retired);
         Ok(Installed {
             file,
             stamp,
-            target,
             hidden,
             first,
         })

@@ -187,7 +187,7 @@ impl Bucket {
         Ok(read().or_else(|_| read())?)
     }
 
-    pub(super) async fn record_vanished(
+    async fn record_vanished(
         self: &Arc<Self>,
         key: &ObjectKey,
         row: Row,

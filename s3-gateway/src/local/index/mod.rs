@@ -150,6 +150,15 @@ struct Open {
     inode: u64,
 }
 
+/// Doubts the index when it is dropped.
+struct Doubt<'a>(&'a Index);
+
+impl Drop for Doubt<'_> {
+    fn drop(&mut self) {
+        self.0.doubt();
+    }
+}
+
 impl Index {
     pub(crate) fn new(
         root: &Path,
@@ -275,6 +284,8 @@ impl Index {
         }
         // Its own is among them: whoever takes some has the writer until they are done.
         let together = std::mem::take(&mut *locked(&self.waiting));
+        // If this breaks, nobody else knows of the rows.
+        let doubt = Doubt(self);
         let result = self.write_with(&mut writer, |index| {
             together
                 .iter()
@@ -284,6 +295,7 @@ impl Index {
         for waiting in &together {
             waiting.done.store(true, Ordering::Release);
         }
+        std::mem::forget(doubt);
         result
     }
 
