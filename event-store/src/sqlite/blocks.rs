@@ -150,7 +150,9 @@ fn containing(connection: &Connection, position: u64) -> std::result::Result<Blo
 fn block_of(row: &rusqlite::Row<'_>) -> std::result::Result<Block, ReadError> {
     let body = row.get_ref(2).map_err(failed)?;
     let body = body.as_blob().map_err(damaged)?;
-    let (last, events) = (row.get(0).map_err(failed)?, row.get(1).map_err(failed)?);
+    let (last, events): (i64, i64) = (row.get(0).map_err(failed)?, row.get(1).map_err(failed)?);
+    let last = u64::try_from(last).map_err(damaged)?;
+    let events = usize::try_from(events).map_err(damaged)?;
     Block::of(last, events, Bytes::copy_from_slice(body)).map_err(damaged)
 }
 
