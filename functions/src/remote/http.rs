@@ -76,7 +76,7 @@ impl HttpFunction {
             headers.insert(name, value.clone());
         }
         match self.client.call(request).await {
-            Ok(answer) => outcome(&answer).masked(&self.masks),
+            Ok(answer) => outcome(&answer, &self.masks).masked(&self.masks),
             Err(CallError::Refused(why)) => failed(errors::ADDRESS_REFUSED, why),
             Err(CallError::Broken(why)) => failed(errors::HTTP_SOCKET, why),
             Err(CallError::TooLarge) => answer_too_large(),
@@ -96,7 +96,7 @@ fn masks(headers: &HttpHeaders) -> Masks {
 }
 
 /// What an answer means.
-fn outcome(answer: &Answer) -> OutcomeResult {
+fn outcome(answer: &Answer, masks: &Masks) -> OutcomeResult {
     if answer.status.is_success() {
         return success(answer);
     }
@@ -111,7 +111,8 @@ fn outcome(answer: &Answer) -> OutcomeResult {
     if let Some(after) = retry_after {
         message = format!("{message}, and asks to be left alone for (or until) {after}");
     }
-    let body = String::from_utf8_lossy(&answer.body);
+    // Masked before it is cut: half a secret is not found.
+    let body = masks.text(&String::from_utf8_lossy(&answer.body));
     let body: String = body.trim().chars().take(QUOTED_CHARS).collect();
     if !body.is_empty() {
         message = format!("{message}: {body}");
