@@ -395,11 +395,13 @@ impl Watch<'_> {
 
     /// Lists the folders that this process leads. In the others it has only its own to make good.
     async fn list_all(&mut self, missed: &AtomicBool) {
-        missed.store(false, Ordering::Release);
+        let lost = missed.swap(false, Ordering::AcqRel);
         for bucket in self.gateway.buckets.local() {
             if self.leads(&bucket) {
-                // What told of a new folder may be among what was lost.
-                self.watch_anew(&bucket);
+                // What told of a new folder may be among it.
+                if lost {
+                    self.watch_anew(&bucket);
+                }
                 self.list(&bucket).await;
             } else {
                 let mut report = ScanReport::default();
