@@ -12,16 +12,22 @@ use std::process::Command;
 /// A new package needs a row here, which is the moment to think about where it belongs.
 const FLOORS: &[(&str, &[&str])] = &[
     // Floor 0 knows nobody.
+    ("daybook-disk", &[]),
     ("daybook-domain", &[]),
     ("daybook-event-store", &[]),
     ("daybook-audit", &[]),
     // Floor 1: the hosts of the outer world know the domain; projections fold the log.
     ("daybook-functions", &["daybook-domain"]),
     ("daybook-intake", &["daybook-domain"]),
-    ("daybook-s3-gateway", &["daybook-domain"]),
+    ("daybook-s3-gateway", &["daybook-disk", "daybook-domain"]),
     (
         "daybook-projections",
-        &["daybook-domain", "daybook-event-store", "daybook-audit"],
+        &[
+            "daybook-disk",
+            "daybook-domain",
+            "daybook-event-store",
+            "daybook-audit",
+        ],
     ),
     // Floor 2: the two sides do not know each other, and commands never ask a read model.
     (
@@ -60,6 +66,7 @@ const FLOORS: &[(&str, &[&str])] = &[
 ];
 
 const ALL_BELOW: &[&str] = &[
+    "daybook-disk",
     "daybook-domain",
     "daybook-event-store",
     "daybook-audit",
@@ -73,6 +80,7 @@ const ALL_BELOW: &[&str] = &[
 
 const EVERYTHING: &[&str] = &[
     "daybook",
+    "daybook-disk",
     "daybook-domain",
     "daybook-event-store",
     "daybook-audit",

@@ -22,6 +22,7 @@ mod query;
 mod rebuild;
 mod schema;
 mod status;
+mod writer;
 
 #[cfg(test)]
 mod tests;

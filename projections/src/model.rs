@@ -10,6 +10,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use crate::schema::{DDL, SCHEMA_VERSION};
+use crate::writer::{CHECKPOINT_PAGES, Writer};
 
 /// How far a read model is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,9 +55,8 @@ const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 const STATEMENTS_CACHED: usize = 128;
 /// Pages that whoever folds keeps in memory, in KiB: what one batch touches is not written twice.
 const CACHE_KIB: i64 = 4 << 10;
-/// After so many pages the write-ahead log goes into the file: the pages that every batch touches go
-/// there once for many batches. Of 4 KiB each, so that the log takes 16 MiB.
-const CHECKPOINT_PAGES: i64 = 4096;
+/// A power failure may take the last commits, but never half of one, and the log has them.
+pub(crate) const SYNCHRONOUS: &str = "NORMAL";
 
 /// Opens the file for writing. A file of another version of the tables, or one that is no such
 /// file at all, is thrown away: it is derived.
@@ -97,6 +97,14 @@ pub(crate) fn create(path: &Path) -> Result<(Connection, Checkpoint), OpenError>
         source,
     })?;
     Ok((conn, Checkpoint::default()))
+}
+
+/// Takes over the writing of an open file.
+pub(crate) fn writer(conn: Connection, path: &Path) -> Result<Writer, OpenError> {
+    Writer::new(conn, path).map_err(|source| OpenError::Storage {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// An empty model that is gone with its connection.
@@ -164,8 +172,7 @@ fn configure(conn: &Connection) -> rusqlite::Result<()> {
     // Else a statement whose plan may depend on what is bound to it is prepared anew each time.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
-    // A power failure may take the last commits, but never half of one, and the log has them.
-    conn.pragma_update(None, "synchronous", "NORMAL")?;
+    conn.pragma_update(None, "synchronous", SYNCHRONOUS)?;
     conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
     conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     Ok(())

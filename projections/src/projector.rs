@@ -22,6 +22,7 @@ use crate::decode::{DecodeFault, Prepared, prepare, read_whole};
 use crate::fold::{FoldError, fold_batch};
 use crate::model::{self, Checkpoint, OpenError};
 use crate::pool::Reader;
+use crate::writer::Writer;
 
 /// The most events in one transaction: enough that its cost does not show, little enough that
 /// readers see progress while catching up.
@@ -124,7 +125,7 @@ pub(crate) struct Shared {
     pub(crate) config: ProjectorConfig,
     /// Held while a batch is folded, and by a rebuild while it compares and switches. `None`
     /// after a switch that failed half-way.
-    pub(crate) writer: Mutex<Option<Connection>>,
+    pub(crate) writer: Mutex<Option<Writer>>,
     /// Where batches are folded.
     folding: Background,
     pub(crate) reader: Reader,
@@ -144,10 +145,11 @@ impl Projector {
         shutdown: CancellationToken,
     ) -> Result<Self, OpenError> {
         let (conn, checkpoint) = open_for(&*log, &config).await?;
+        let writer = model::writer(conn, &config.path)?;
         let position = Position(checkpoint.position);
         let shared = Arc::new(Shared {
             reader: Reader::over_file(config.path.clone(), config.readers),
-            writer: Mutex::new(Some(conn)),
+            writer: Mutex::new(Some(writer)),
             folding: Background::start().map_err(OpenError::Thread)?,
             status: watch::Sender::new(ProjectorStatus {
                 position,
@@ -350,13 +352,14 @@ async fn take(
 ) -> Result<(), Fault> {
     let folded = prepared.len();
     let mut guard = shared.writer.lock().await;
-    let mut conn = guard.take().ok_or(Fault::NotOpen)?;
+    let mut writer = guard.take().ok_or(Fault::NotOpen)?;
     let fold = move || {
-        let result = fold_batch(&mut conn, &prepared);
-        (conn, result)
+        let result = fold_batch(&mut writer.conn, &prepared)
+            .and_then(|()| writer.committed().map_err(FoldError::Storage));
+        (writer, result)
     };
-    let (conn, result) = shared.folding.run(fold).await;
-    *guard = Some(conn);
+    let (writer, result) = shared.folding.run(fold).await;
+    *guard = Some(writer);
     drop(guard);
     result?;
     if let Some(last) = batch[..folded].last() {

@@ -116,14 +116,14 @@ impl Projector {
         (conn, at) = self.catch_up(conn, at, self.position()).await?;
         let mut guard = shared.writer.lock().await;
         let live = guard.as_ref().ok_or(RebuildError::NotOpen)?;
-        let position = Position(model::checkpoint(live)?.position);
+        let position = Position(model::checkpoint(&live.conn)?.position);
         (conn, _) = self.catch_up(conn, at, position).await?;
 
         let live = guard.take().ok_or(RebuildError::NotOpen)?;
         let rebuilt_path = path.clone();
         let asked = tables.to_vec();
         let (live, conn, report) = blocking(move || {
-            let report = report(&live, &conn, &rebuilt_path, &asked, position);
+            let report = report(&live.conn, &conn, &rebuilt_path, &asked, position);
             (live, conn, report)
         })
         .await;
@@ -135,10 +135,12 @@ impl Projector {
             .reader
             .while_closed(async || {
                 blocking(move || {
+                    let (live, _file) = live.into_parts();
                     close(live)?;
                     close(conn)?;
                     std::fs::rename(&path, &live_path).map_err(RebuildError::Switch)?;
-                    Ok::<_, RebuildError>(model::open(&live_path)?.0)
+                    let (conn, _) = model::open(&live_path)?;
+                    Ok::<_, RebuildError>(model::writer(conn, &live_path)?)
                 })
                 .await
             })

@@ -304,8 +304,11 @@ impl Bucket {
             }
         };
         match ticket {
-            // It has its name, so the next checkpoint takes it along.
-            Some(ticket) => drop(ticket),
+            // It has its name, so the next checkpoint takes it along, and finds most of it written.
+            Some(ticket) => {
+                drop(ticket);
+                daybook_disk::begin_to_write(&file, 0, 0);
+            }
             None => self.dir_syncs.sync_parent(&target)?,
         }
         if let Some((found, _)) = &current

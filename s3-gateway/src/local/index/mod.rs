@@ -16,7 +16,7 @@
 
 pub(crate) mod rows;
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -44,6 +44,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Connections for reading that are kept open.
 const READERS: usize = 4;
+
+/// What the write-ahead log's name has at its end.
+const LOG: &str = "-wal";
 
 /// The cache of one connection, in KiB.
 const CACHE_KIB: i64 = 4096;
@@ -148,6 +151,17 @@ struct Waiting {
 struct Open {
     connection: Connection,
     inode: u64,
+    /// The write-ahead log, as far as it is there.
+    log: Option<File>,
+}
+
+impl Open {
+    /// Has what was committed written at once: no sync, but the next one will find less.
+    fn committed(&self) {
+        if let Some(log) = &self.log {
+            daybook_disk::begin_to_write(log, 0, 0);
+        }
+    }
 }
 
 /// Doubts the index when it is dropped.
@@ -247,6 +261,7 @@ impl Index {
             });
         match done {
             Ok(done) => {
+                open.committed();
                 *writer = Some(open);
                 Ok(done)
             }
@@ -263,6 +278,7 @@ impl Index {
         let open = self.current(writer.take()).inspect_err(|_| self.doubt())?;
         match work(&open.connection) {
             Ok(done) => {
+                open.committed();
                 *writer = Some(open);
                 Ok(done)
             }
@@ -374,7 +390,11 @@ impl Index {
             transaction.commit()?;
         }
         let inode = fs::metadata(&self.path)?.ino();
-        Ok(Open { connection, inode })
+        Ok(Open {
+            connection,
+            inode,
+            log: File::options().write(true).open(self.beside(LOG)).ok(),
+        })
     }
 
     fn is_ours(&self, connection: &Connection) -> rusqlite::Result<bool> {
@@ -418,11 +438,15 @@ impl Index {
         Ok(())
     }
 
+    fn beside(&self, suffix: &str) -> PathBuf {
+        let mut path = self.path.clone().into_os_string();
+        path.push(suffix);
+        path.into()
+    }
+
     fn remove(&self) -> io::Result<()> {
-        for suffix in ["-wal", "-shm", ""] {
-            let mut path = self.path.clone().into_os_string();
-            path.push(suffix);
-            match fs::remove_file(path) {
+        for suffix in [LOG, "-shm", ""] {
+            match fs::remove_file(self.beside(suffix)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
