@@ -29,3 +29,12 @@ pub(crate) fn now() -> Timestamp {
 pub(crate) fn random_id() -> Uuid {
     Uuid::new_v4()
 }
+
+/// A new id that sorts by time: what is kept in its order gets them one beside the other.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place of this crate that draws ids"
+)]
+pub(crate) fn ordered_id() -> Uuid {
+    Uuid::now_v7()
+}

@@ -182,7 +182,7 @@ impl RecordedObjects {
             ObjectCommand::RecordNotification(it) => {
                 return (
                     stream_of(&it.bucket, &it.key),
-                    crate::intake::origin_of(it, format!("notification:{}", it.channel)),
+                    crate::intake::origin_of(format!("notification:{}", it.channel)),
                 );
             }
         };

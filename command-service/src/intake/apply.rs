@@ -132,11 +132,11 @@ fn command_of(told: &Notification, bucket: BucketName, rule: OrderRule) -> Recor
 }
 
 /// Where the command of a notification comes from. Its id is new each time: whether the event is on
-/// record is for the object itself to say, which knows its newest events.
-pub(crate) fn origin_of(command: &RecordNotification, actor: String) -> Origin {
+/// record is for the object itself to say, which knows its newest events. Its story begins here.
+pub(crate) fn origin_of(actor: String) -> Origin {
     Origin {
         command: CommandId(clock::random_id()),
-        correlation: command.told.identity.to_string(),
+        correlation: clock::ordered_id().to_string(),
         causation: None,
         actor,
         traceparent: None,
@@ -207,7 +207,7 @@ async fn apply_round(
     let proposals = round.iter().map(|(_, record)| Proposal {
         stream: record.stream.clone(),
         command: ObjectCommand::RecordNotification(record.command.clone()),
-        origin: origin_of(&record.command, record.actor.clone()),
+        origin: origin_of(record.actor.clone()),
     });
     let executed = ledger
         .execute_each::<StoredObject>(proposals.collect())
