@@ -1,6 +1,8 @@
-//! `daybook bench`: objects and invocations per second with the built-in function, and resident
-//! memory, beside a bare loop that does the same work with the same syncs on the same disk.
+//! `daybook bench`: objects and invocations per second with the built-in function, hand-over at half
+//! of that, and resident memory, beside a bare loop that does the same work with the same syncs on
+//! the same disk.
 
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -8,10 +10,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use daybook_event_store::{EventLog, Position};
 use daybook_s3_gateway::client::S3Client;
+use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -19,6 +22,7 @@ use crate::actor;
 use crate::bench_calls::Calls;
 use crate::bench_intake;
 use crate::bench_reconcile;
+use crate::builtin::CALLED_AT;
 use crate::cli::{BenchArgs, BenchCommand, BenchObjectsArgs};
 use crate::config::Config;
 use crate::roles::Roles;
@@ -43,7 +47,7 @@ on = [{ bucket = "inbox" }]
 run = "uppercase"
 [functions.uppercase]
 runtime = "builtin"
-handler = "uppercase"
+handler = "uppercase-timed"
 concurrency = 16
 read = ["inbox/*"]
 write = ["results/*"]
@@ -72,8 +76,8 @@ async fn objects(args: BenchObjectsArgs) -> Result<()> {
         args.objects
     );
     println!(
-        "{:>9}  {:>12}  {:>16}  {:>7}  {:>9}",
-        "IN FLIGHT", "OBJECTS/s", "BARE LOOP/s", "RATIO", "CALLS/s"
+        "{:>9}  {:>12}  {:>16}  {:>7}  {:>9}  {:>24}",
+        "IN FLIGHT", "OBJECTS/s", "BARE LOOP/s", "RATIO", "CALLS/s", "HAND-OVER p50, p99 (ms)"
     );
     let path = dir.path().join("daybook.toml");
     std::fs::write(&path, CONFIG)?;
@@ -116,44 +120,70 @@ async fn measure(
         in_flight > 0 && objects > 0,
         "--objects and --in-flight must be greater than 0"
     );
-    drive(server, &format!("warm-{round}"), in_flight, WARM_UP).await?;
-    let elapsed = drive(server, &format!("run-{round}"), in_flight, objects).await?;
+    let warm = Pace::AtOnce(in_flight);
+    drive(server, &format!("warm-{round}"), warm, WARM_UP).await?;
+    let start = Instant::now();
+    drive(server, &format!("run-{round}"), warm, objects).await?;
+    let ours = rate(objects, start.elapsed());
+    let half = Pace::PerSecond(ours / 2.0);
+    let mut handed_over = drive(server, &format!("half-{round}"), half, objects).await?;
+    handed_over.sort_unstable();
     let bare_dir = dir.join(format!("bare-{round}"));
     let bare = tokio::task::spawn_blocking(move || bare_loop(&bare_dir, in_flight, objects));
-    let (ours, theirs) = (rate(objects, elapsed), rate(objects, bare.await??));
+    let theirs = rate(objects, bare.await??);
     let called = rate(objects, calls.measure(in_flight, objects).await?);
+    let after = |hundredths: usize| {
+        let place = (handed_over.len() * hundredths / 100).min(handed_over.len() - 1);
+        handed_over[place] as f64 / 1e3
+    };
     println!(
-        "{in_flight:>9}  {ours:>12.0}  {theirs:>16.0}  {:>7.2}  {called:>9.0}",
-        ours / theirs
+        "{in_flight:>9}  {ours:>12.0}  {theirs:>16.0}  {:>7.2}  {called:>9.0}  {:>15.2}, {:>7.2}",
+        ours / theirs,
+        after(50),
+        after(99)
     );
     Ok(())
 }
 
-/// Puts objects, so many at once outstanding from the PUT to the recorded outcome.
-async fn drive(
-    server: &Server,
-    prefix: &str,
-    in_flight: usize,
-    objects: usize,
-) -> Result<Duration> {
+/// When the next object is put.
+#[derive(Clone, Copy)]
+enum Pace {
+    /// So many are outstanding, from the PUT to the recorded outcome.
+    AtOnce(usize),
+    /// So many a second, whatever becomes of them.
+    PerSecond(f64),
+}
+
+/// Puts objects and waits for their recorded outcomes. How long each was on its way from its
+/// recorded `TaskScheduled` to the function, the sync of the log included, in microseconds.
+async fn drive(server: &Server, prefix: &str, pace: Pace, objects: usize) -> Result<Vec<i64>> {
     let (s3, key) = server
         .s3()
         .context("a server with all roles has a gateway")?;
     let endpoint = format!("http://{s3}");
     let s3 = S3Client::new(&endpoint, "us-east-1", &key.access_key, &key.secret_key);
     let log = server.log();
-    let free = Arc::new(Semaphore::new(in_flight));
-    let outcomes = tokio::spawn(count_outcomes(
+    let free = Arc::new(Semaphore::new(match pace {
+        Pace::AtOnce(in_flight) => in_flight,
+        Pace::PerSecond(_) => 0,
+    }));
+    let outcomes = tokio::spawn(outcomes_of(
         log.clone(),
         log.head().await?,
         free.clone(),
         objects,
     ));
     let body = Bytes::from("a line of text that is made large\n".repeat(40)).slice(..OBJECT_BYTES);
-    let start = Instant::now();
+    let start = tokio::time::Instant::now();
     let mut puts = JoinSet::new();
     for number in 0..objects {
-        free.acquire().await?.forget();
+        match pace {
+            Pace::AtOnce(_) => free.acquire().await?.forget(),
+            Pace::PerSecond(rate) => {
+                let due = Duration::from_secs_f64(number as f64 / rate);
+                tokio::time::sleep_until(start + due).await;
+            }
+        }
         let (s3, body, name) = (s3.clone(), body.clone(), format!("{prefix}/{number}"));
         puts.spawn(async move { s3.put("inbox", &name, body).await });
         while let Some(put) = puts.try_join_next() {
@@ -163,33 +193,48 @@ async fn drive(
     while let Some(put) = puts.join_next().await {
         put??;
     }
-    outcomes.await??;
-    Ok(start.elapsed())
+    outcomes.await?
 }
 
-/// Frees a place for each recorded outcome, until all have come.
-async fn count_outcomes(
+/// Frees a place for each recorded outcome, until all have come; and how long each hand-over took.
+async fn outcomes_of(
     log: Arc<dyn EventLog>,
     after: Position,
     free: Arc<Semaphore>,
     objects: usize,
-) -> Result<()> {
+) -> Result<Vec<i64>> {
     let mut subscription = log.subscribe(after);
-    let mut seen = 0;
+    let mut scheduled = HashMap::new();
+    let (mut handed_over, mut seen) = (Vec::with_capacity(objects), 0);
     while seen < objects {
         for event in subscription.next_batch(PAGE).await? {
-            ensure!(
-                &*event.event_type != "ExecutionFailed",
-                "an execution failed: {}",
-                String::from_utf8_lossy(&event.data)
-            );
-            if &*event.event_type == "ExecutionSucceeded" {
-                seen += 1;
-                free.add_permits(1);
+            match &*event.event_type {
+                "TaskScheduled" => {
+                    scheduled.insert(event.stream, event.recorded_at.as_microsecond());
+                }
+                "TaskSucceeded" => {
+                    let succeeded: Value = serde_json::from_slice(&event.data)?;
+                    let called = succeeded["output"][CALLED_AT].as_i64();
+                    let called = called.context("the function does not tell when it was called")?;
+                    let scheduled = scheduled
+                        .remove(&event.stream)
+                        .context("a task succeeded that was not scheduled")?;
+                    handed_over.push(called - scheduled);
+                }
+                "ExecutionSucceeded" => {
+                    seen += 1;
+                    free.add_permits(1);
+                }
+                "ExecutionFailed" => bail!(
+                    "an execution failed: {}",
+                    String::from_utf8_lossy(&event.data)
+                ),
+                _ => {}
             }
         }
     }
-    Ok(())
+    ensure!(!handed_over.is_empty(), "no task succeeded");
+    Ok(handed_over)
 }
 
 /// What the work itself costs on this disk: write the object, read it, write the result, write one

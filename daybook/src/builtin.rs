@@ -12,11 +12,16 @@ use daybook_s3_gateway::client::S3Client;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::{Value, json};
 
+/// Where `uppercase-timed` says when it was called, in microseconds since 1970.
+pub(crate) const CALLED_AT: &str = "calledAtUs";
+
 /// The built-in functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Builtin {
     /// Upper-cases text objects.
     Uppercase,
+    /// The same, and tells when it was called: what hand-over costs, for the benchmark.
+    UppercaseTimed,
     /// Answers with its event: what a call itself costs, for the benchmark.
     Echo,
 }
@@ -33,16 +38,26 @@ pub(crate) async fn run(function: Builtin) -> Result<()> {
     let results = std::env::var("RESULTS_BUCKET").unwrap_or_else(|_| "results".to_owned());
     let handler = service_fn(|event: LambdaEvent<Value>| {
         let (s3, results) = (&s3, &results);
+        let called_at = (function == Builtin::UppercaseTimed).then(now_us);
         async move {
-            uppercase(s3, results, &event.payload)
+            let mut answer = uppercase(s3, results, &event.payload)
                 .await
                 .map_err(|error| Diagnostic {
                     error_type: kind_of(&error).to_owned(),
                     error_message: format!("{error:#}"),
-                })
+                })?;
+            if let Some(called_at) = called_at {
+                answer[CALLED_AT] = called_at.into();
+            }
+            Ok::<_, Diagnostic>(answer)
         }
     });
     served(lambda_runtime::run(handler).await)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the edge: a function's clock")]
+fn now_us() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
 }
 
 fn served(result: Result<(), lambda_runtime::Error>) -> Result<()> {
