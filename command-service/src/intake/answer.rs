@@ -334,7 +334,9 @@ impl Delivered {
 
     /// There is no such source.
     pub(super) fn to_nobody(source: &str) -> Self {
-        let why = format!("there is no source {source}; add [intake.sources.{source}]");
+        let why = format!(
+            "there is no path for source {source}; add [intake.sources.{source}] with an authentication"
+        );
         let body = serde_json::json!({ "records": [], "detail": why });
         Self {
             records: Vec::new(),
