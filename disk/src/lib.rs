@@ -6,8 +6,8 @@
 use std::fs::File;
 
 /// Tells the system to write now what it holds of a file from a byte on: so many bytes, or with 0
-/// all there is. It does not wait for the disk, and promises nothing: a sync does that. Where the
-/// system does not do it (anywhere but on Linux), it writes in its own time.
+/// all there is. It does not wait until that is done, at most for room in the disk's queue, and
+/// promises nothing: a sync does that. Anywhere but on Linux the system writes in its own time.
 pub fn begin_to_write(file: &File, from: u64, bytes: u64) {
     #[cfg(target_os = "linux")]
     linux::begin_to_write(file, from, bytes);

@@ -135,7 +135,7 @@ impl Projector {
             .reader
             .while_closed(async || {
                 blocking(move || {
-                    let (live, _file) = live.into_parts();
+                    let (live, _file) = live.into_parts().map_err(RebuildError::Switch)?;
                     close(live)?;
                     close(conn)?;
                     std::fs::rename(&path, &live_path).map_err(RebuildError::Switch)?;

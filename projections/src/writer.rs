@@ -7,10 +7,11 @@
 //! 1. each commit has the system begin to write what it added to the write-ahead log;
 //! 2. from [`CHECKPOINT_PAGES`] on the pages are moved into the file without a sync, which the
 //!    system then is told to write piece by piece, with pauses, by a thread;
-//! 3. the commit after that moves the rest, with a sync of the file.
+//! 3. at the commit after that the file is synced, and the rest is moved.
 //!
-//! Between 2 and 3 a reader, the holder, keeps the write-ahead log from beginning anew: after a
-//! power failure it still has all of what may not have got into the file.
+//! Between 2 and the sync a reader, the holder, keeps the write-ahead log from beginning anew, and no
+//! connection removes it when it is closed: after a power failure it still has all of what may not
+//! have got into the file. If the sync fails it is kept for the next start, which moves all of it again.
 
 use std::fs::File;
 use std::io;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use daybook_disk::begin_to_write;
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use crate::model;
 
@@ -30,7 +32,7 @@ use crate::model;
 pub(crate) const CHECKPOINT_PAGES: i64 = 4096;
 /// What is less than this share of it is moved at once.
 const LITTLE: i64 = 16;
-/// When so many times as much has come meanwhile, there are no more pauses.
+/// When it is so many times as much, there are no more pauses.
 const AHEAD: i64 = 2;
 /// About how many changed pages are in a piece.
 const PIECE_PAGES: i64 = 16;
@@ -41,8 +43,9 @@ const PAGE_BYTES: u64 = 4096;
 
 /// Writes the read model.
 pub(crate) struct Writer {
-    /// Reads, and by that holds the write-ahead log. It is closed before the other one, which then
-    /// leaves nothing beside the file.
+    /// The first to go: with the connections locks go that others may wait for.
+    moving: Option<Moving>,
+    /// Reads, and by that holds the write-ahead log.
     holder: Connection,
     pub(crate) conn: Connection,
     /// Pages in the write-ahead log after the last commit.
@@ -51,9 +54,8 @@ pub(crate) struct Writer {
     moved: i64,
     /// After so many it is time to move them.
     limit: i64,
-    moving: Option<Moving>,
     log: File,
-    /// The last to be closed: with any handle of it go the locks that SQLite has on it.
+    /// Closed after the connections: with any handle of it go the locks that SQLite has on it.
     file: Arc<File>,
 }
 
@@ -61,7 +63,23 @@ pub(crate) struct Writer {
 struct Moving {
     pages: i64,
     hurry: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Moving {
+    fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
+impl Drop for Moving {
+    fn drop(&mut self) {
+        self.hurry.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // It has nothing to say: what it was told to write is synced by others.
+            let _ = thread.join();
+        }
+    }
 }
 
 impl Writer {
@@ -78,24 +96,26 @@ impl Writer {
             seen.store(i64::from(pages), Ordering::Relaxed);
             Ok(())
         }))?;
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         checkpoint(&conn)?;
         let open = |path: &Path| File::options().read(true).write(true).open(path);
         let file = open(path).map_err(failed)?;
         // With what an earlier process moved and did not sync.
         file.sync_data().map_err(failed)?;
         Ok(Self {
+            moving: None,
             holder: model::open_reader(path)?,
             conn,
             pages,
             moved: 0,
             limit,
-            moving: None,
             log: open(&model::with_suffix(path, "-wal")).map_err(failed)?,
             file: Arc::new(file),
         })
     }
 
-    /// To be called after each commit.
+    /// To be called after each commit. An error is one after which nothing may be written: what is in
+    /// the file may not be on disk. What else goes wrong is tried again at a later commit.
     pub(crate) fn committed(&mut self) -> rusqlite::Result<()> {
         begin_to_write(&self.log, 0, 0);
         let pages = self.pages.load(Ordering::Relaxed);
@@ -105,63 +125,101 @@ impl Writer {
         }
         let left = pages - self.moved;
         match &self.moving {
-            None if left >= self.limit => self.begin(),
-            Some(moving) if moving.thread.is_finished() => self.go_on(left),
-            Some(moving) if left >= AHEAD * self.limit => {
-                moving.hurry.store(true, Ordering::Relaxed);
+            Some(moving) if moving.is_over() => self.go_on(left),
+            Some(moving) => {
+                if left >= AHEAD * self.limit {
+                    moving.hurry.store(true, Ordering::Relaxed);
+                }
                 Ok(())
             }
-            None | Some(_) => Ok(()),
+            // It did not begin anew, since somebody read from it: it does at the first commit that
+            // finds nobody and nothing left.
+            None if pages >= AHEAD * self.limit => {
+                self.move_the_rest();
+                Ok(())
+            }
+            None if left >= self.limit => self.begin(),
+            None => Ok(()),
         }
     }
 
     /// Moves the pages into the file, and has them written there.
     fn begin(&mut self) -> rusqlite::Result<()> {
-        self.holder.execute_batch("BEGIN")?;
-        model::checkpoint(&self.holder)?;
-        self.log.sync_data().map_err(failed)?;
-        let before = self.moved;
+        if let Err(error) = self.hold() {
+            tracing::warn!(%error, "the read model's pages are not moved now");
+            return self.let_go();
+        }
         self.conn.pragma_update(None, "synchronous", "OFF")?;
         let moved = checkpoint(&self.conn);
         self.conn
             .pragma_update(None, "synchronous", model::SYNCHRONOUS)?;
-        self.moved = moved?;
+        let before = self.moved;
+        match moved {
+            Ok(moved) => self.moved = moved,
+            Err(error) => tracing::warn!(%error, "the read model's pages were not all moved"),
+        }
         let pages = self.moved - before;
+        if pages <= 0 {
+            // Somebody reads what was there before, or nobody knows what was moved.
+            self.file.sync_data().map_err(failed)?;
+            return self.let_go();
+        }
         let hurry = Arc::new(AtomicBool::new(false));
         let (file, hurried) = (self.file.clone(), hurry.clone());
         let thread = thread::Builder::new()
             .name("model-writeback".to_owned())
-            .spawn(move || write_slowly(&file, pages, &hurried))
-            .map_err(failed)?;
+            .spawn(move || write_slowly(&file, pages, &hurried));
         self.moving = Some(Moving {
             pages,
             hurry,
-            thread,
+            // Without one it is the sync that writes them.
+            thread: thread.ok(),
         });
         Ok(())
     }
 
-    /// Goes on with what came meanwhile: the same again while it becomes less, then all of it. There
-    /// is some, as this comes after a commit and the log was held; so the file is synced.
+    /// Syncs what was moved, and goes on with what came meanwhile: the same again while it becomes
+    /// less, then all of it.
     fn go_on(&mut self, left: i64) -> rusqlite::Result<()> {
         let Some(before) = self.moving.take() else {
             return Ok(());
         };
-        self.holder.execute_batch("COMMIT")?;
+        self.file.sync_data().map_err(failed)?;
+        self.let_go()?;
         if left > self.limit / LITTLE && left < before.pages / 2 {
             return self.begin();
         }
-        self.moved = checkpoint(&self.conn)?;
+        self.move_the_rest();
         Ok(())
     }
 
-    /// The connection, and the file that is to be closed after it.
-    pub(crate) fn into_parts(self) -> (Connection, Arc<File>) {
-        if let Some(moving) = self.moving {
-            moving.hurry.store(true, Ordering::Relaxed);
-            let _ = moving.thread.join();
+    /// Moves what there is, with a sync.
+    fn move_the_rest(&mut self) {
+        match checkpoint(&self.conn) {
+            Ok(moved) => self.moved = moved,
+            Err(error) => tracing::warn!(%error, "the read model's pages were not moved"),
         }
-        (self.conn, self.file)
+    }
+
+    /// From now on the write-ahead log does not begin anew, and what is in it is on disk.
+    fn hold(&self) -> rusqlite::Result<()> {
+        self.holder.execute_batch("BEGIN")?;
+        model::checkpoint(&self.holder)?;
+        self.log.sync_data().map_err(failed)
+    }
+
+    fn let_go(&self) -> rusqlite::Result<()> {
+        match self.holder.is_autocommit() {
+            true => Ok(()),
+            false => self.holder.execute_batch("ROLLBACK"),
+        }
+    }
+
+    /// The connection, with all that was moved on disk, and the file that is to be closed after it.
+    pub(crate) fn into_parts(mut self) -> io::Result<(Connection, Arc<File>)> {
+        self.moving = None;
+        self.file.sync_data()?;
+        Ok((self.conn, self.file))
     }
 }
 

@@ -1,5 +1,6 @@
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use rusqlite::Connection;
 
@@ -29,7 +30,7 @@ fn commit(writer: &mut Writer, number: u32) {
 /// Waits until the pages that were moved are given to the disk, if some were.
 fn wait(writer: &Writer) {
     let moving = || writer.moving.as_ref();
-    while moving().is_some_and(|moving| !moving.thread.is_finished()) {
+    while moving().is_some_and(|moving| !moving.is_over()) {
         std::thread::yield_now();
     }
 }
@@ -52,10 +53,20 @@ fn the_synced_file_and_the_write_ahead_log_have_all_of_it_at_any_time() {
         commit(&mut writer, number);
         match (before.0, writer.moving.is_some()) {
             (false, true) => moved += 1,
-            (true, false) => synced = fs::read(&path).unwrap(),
+            (true, false) => {
+                synced = fs::read(&path).unwrap();
+                // Nobody reads, so all of it is there, and nothing is moved without a sync any more.
+                assert_eq!(writer.moved, writer.pages.load(Ordering::Relaxed));
+                assert!(writer.holder.is_autocommit());
+            }
             _ => {}
         }
         anew += u32::from(writer.moved < before.1);
+        let level: i64 = writer
+            .conn
+            .pragma_query_value(None, "synchronous", |row| row.get(0))
+            .unwrap();
+        assert_eq!(level, 1, "it is NORMAL between commits");
         fs::write(&failed, &synced).unwrap();
         fs::copy(with_suffix(&path, "-wal"), with_suffix(&failed, "-wal")).unwrap();
         let left = Connection::open(&failed).unwrap();
@@ -87,7 +98,7 @@ fn what_is_closed_in_the_middle_is_there_when_it_is_opened_again() {
     drop(writer);
     let writer = open(&path);
     assert_eq!(rows(&writer.conn), number);
-    let (conn, _file) = writer.into_parts();
+    let (conn, _file) = writer.into_parts().unwrap();
     assert_eq!(rows(&conn), number);
 }
 
@@ -106,10 +117,29 @@ fn a_reader_that_stays_delays_the_checkpoint_and_loses_nothing() {
     assert_eq!(rows(&reader), 1);
     reader.execute_batch("COMMIT").unwrap();
     assert_eq!(rows(&reader), 200);
-    for number in 201..=400 {
+    let grown = writer.pages.load(Ordering::Relaxed);
+    assert!(grown > 2 * LIMIT, "it could not begin anew");
+    for number in 201..=210 {
         commit(&mut writer, number);
         wait(&writer);
     }
-    assert_eq!(rows(&reader), 400);
-    assert!(writer.moved > 0 || writer.pages.load(std::sync::atomic::Ordering::Relaxed) < LIMIT);
+    assert_eq!(rows(&reader), 210);
+    assert!(writer.pages.load(Ordering::Relaxed) < grown);
+}
+
+#[test]
+fn what_was_moved_and_not_synced_stays_in_the_log_when_all_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, failed) = (folder.path().join("model"), folder.path().join("failed"));
+    let mut writer = open(&path);
+    let before = fs::read(&path).unwrap();
+    let mut number = 0;
+    while writer.moving.is_none() {
+        number += 1;
+        commit(&mut writer, number);
+    }
+    drop(writer);
+    fs::write(&failed, before).unwrap();
+    fs::copy(with_suffix(&path, "-wal"), with_suffix(&failed, "-wal")).unwrap();
+    assert_eq!(rows(&Connection::open(&failed).unwrap()), number);
 }

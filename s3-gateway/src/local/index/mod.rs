@@ -21,7 +21,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use daybook_domain::BucketName;
@@ -151,17 +151,8 @@ struct Waiting {
 struct Open {
     connection: Connection,
     inode: u64,
-    /// The write-ahead log, as far as it is there.
-    log: Option<File>,
-}
-
-impl Open {
-    /// Has what was committed written at once: no sync, but the next one will find less.
-    fn committed(&self) {
-        if let Some(log) = &self.log {
-            daybook_disk::begin_to_write(log, 0, 0);
-        }
-    }
+    /// The write-ahead log, once something was written.
+    log: OnceLock<Option<File>>,
 }
 
 /// Doubts the index when it is dropped.
@@ -261,7 +252,7 @@ impl Index {
             });
         match done {
             Ok(done) => {
-                open.committed();
+                self.committed(&open);
                 *writer = Some(open);
                 Ok(done)
             }
@@ -278,7 +269,7 @@ impl Index {
         let open = self.current(writer.take()).inspect_err(|_| self.doubt())?;
         match work(&open.connection) {
             Ok(done) => {
-                open.committed();
+                self.committed(&open);
                 *writer = Some(open);
                 Ok(done)
             }
@@ -393,7 +384,7 @@ impl Index {
         Ok(Open {
             connection,
             inode,
-            log: File::options().write(true).open(self.beside(LOG)).ok(),
+            log: OnceLock::new(),
         })
     }
 
@@ -436,6 +427,14 @@ impl Index {
             self.remove()?;
         }
         Ok(())
+    }
+
+    /// Has what was committed written at once: no sync, but the next one will find less.
+    fn committed(&self, open: &Open) {
+        let find = || File::options().write(true).open(self.beside(LOG)).ok();
+        if let Some(log) = open.log.get_or_init(find) {
+            daybook_disk::begin_to_write(log, 0, 0);
+        }
     }
 
     fn beside(&self, suffix: &str) -> PathBuf {
