@@ -30,7 +30,7 @@ mod worklist;
 
 pub use commands::{CommandError, Executed, Ledger, Origin};
 pub use gateway::GatewayStorage;
-pub use http::notifications::HttpLimits;
+pub use http::notifications::{HttpLimits, deliveries};
 pub use notification::s3_event;
 pub use publish::{PipelineConfig, PublishError};
 pub use reconcile::{ReconcileLimits, ReconcileSchedule};

@@ -105,6 +105,40 @@ pub(crate) fn shortened(text: &str) -> String {
     format!("{:?}… ({} bytes)", &text[..end], text.len())
 }
 
+/// A text that says something of an event, and where it stands: in a document or in a header.
+#[derive(Clone, Copy)]
+pub(crate) struct Attribute<'e> {
+    text: Option<&'e str>,
+    pub(crate) place: Place<'e>,
+}
+
+impl<'e> Attribute<'e> {
+    /// An attribute in a header.
+    pub(crate) fn header(name: &'e str, text: Option<&'e str>) -> Self {
+        Self {
+            text,
+            place: Place::header(name),
+        }
+    }
+
+    /// The text, unless it is empty.
+    pub(crate) fn filled(&self) -> Option<&'e str> {
+        self.text.filter(|text| !text.is_empty())
+    }
+
+    /// The text, which has to be there.
+    pub(crate) fn need(&self) -> Result<&'e str, Rejection> {
+        let missing = || self.place.reject(Reason::MissingField, IS_MISSING);
+        self.filled().ok_or_else(missing)
+    }
+
+    /// The text as a time as RFC 3339 writes it.
+    pub(crate) fn time(&self) -> Result<Option<Timestamp>, Rejection> {
+        let text = self.filled();
+        text.map(|text| time(text, &self.place)).transpose()
+    }
+}
+
 /// An object, and where it is.
 #[derive(Clone, Copy)]
 pub(crate) struct Fields<'j, 'p> {
@@ -151,6 +185,14 @@ impl<'j, 'p> Fields<'j, 'p> {
     /// A text that is not empty.
     pub(crate) fn filled(&self, name: &str) -> Result<Option<&'j str>, Rejection> {
         Ok(self.text(name)?.filter(|text| !text.is_empty()))
+    }
+
+    /// A text with its place.
+    pub(crate) fn attribute<'s>(&'s self, name: &'s str) -> Result<Attribute<'s>, Rejection> {
+        Ok(Attribute {
+            text: self.text(name)?,
+            place: self.place.member(name),
+        })
     }
 
     /// A text that has to be there.
@@ -247,9 +289,11 @@ impl<'j, 'p> Fields<'j, 'p> {
 
     /// A refusal for a member that is not there.
     pub(crate) fn missing(&self, name: &str) -> Rejection {
-        self.reject(name, Reason::MissingField, "it is missing")
+        self.reject(name, Reason::MissingField, IS_MISSING)
     }
 }
+
+const IS_MISSING: &str = "it is missing";
 
 /// No store has larger objects, and databases keep sizes as signed numbers.
 const MAX_SIZE: u64 = i64::MAX as u64;

@@ -129,6 +129,14 @@ pub enum Ignored {
 }
 
 impl Ignored {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::NotACreate,
+        Self::TestEvent,
+        Self::ControlMessage,
+        Self::NotCommitted,
+    ];
+
     /// The name in answers and metrics.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -63,7 +63,7 @@ struct Place {
 }
 
 /// Where stores deliver.
-pub(crate) fn deliveries(intake: Intake, limits: HttpLimits) -> Router {
+pub fn deliveries(intake: Intake, limits: HttpLimits) -> Router {
     Router::new()
         .route("/v1/notifications", post(open).options(open))
         .route("/v1/notifications/{source}", post(named).options(named))

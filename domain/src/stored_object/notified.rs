@@ -536,7 +536,11 @@ impl ObjectState {
                        them; a reconcile compares with all that are on record";
             return Some(Judged(Verdict::Stale, reasons::FORGOTTEN, why.to_owned()));
         }
-        if notified.version.unique_id().is_none() && self.is_behind_in_time(notified) {
+        // Of two writes that a store without any order tells (Cloudflare R2) neither is late; but what is
+        // older than the newest one that a listing found was there when it was listed, or was gone.
+        let by_clock =
+            notified.order.is_some() || self.newest().is_some_and(Remembered::is_only_listed);
+        if notified.version.unique_id().is_none() && by_clock && self.is_behind_in_time(notified) {
             let why =
                 "what was recorded before is newer by the store's clock, and versions are not kept";
             return Some(Judged(Verdict::Stale, reasons::OLDER, why.to_owned()));

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{no_news, s3::unquoted};
 use crate::key::{self, Coding, decode_text};
-use crate::reader::{Fields, Place, bucket, shortened};
+use crate::reader::{Attribute, Fields, Place, bucket, shortened};
 use crate::{
     Change, Handshake, Ignored, Notification, Reason, Rejection, Reply, Source, Told, identity,
     order,
@@ -29,15 +29,17 @@ const MAX_CODE: usize = 256;
 const NOT_COMMITTED: &[&str] = &["CreateFile", "SftpCreate", "CreateDirectory"];
 
 /// What both schemas say of an event, under different names.
-pub(crate) struct Event<'j, 'p> {
-    /// The event itself.
-    pub fields: Fields<'j, 'p>,
-    /// The name of the member with the resource: `topic` or `source`.
-    pub resource: &'static str,
-    /// The name of the member with the event's type.
-    pub kind: &'static str,
-    /// The name of the member with the time.
-    pub time: &'static str,
+pub(crate) struct Event<'e> {
+    /// Its id.
+    pub id: Attribute<'e>,
+    /// The resource: `topic` or `source`.
+    pub resource: Attribute<'e>,
+    /// Its type.
+    pub kind: Attribute<'e>,
+    /// What it tells of.
+    pub subject: Attribute<'e>,
+    /// When it happened.
+    pub time: Attribute<'e>,
 }
 
 /// An element in Event Grid's own schema.
@@ -47,21 +49,22 @@ pub(crate) fn event_grid(fields: Fields<'_, '_>) -> Result<Told, Rejection> {
         let sentence = format!("version {} is not known", shortened(version));
         return Err(fields.reject("metadataVersion", Reason::UnsupportedVersion, sentence));
     }
-    event(&Event {
-        fields,
-        resource: "topic",
-        kind: "eventType",
-        time: "eventTime",
-    })
+    let attributes = Event {
+        id: fields.attribute("id")?,
+        resource: fields.attribute("topic")?,
+        kind: fields.attribute("eventType")?,
+        subject: fields.attribute("subject")?,
+        time: fields.attribute("eventTime")?,
+    };
+    attributes.kind.need()?;
+    event(&attributes, &fields.need_part("data")?)
 }
 
 /// One event.
-pub(crate) fn event(event: &Event<'_, '_>) -> Result<Told, Rejection> {
-    let fields = &event.fields;
-    let event_name = fields.need(event.kind)?;
-    let data = fields.need_part("data")?;
+pub(crate) fn event(event: &Event<'_>, data: &Fields<'_, '_>) -> Result<Told, Rejection> {
+    let event_name = event.kind.need()?;
     let change = match event_name {
-        "Microsoft.EventGrid.SubscriptionValidationEvent" => return validation(&data),
+        "Microsoft.EventGrid.SubscriptionValidationEvent" => return validation(data),
         "Microsoft.EventGrid.SubscriptionDeletedEvent" => {
             return Ok(Told::Ignored {
                 reason: Ignored::ControlMessage,
@@ -82,16 +85,16 @@ pub(crate) fn event(event: &Event<'_, '_>) -> Result<Told, Rejection> {
         name if name.starts_with("Microsoft.Storage.") => Change::Other,
         name => {
             let sentence = format!("the event {} is not one of Blob Storage", shortened(name));
-            return Err(fields.reject(event.kind, Reason::UnknownSource, sentence));
+            return Err(event.kind.place.reject(Reason::UnknownSource, sentence));
         }
     };
-    let resource = fields.need(event.resource)?;
+    let resource = event.resource.need()?;
     let account = account_of(resource).ok_or_else(|| {
         let sentence = "it names no storage account";
-        fields.reject(event.resource, Reason::UnknownSource, sentence)
+        event.resource.place.reject(Reason::UnknownSource, sentence)
     })?;
-    let subject_place = fields.place.member("subject");
-    let subject = fields.text("subject")?.unwrap_or_default();
+    let subject_place = event.subject.place;
+    let subject = event.subject.filled().unwrap_or_default();
     let Some((container, blob)) = named_by(subject) else {
         if change == Change::Other {
             return Ok(no_news(event_name));
@@ -111,7 +114,7 @@ pub(crate) fn event(event: &Event<'_, '_>) -> Result<Told, Rejection> {
     let authority = format!("{}/{account}", Source::AzureBlob);
     let otherwise = match sequencer {
         Some(_) => None,
-        None => Some(fields.need("id")?),
+        None => Some(event.id.need()?),
     };
     let identity = identity::of(&[
         Some(&authority),
@@ -130,7 +133,7 @@ pub(crate) fn event(event: &Event<'_, '_>) -> Result<Told, Rejection> {
         etag: data.filled("eTag")?.map(|etag| unquoted(etag).to_owned()),
         size: data.size("contentLength")?,
         sequencer: sequencer.map(str::to_owned),
-        event_time: fields.time(event.time)?,
+        event_time: event.time.time()?,
         event_name: event_name.to_owned(),
         region: None,
         change,
@@ -163,9 +166,11 @@ fn account_of(resource: &str) -> Option<&str> {
     })
 }
 
-/// The container and the blob in `/blobServices/default/containers/CONTAINER/blobs/BLOB`.
+/// The container and the blob in `/blobServices/default/containers/CONTAINER/blobs/BLOB`. Event Grid's own
+/// samples in the CloudEvents schema have no slash in front.
 fn named_by(subject: &str) -> Option<(&str, &str)> {
-    let rest = subject.strip_prefix("/blobServices/default/containers/")?;
+    let subject = subject.strip_prefix('/').unwrap_or(subject);
+    let rest = subject.strip_prefix("blobServices/default/containers/")?;
     let (container, rest) = rest.split_once('/')?;
     let blob = rest.strip_prefix("blobs/")?;
     (!container.is_empty() && !blob.is_empty()).then_some((container, blob))

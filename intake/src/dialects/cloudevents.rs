@@ -9,11 +9,13 @@ use super::azure::{self, Event};
 use super::gcs::{self, Said};
 use crate::json;
 use crate::key::decode_text;
-use crate::reader::{Fields, Place, shortened, time};
+use crate::reader::{Attribute, Fields, Place, shortened, time};
 use crate::{Change, Delivery, Handshake, Limits, Reason, Rejection, Reply, Settings, Told};
 
 /// The version of the specification that is known.
 const SPECVERSION: &str = "1.0";
+
+const NO_DATA: &str = "it has no data";
 
 /// What a type begins with.
 const GCS: &str = "google.cloud.storage.object.v1.";
@@ -38,27 +40,30 @@ pub(crate) fn structured(event: Fields<'_, '_>, limits: &Limits) -> Result<Told,
         subject: event.filled("subject")?.map(Cow::Borrowed),
         time: event.time("time")?,
     };
-    if event.has("data") && event.has("data_base64") {
+    if event.value("data").is_some() && event.value("data_base64").is_some() {
         let sentence = "it has data and data_base64, and only one can be meant";
         return Err(event.place.reject(Reason::CeAmbiguousData, sentence));
     }
-    if is_azure(&attributes.kind) {
-        return azure::event(&Event {
-            fields: event,
-            resource: "source",
-            kind: "type",
-            time: "time",
-        });
-    }
+    let of_azure = Event {
+        id: event.attribute("id")?,
+        resource: event.attribute("source")?,
+        kind: event.attribute("type")?,
+        subject: event.attribute("subject")?,
+        time: event.attribute("time")?,
+    };
+    let told = |data| match (is_azure(&attributes.kind), data) {
+        (true, None) => Err(event.missing("data")),
+        (true, Some(data)) => azure::event(&of_azure, &data),
+        (false, data) => told(&attributes, data, &event.place, limits),
+    };
     match event.filled("data_base64")? {
-        None => told(&attributes, event.part("data")?, &event.place, limits),
+        None => told(event.part("data")?),
         Some(data) => {
             let place = event.place.member("data_base64");
             let data = gcs::unbase64(data, &place)?;
             let within = place.within();
             let data = json::parse(&data, limits, &within)?;
-            let data = Fields::of(&data, within)?;
-            told(&attributes, Some(data), &event.place, limits)
+            told(Some(Fields::of(&data, within)?))
         }
     }
 }
@@ -89,9 +94,15 @@ pub(crate) fn binary(
             .transpose()?,
     };
     if is_azure(&attributes.kind) {
-        // Event Grid sends the JSON format only.
-        let sentence = "Event Grid does not send its events like this";
-        return Err(place.reject(Reason::UnrecognisedShape, sentence));
+        let data = data.ok_or_else(|| place.reject(Reason::MissingField, NO_DATA))?;
+        let of_azure = Event {
+            id: Attribute::header("ce-id", delivery.header("ce-id")),
+            resource: Attribute::header("ce-source", Some(&attributes.source)),
+            kind: Attribute::header("ce-type", Some(&attributes.kind)),
+            subject: Attribute::header("ce-subject", attributes.subject.as_deref()),
+            time: Attribute::header("ce-time", delivery.header("ce-time")),
+        };
+        return azure::event(&of_azure, &data);
     }
     told(&attributes, data, &place, limits)
 }
@@ -102,7 +113,7 @@ fn told(
     place: &Place<'_>,
     limits: &Limits,
 ) -> Result<Told, Rejection> {
-    let no_data = || place.reject(Reason::MissingField, "it has no data");
+    let no_data = || place.reject(Reason::MissingField, NO_DATA);
     if let Some(event) = attributes.kind.strip_prefix(GCS) {
         let data = data.ok_or_else(no_data)?;
         let (bucket, in_source) = gcs::named_by(&attributes.source);

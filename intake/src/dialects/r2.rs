@@ -53,7 +53,7 @@ pub(crate) fn message(message: &Fields<'_, '_>) -> Result<Told, Rejection> {
         event_name: event_name.to_owned(),
         region: None,
         change,
-        channel: Source::CloudflareR2.as_str().to_owned(),
+        channel: format!("{}/{account}", Source::CloudflareR2),
         order: None,
         identity,
     })))

@@ -110,7 +110,12 @@ pub(crate) fn record(
     };
     let version_id = object.filled("versionId")?;
     let sequencer = object.filled("sequencer")?;
-    let etag = object.filled("eTag")?.map(unquoted);
+    // Ceph wrote it small once.
+    let etag = match (source, object.filled("eTag")?) {
+        (Source::Ceph, None) => object.filled("etag")?,
+        (_, etag) => etag,
+    };
+    let etag = etag.map(unquoted);
     let event_time = record.time("eventTime")?;
     let authority = source.as_str();
     let order = match source {
@@ -181,7 +186,7 @@ fn change(event_name: &str) -> Change {
         // MinIO: there was nothing to delete.
         ("ObjectRemoved", "NoOP") => Change::Other,
         ("ObjectRemoved" | "LifecycleExpiration", _) => Change::Removed,
-        ("ObjectLifecycle", "Expiration:Current" | "Expiration:NonCurrent") => Change::Removed,
+        ("ObjectLifecycle", "Expiration:Current") => Change::Removed,
         _ => Change::Other,
     }
 }

@@ -133,6 +133,44 @@ fn event_grid_is_answered_and_pulled() {
 }
 
 #[test]
+fn event_grid_in_cloudevents_reads_alike_in_each_of_their_forms() {
+    let own = azure_event("Microsoft.Storage.BlobCreated", "PutBlob");
+    let expected = one(&delivery(Transport::Http, json!([own])));
+    let structured = json!({
+        "specversion": "1.0", "id": own["id"], "source": own["topic"], "type": own["eventType"],
+        "time": own["eventTime"], "data": own["data"],
+        // As the samples of the documentation write it.
+        "subject": own["subject"].as_str().unwrap().trim_start_matches('/'),
+    });
+    let mut base64 = structured.clone();
+    base64["data"] = json!(null);
+    base64["data_base64"] = STANDARD.encode(own["data"].to_string()).into();
+    let content = [("content-type", "application/cloudevents+json")];
+    let text = |name: &str| own[name].as_str().unwrap();
+    let (source, subject) = (text("topic"), text("subject").replace(' ', "%20"));
+    let binary = [
+        ("ce-specversion", "1.0"),
+        ("ce-id", text("id")),
+        ("ce-source", source),
+        ("ce-type", text("eventType")),
+        ("ce-subject", &subject),
+        ("ce-time", text("eventTime")),
+        ("content-type", "application/json"),
+    ];
+    for delivery in [
+        request(&content, &structured),
+        request(&content, &base64),
+        request(&binary, &own["data"]),
+    ] {
+        assert_eq!(one(&delivery), expected);
+    }
+    let mut without = structured;
+    without["data"] = json!(null);
+    check(&request(&content, &without), &["missing-field"]);
+    check(&request(&binary[..6], ""), &["missing-field"]);
+}
+
+#[test]
 fn web_hooks_are_granted_to_known_origins() {
     let ask = |origin: &str, allowed: &[&str]| {
         let asked = Delivery {
