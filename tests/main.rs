@@ -7,6 +7,7 @@
     reason = "tests: a failure says where, and prints what helps to understand it"
 )]
 
+mod backlog;
 mod cli;
 mod clients;
 mod crash;

@@ -22,6 +22,7 @@ mod redrive;
 mod replay;
 mod retention;
 mod revisions;
+mod room;
 mod service;
 mod shim;
 mod spans;

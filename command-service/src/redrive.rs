@@ -49,6 +49,8 @@ pub(crate) struct Redriven {
     pub execution: ExecutionId,
     /// The shadow under which it writes, if it does.
     pub shadow: Option<ShadowId>,
+    /// The function that it calls first.
+    pub function: Option<FunctionName>,
     pub position: Option<Position>,
 }
 
@@ -81,6 +83,7 @@ pub(crate) async fn redrive(
     if as_shadow {
         check_shadow(ledger, &revision.definition).await?;
     }
+    let function = revision.first_function();
     let execution = id_of(&old.pipeline, &old.object, &cause);
     let shadow = as_shadow.then(|| ShadowId::from(execution));
     let start = StartExecution {
@@ -112,6 +115,7 @@ pub(crate) async fn redrive(
         .map_err(|error: CommandError<ExecutionError>| unavailable(error))?;
     Ok(Redriven {
         execution,
+        function,
         shadow: executed.state.shadow().cloned(),
         position: executed.position,
     })

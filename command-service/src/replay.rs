@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::commands::{CommandError, Ledger, Origin};
 use crate::redrive::{self, RedriveError};
+use crate::room::Room;
 
 /// How many events are read at once while choosing.
 const PAGE: usize = 5_000;
@@ -152,8 +153,8 @@ impl Runs {
 /// Starts what is left of a replay's plan. Runs again after a crash where it had recorded its
 /// progress; starting twice is starting once. What cannot be done now is tried again until the
 /// replay is over or the process stops.
-pub(crate) async fn drive(ledger: Ledger, id: ReplayId, cancel: CancellationToken) {
-    while let Err(error) = go_on(&ledger, id, &cancel).await {
+pub(crate) async fn drive(ledger: Ledger, room: Room, id: ReplayId, cancel: CancellationToken) {
+    while let Err(error) = go_on(&ledger, &room, id, &cancel).await {
         tracing::warn!(replay = %id, %error, "the replay pauses");
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
@@ -165,6 +166,7 @@ pub(crate) async fn drive(ledger: Ledger, id: ReplayId, cancel: CancellationToke
 /// Goes on until the plan is done, the replay is over, or the ledger does not answer.
 async fn go_on(
     ledger: &Ledger,
+    room: &Room,
     id: ReplayId,
     cancel: &CancellationToken,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -172,9 +174,14 @@ async fn go_on(
         Some(replay) if replay.phase == Some(ReplayPhase::Running) => replay,
         _ => return Ok(()),
     };
+    // What the last one calls first, and so the next one.
+    let mut function = None;
     let mut done = replay.done;
     let start = usize::try_from(done).unwrap_or(usize::MAX);
     for of in replay.plan.iter().skip(start) {
+        if let Some(function) = &function {
+            cancel.run_until_cancelled(room.wait(function)).await;
+        }
         if cancel.is_cancelled() {
             return Ok(());
         }
@@ -183,7 +190,7 @@ async fn go_on(
             replay: id,
         };
         match redrive::redrive(ledger, *of, cause, false, CommandId(id.0), &replay.actor).await {
-            Ok(_) => {}
+            Ok(redriven) => function = redriven.function,
             Err(error @ RedriveError::Ledger(_)) => return Err(error.into()),
             Err(error) => tracing::warn!(replay = %id, %error, "left out of the replay"),
         }

@@ -101,6 +101,8 @@ mod tests {
             concurrency: 1,
             busy: 0,
             idle: 0,
+            waiting: 0,
+            queue: 1,
             failed_starts: 0,
             backing_off: None,
             last_start_failure: None,

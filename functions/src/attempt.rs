@@ -102,10 +102,10 @@ pub(crate) async fn run(
         match hand_over(shared, process, &slot, &invocation, &mut outcome).await {
             Handed::NeverTaken if warm => {}
             Handed::Done(Some(process)) => {
-                let shared_by_settling = Arc::clone(shared);
-                shared
-                    .tracker
-                    .spawn(settle(shared_by_settling, slot, process));
+                let failed = matches!(outcome.result, OutcomeResult::Failed { .. });
+                let failed = failed.then(|| error_name(&outcome.result));
+                let settling = settle(Arc::clone(shared), slot, process, failed);
+                shared.tracker.spawn(settling);
                 return outcome;
             }
             Handed::Done(None) | Handed::NeverTaken => return outcome,
@@ -140,7 +140,6 @@ async fn start(
         biased;
         ready = process.session.initialized() => match ready {
             Ok(()) => {
-                pool.start_succeeded();
                 outcome.report.init_ms = Some(millis(process.started.elapsed()));
                 process.init = Some(process.started.elapsed());
                 return Ok(process);
@@ -225,12 +224,16 @@ async fn hand_over(
         Ok(reply) = &mut replied => (answered(reply), true),
         status = process.exited() => match replied.try_recv() {
             Ok(reply) => (answered(reply), false),
-            Err(_) if process.session.withdraw() => {
-                drop(scope);
-                outcome.result = ended(&process, errors::RUNTIME_EXIT, id, &status);
-                return Handed::NeverTaken;
+            Err(_) => {
+                let ended = ended(&process, errors::RUNTIME_EXIT, id, &status);
+                slot.pool().crashed(process.started, error_name(&ended));
+                if process.session.withdraw() {
+                    drop(scope);
+                    outcome.result = ended;
+                    return Handed::NeverTaken;
+                }
+                (ended, false)
             }
-            Err(_) => (ended(&process, errors::RUNTIME_EXIT, id, &status), false),
         },
         () = tokio::time::sleep(timeout) => (timed_out(id, timeout.as_secs_f64()), false),
         why = stopped(shared, invocation) => (OutcomeResult::interrupted(why), false),
@@ -258,27 +261,43 @@ async fn hand_over(
     Handed::Done(goes_on.then(|| Box::new(process)))
 }
 
-/// Waits until a process that answered asks for more, and only then gives its slot back.
-async fn settle(shared: Arc<Shared>, slot: Slot, mut process: Box<Process>) {
+/// Waits until a process that answered, perhaps with an error, asks for more, and only then gives its
+/// slot back.
+async fn settle(
+    shared: Arc<Shared>,
+    slot: Slot,
+    mut process: Box<Process>,
+    failed: Option<String>,
+) {
+    let pool = slot.pool();
     tokio::select! {
-        () = process.session.ready() => match process.worn_out(&slot.pool().spec) {
-            None => {
-                process.set_busy(&shared, false);
-                slot.pool().put_idle(*process);
+        () = process.session.ready() => {
+            pool.works();
+            match process.worn_out(&pool.spec) {
+                None => {
+                    process.set_busy(&shared, false);
+                    pool.put_idle(*process);
+                }
+                Some(why) => tracing::info!(
+                    function = %pool.spec.name,
+                    why,
+                    "a function's process is replaced"
+                ),
             }
-            Some(why) => tracing::info!(
-                function = %slot.pool().spec.name,
-                why,
-                "a function's process is replaced"
-            ),
-        },
-        status = process.exited() => tracing::warn!(
-            function = %slot.pool().spec.name,
-            status,
-            "a function's process ended after its answer instead of asking for more"
-        ),
+        }
+        status = process.exited() => {
+            // Clients tell of what nobody caught before they end.
+            if let Some(error) = failed {
+                pool.crashed(process.started, error);
+            }
+            tracing::warn!(
+                function = %pool.spec.name,
+                status,
+                "a function's process ended after its answer instead of asking for more"
+            );
+        }
         () = tokio::time::sleep(SETTLE_LIMIT) => tracing::warn!(
-            function = %slot.pool().spec.name,
+            function = %pool.spec.name,
             "a function's process is replaced: after its answer it did not ask for more"
         ),
         () = shared.closing.cancelled() => {}

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -101,11 +102,15 @@ pub struct FunctionStatus {
     pub busy: usize,
     /// Warm processes without work.
     pub idle: usize,
-    /// Failed starts since the last one that succeeded.
+    /// Executions that wait for a slot.
+    pub waiting: usize,
+    /// How many may.
+    pub queue: usize,
+    /// Failed starts and crashes in a row, since a process answered and went on.
     pub failed_starts: u32,
     /// How long no process will be started yet, because the last ones failed.
     pub backing_off: Option<Duration>,
-    /// The name of the last start's error.
+    /// The error's name of the last of them.
     pub last_start_failure: Option<String>,
     /// Whether it runs in a sandbox; `None` where it runs elsewhere.
     pub sandbox: Option<SandboxMode>,
@@ -288,6 +293,28 @@ impl FunctionHost {
         pool.reserve()
     }
 
+    /// How many executions that have begun may wait for the function.
+    pub fn queue_limit(&self, function: &FunctionName) -> usize {
+        let pools = self.pools();
+        let pool = pools.get(function);
+        pool.map_or(FunctionSpec::QUEUE, |pool| pool.spec.queue)
+    }
+
+    /// Notes how many executions wait for the function, for [`FunctionHost::status`] and for those
+    /// who would begin more.
+    pub fn set_waiting(&self, function: &FunctionName, waiting: usize) {
+        if let Some(pool) = self.pools().get(function) {
+            pool.waiting.store(waiting, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether as many executions wait for the function as may.
+    pub fn is_full(&self, function: &FunctionName) -> bool {
+        let pools = self.pools();
+        let pool = pools.get(function);
+        pool.is_some_and(|pool| pool.waiting.load(Ordering::Relaxed) >= pool.spec.queue)
+    }
+
     /// Waits until a slot of any function may have become free since the last call. Wakes up too
     /// often rather than too seldom. Meant for one caller: of several that were not waiting at
     /// the moment, only one learns of it.
@@ -360,6 +387,8 @@ impl FunctionHost {
                     concurrency: pool.spec.concurrency,
                     busy: status.busy,
                     idle: status.idle,
+                    waiting: pool.waiting.load(Ordering::Relaxed),
+                    queue: pool.spec.queue,
                     failed_starts: status.failed_starts,
                     backing_off: status.backing_off,
                     last_start_failure: status.last_start_failure,

@@ -1,7 +1,8 @@
 //! The invocations of one function: slots bound how many there are at a time. Of its processes, warm
-//! ones are used again (the latest first, so that the others become idle and stop), and one whose
-//! start keeps failing may not start again at once. A remote function has slots and no processes.
+//! ones are used again (the latest first, so that the others become idle and stop), and where they
+//! keep failing to start, or crash one after the other, new ones wait. A remote function has slots and no processes.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,8 @@ pub(crate) struct Pool {
     /// The copy that its processes run from stays as long as the pool and its slots.
     _code: Option<Arc<CodeFolder>>,
     state: Mutex<State>,
+    /// How many executions wait for a slot, as whoever hands them out says.
+    pub(crate) waiting: AtomicUsize,
     freed: Arc<Notify>,
     backoff_first: Duration,
     backoff_most: Duration,
@@ -45,7 +48,9 @@ pub(crate) struct Pool {
 struct State {
     in_use: usize,
     idle: Vec<Idle>,
+    /// Failed starts and crashes in a row, since one answered and went on.
     failures: u32,
+    /// Until when no process may start; also by when those of the last failure had been started.
     not_before: Option<Instant>,
     last_failure: Option<String>,
     retired: bool,
@@ -114,6 +119,7 @@ impl Pool {
             revision: OnceLock::new(),
             _code: code,
             state: Mutex::default(),
+            waiting: AtomicUsize::new(0),
             freed,
             backoff_first: options.crash_backoff_first,
             backoff_most: options.crash_backoff_most,
@@ -162,17 +168,28 @@ impl Pool {
         }
     }
 
-    /// A process came up.
-    pub(crate) fn start_succeeded(&self) {
+    /// A process answered, and goes on.
+    pub(crate) fn works(&self) {
         let mut state = self.lock();
         state.failures = 0;
         state.not_before = None;
         state.last_failure = None;
     }
 
-    /// A process did not come up: the next ones wait, longer each time. Processes that had been
-    /// started at the same time count as one failure.
+    /// A process did not come up: the next ones wait, longer each time.
     pub(crate) fn start_failed(&self, started: Instant, error: String) {
+        self.failed(started, error, 0);
+    }
+
+    /// A process ended by itself, or for what it used. It may have been for its event alone: the next
+    /// one begins at once, and only then they wait as well.
+    pub(crate) fn crashed(&self, started: Instant, error: String) {
+        self.failed(started, error, 1);
+    }
+
+    /// One more failure; so many have no consequence. Processes that had been started at the same
+    /// time count as one failure.
+    fn failed(&self, started: Instant, error: String, free: u32) {
         let mut state = self.lock();
         state.last_failure = Some(error);
         if state
@@ -181,18 +198,23 @@ impl Pool {
         {
             return;
         }
+        let before = state.failures;
+        state.failures = before.saturating_add(1);
+        let Some(doublings) = before.checked_sub(free) else {
+            state.not_before = Some(Instant::now());
+            return;
+        };
         let pause = self
             .backoff_first
-            .saturating_mul(2_u32.saturating_pow(state.failures))
+            .saturating_mul(2_u32.saturating_pow(doublings))
             .min(self.backoff_most);
-        state.failures = state.failures.saturating_add(1);
         state.not_before = Some(Instant::now() + pause);
         tracing::warn!(
             function = %self.spec.name,
             failures = state.failures,
             pause_ms = pause.as_millis(),
             error = state.last_failure,
-            "a function does not start"
+            "a function does not start, or crashes again and again"
         );
         let freed = Arc::clone(&self.freed);
         tokio::spawn(async move {

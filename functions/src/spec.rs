@@ -97,6 +97,8 @@ pub struct FunctionSpec {
     pub memory_bytes: u64,
     /// How many cores a process and what it starts may use on average; `None`: all.
     pub cpu: Option<f64>,
+    /// How many executions that have begun may wait for the function. What comes beyond begins later.
+    pub queue: usize,
     /// Processes and threads at most in a process's group.
     pub processes: u64,
     /// Open files at most, of each process.
@@ -129,6 +131,9 @@ pub struct FunctionSpec {
 }
 
 impl FunctionSpec {
+    /// How many executions may wait if nobody says how many.
+    pub const QUEUE: usize = 1_000;
+
     /// A function that runs elsewhere, with the defaults of the config's documentation. Its handler
     /// is its address; how much memory it has is not known here.
     pub fn remote(name: FunctionName, target: RemoteSpec) -> Self {
@@ -159,6 +164,7 @@ impl FunctionSpec {
             concurrency: 4,
             memory_bytes: 256 << 20,
             cpu: None,
+            queue: Self::QUEUE,
             processes: 1024,
             open_files: 1024,
             tmp_bytes: 512 << 20,
@@ -188,6 +194,7 @@ impl fmt::Debug for FunctionSpec {
             .field("concurrency", &self.concurrency)
             .field("memory_bytes", &self.memory_bytes)
             .field("cpu", &self.cpu)
+            .field("queue", &self.queue)
             .field("processes", &self.processes)
             .field("open_files", &self.open_files)
             .field("tmp_bytes", &self.tmp_bytes)
@@ -242,8 +249,8 @@ pub struct HostOptions {
     pub log_bytes: usize,
     /// See `log_bytes`.
     pub log_lines: usize,
-    /// How long a function may not start again after its first failed start. Doubles with each
-    /// further failure in a row.
+    /// How long a function may not start again after its first failed start, or its second crash.
+    /// Doubles with each further failure in a row.
     pub crash_backoff_first: Duration,
     /// The longest such pause.
     pub crash_backoff_most: Duration,

@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use daybook_domain::asl::{Machine, State};
 use daybook_domain::execution::{
     AttemptReport, Cause, Claim, CodeRevision, Execution, ExecutionCommand, ExecutionError,
     ExecutionEvent, Phase, StartExecution, TaskOutcome, stream_of,
 };
 use daybook_domain::pipeline::Revision;
 use daybook_domain::worker::{self, Worker, WorkerCommand};
-use daybook_domain::{CommandId, ExecutionId, FunctionName, WorkerId};
+use daybook_domain::{Chain, CommandId, ExecutionId, PipelineName, WorkerId};
 use daybook_event_store::Position;
 use daybook_functions::{FunctionHost, Invocation, Outcome, OutcomeResult, Slot};
 use daybook_s3_gateway::{AttemptId, Gateway};
@@ -29,7 +28,7 @@ use crate::commands::{CommandError, Executed, Ledger, Origin};
 use crate::gateway::{Stories, Story};
 use crate::notification;
 use crate::trace::{self, TraceContext};
-use crate::worklist::OwedStart;
+use crate::worklist::{Arrival, ArrivalError};
 
 /// The first and the longest pause before an outcome is offered to the log again.
 const RECORD_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -74,7 +73,9 @@ impl Claims {
 /// An execution to start.
 pub(super) struct Start {
     pub id: ExecutionId,
-    pub owed: OwedStart,
+    pub pipeline: PipelineName,
+    /// Where the arrival of its object is recorded.
+    pub arrival: Position,
     pub revision: Revision,
     pub cancel: CancellationToken,
 }
@@ -89,13 +90,6 @@ pub(super) struct Attempt {
     pub cancel: CancellationToken,
 }
 
-/// The function that a pipeline's first state calls.
-pub(super) fn first_function(revision: &Revision) -> Option<FunctionName> {
-    let machine = Machine::parse(&revision.definition).ok()?;
-    let State::Task(task) = machine.states.get(&machine.start_at)?;
-    Some(task.function.clone())
-}
-
 impl Start {
     /// Starts the execution and, where its function has a slot, claims its first attempt in the
     /// same append and runs it.
@@ -104,15 +98,24 @@ impl Start {
         if tools.lease.hold().await.is_none() {
             return tools.give_up(self.id, counted).await;
         }
+        let arrival = match self.arrival(&tools).await {
+            Ok(arrival) => arrival,
+            Err(error) => {
+                tracing::error!(execution = %self.id, %error, "what it starts with cannot be read");
+                tools.pause(&self.cancel).await;
+                return tools.done(self.id, None, counted).await;
+            }
+        };
         let (slot, code) = slot.unzip();
-        match (self.record(&tools, code.clone()).await, slot.zip(code)) {
+        let recorded = self.record(&tools, &arrival, code.clone()).await;
+        match (recorded, slot.zip(code)) {
             (Ok(started), Some((slot, code))) if started.position.is_some() => {
                 let attempt = Attempt {
                     id: self.id,
                     task: started.state.task().map_or(1, |task| task.task),
                     code,
                     supersede: None,
-                    correlation: self.owed.correlation,
+                    correlation: arrival.correlation,
                     cancel: self.cancel,
                 };
                 attempt.perform(tools, slot, started, counted).await;
@@ -133,42 +136,50 @@ impl Start {
         }
     }
 
+    async fn arrival(&self, tools: &Tools) -> Result<Arrival, ArrivalError> {
+        Arrival::read(tools.ledger.log(), tools.ledger.blobs(), self.arrival).await
+    }
+
     async fn record(
         &self,
         tools: &Tools,
+        arrival: &Arrival,
         code: Option<CodeRevision>,
     ) -> Result<Executed<Execution>, CommandError<ExecutionError>> {
         let worker = tools.worker;
         // A command of its own each time: the same ids again would look like a repetition of what
         // may have another revision, or two would hold the claim.
         let command = CommandId(clock::random_id());
-        let owed = &self.owed;
+        let (object, created) = (arrival.object(), &arrival.created);
         let start = StartExecution {
             execution: self.id,
-            pipeline: owed.pipeline.clone(),
+            pipeline: self.pipeline.clone(),
             pipeline_revision: self.revision.revision,
             definition: self.revision.definition.clone(),
-            object: owed.object.clone(),
-            cause: Cause::Trigger,
             input: notification::s3_event(
-                &owed.object,
-                &owed.event_name,
-                owed.event_time,
-                owed.sequencer.as_deref(),
+                &object,
+                &created.event_name,
+                arrival.at,
+                created.order.as_ref().map(|order| order.sequencer.as_str()),
                 &tools.region,
             ),
-            actor: format!("pipeline:{}", owed.pipeline),
+            object,
+            cause: Cause::Trigger,
+            actor: format!("pipeline:{}", self.pipeline),
             shadow: None,
-            chain: owed.chain.clone(),
+            chain: match &created.produced_by {
+                Some(by) => by.chain.clone(),
+                None => Chain::default(),
+            },
             loop_depth: Some(tools.loop_depth),
             claim: code.map(|code| Claim { worker, code }),
         };
         let origin = Origin {
             command,
-            correlation: owed.correlation.clone(),
-            causation: Some(owed.causation.clone()),
+            correlation: arrival.correlation.clone(),
+            causation: Some(arrival.event.clone()),
             actor: start.actor.clone(),
-            traceparent: Some(trace::of_execution(&owed.correlation, self.id).to_string()),
+            traceparent: Some(trace::of_execution(&arrival.correlation, self.id).to_string()),
         };
         let command = ExecutionCommand::Start(start);
         let stream = stream_of(self.id);

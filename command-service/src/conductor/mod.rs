@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use daybook_domain::function::Function;
-use daybook_domain::{ExecutionId, FunctionName, ReconcileId, ReplayId, WorkerId};
+use daybook_domain::{ExecutionId, FunctionName, PipelineName, ReconcileId, ReplayId, WorkerId};
 use daybook_event_store::{Position, ReadError, RecordedEvent};
 use daybook_functions::FunctionHost;
 use daybook_s3_gateway::Gateway;
@@ -57,7 +57,8 @@ use queues::Queues;
 /// How many executions are being started at once, beside those that have a slot.
 const MAX_STARTS: usize = 64;
 
-/// After how many events the worklist is written to disk.
+/// After how many events the worklist is written to disk; at least as many as it holds executions, so
+/// that a long backlog is not written again and again.
 const CHECKPOINT_EVERY: u64 = 20_000;
 
 /// How long to wait before a time-out is offered to the log again.
@@ -91,6 +92,8 @@ pub(crate) struct Conductor {
     config: ConductorConfig,
     worklist: Worklist,
     queues: Queues,
+    /// What the first state of each pipeline calls, in which of its revisions.
+    firsts: BTreeMap<PipelineName, (u32, Option<FunctionName>)>,
     peers: Peers,
     /// Executions that this process is busy with, and how to stop their attempt.
     in_flight: HashMap<ExecutionId, CancellationToken>,
@@ -152,6 +155,7 @@ impl Conductor {
         let mut conductor = Self {
             saved_at: worklist.position,
             queues: Queues::default(),
+            firsts: BTreeMap::new(),
             peers: Peers::new(config.worker),
             in_flight: HashMap::new(),
             settling: BTreeMap::new(),
@@ -168,6 +172,7 @@ impl Conductor {
         for worker in conductor.worklist.workers.keys() {
             conductor.peers.heard(*worker, now);
         }
+        conductor.learn_firsts();
         conductor.enqueue_all();
         conductor.warn_of_missing_functions();
         conductor
@@ -279,6 +284,7 @@ impl Conductor {
             }
             self.tell(event);
         }
+        self.learn_firsts();
         self.settle();
         figures::backlog(&self.worklist);
         let (mut reassigned, mut reconciled) = (false, false);
@@ -298,7 +304,8 @@ impl Conductor {
         } else if reconciled {
             self.resume_reconciles();
         }
-        if self.worklist.position.0 >= self.saved_at.0 + CHECKPOINT_EVERY {
+        let every = CHECKPOINT_EVERY.max(self.worklist.executions() as u64);
+        if self.worklist.position.0 >= self.saved_at.0 + every {
             self.save().await;
         }
         Ok(())

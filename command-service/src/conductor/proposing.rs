@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use daybook_domain::{ExecutionId, FunctionName, ReconcileId, ReplayId, WorkerId};
+use daybook_domain::{ExecutionId, FunctionName, PipelineName, ReconcileId, ReplayId, WorkerId};
 use daybook_event_store::Position;
 use daybook_functions::Slot;
 use daybook_s3_gateway::AttemptId;
@@ -16,7 +16,8 @@ use super::{Conductor, Done, MAX_STARTS, TIME_OUT_PAUSE};
 use crate::clock;
 use crate::reconcile;
 use crate::replay;
-use crate::worklist::{OpenPhase, OwedStart};
+use crate::room::Room;
+use crate::worklist::OpenPhase;
 
 impl Conductor {
     pub(super) fn enqueue_all(&mut self) {
@@ -44,7 +45,7 @@ impl Conductor {
             return self.assign(id, Some(self.config.worker));
         }
         if let Some(owed) = self.worklist.owed.get(&id) {
-            let owner = self.owner_of_start(id, owed);
+            let owner = self.owner_of_start(id, &owed.pipeline);
             self.assign(id, owner);
             if owner == Some(self.config.worker) {
                 self.queues.push_start(id);
@@ -143,15 +144,30 @@ impl Conductor {
     }
 
     /// Who starts an execution: who will claim its first task, so that both are one append.
-    fn owner_of_start(&self, id: ExecutionId, owed: &OwedStart) -> Option<WorkerId> {
-        let pipeline = self.worklist.pipelines.get(&owed.pipeline)?;
-        if pipeline.paused || pipeline.retired {
+    fn owner_of_start(&self, id: ExecutionId, name: &PipelineName) -> Option<WorkerId> {
+        let pipeline = self.worklist.pipelines.get(name)?;
+        if pipeline.paused || pipeline.retired || pipeline.current.is_none() {
             return None;
         }
-        let first = attempt::first_function(pipeline.current.as_ref()?);
+        let (_, first) = self.firsts.get(name)?;
         first
-            .and_then(|function| self.owner_of_task(id, &function))
+            .as_ref()
+            .and_then(|function| self.owner_of_task(id, function))
             .or_else(|| self.owner_among_all(id.0))
+    }
+
+    /// Reads the definitions of pipelines that have a new revision.
+    pub(super) fn learn_firsts(&mut self) {
+        for (name, pipeline) in &self.worklist.pipelines {
+            let Some(current) = &pipeline.current else {
+                continue;
+            };
+            let known = self.firsts.get(name);
+            if known.is_none_or(|(revision, _)| *revision != current.revision) {
+                let first = current.first_function();
+                self.firsts.insert(name.clone(), (current.revision, first));
+            }
+        }
     }
 
     fn owner_among_all(&self, item: uuid::Uuid) -> Option<WorkerId> {
@@ -214,11 +230,28 @@ impl Conductor {
             self.claim(id, slot);
         }
         while self.starts < MAX_STARTS {
-            let Some(id) = self.queues.next_start() else {
+            let Some(id) = self.next_start() else {
                 break;
             };
             self.start(id);
         }
+        for (function, waiting) in self.queues.all_waiting() {
+            self.config.host.set_waiting(function, waiting);
+        }
+    }
+
+    /// An execution that is owed, and whose function has a slot, or room in its queue.
+    fn next_start(&mut self) -> Option<ExecutionId> {
+        let (worklist, firsts, host) = (&self.worklist, &self.firsts, &self.config.host);
+        let function_of = |id| {
+            let owed = worklist.owed.get(&id)?;
+            firsts.get(&owed.pipeline)?.1.clone()
+        };
+        // Any of those that are being started may come to wait for it.
+        let starts = self.starts;
+        let is_full =
+            |function: &FunctionName, waiting| waiting + starts >= host.queue_limit(function);
+        self.queues.next_start(function_of, is_full)
     }
 
     /// A task and a slot that runs what the log says that its function is: an attempt names the code
@@ -272,7 +305,8 @@ impl Conductor {
         let Some(owed) = self.worklist.owed.get(&id) else {
             return;
         };
-        let mine = self.owner_of_start(id, owed) == Some(self.config.worker);
+        let owed = owed.clone();
+        let mine = self.owner_of_start(id, &owed.pipeline) == Some(self.config.worker);
         let pipeline = self.worklist.pipelines.get(&owed.pipeline);
         let revision = pipeline.and_then(|pipeline| pipeline.current.clone());
         let (Some(revision), true, false) = (revision, mine, self.in_flight.contains_key(&id))
@@ -280,17 +314,20 @@ impl Conductor {
             return;
         };
         // Whoever waits longer for the function goes first.
-        let code = attempt::first_function(&revision)
-            .filter(|function| !self.queues.waits_for(function))
+        let first = self.firsts.get(&owed.pipeline);
+        let code = first
+            .and_then(|(_, function)| function.as_ref())
+            .filter(|function| self.queues.waiting(function) == 0)
             .filter(|function| self.owner_of_task(id, function) == Some(self.config.worker))
             .and_then(|function| {
-                let current = self.worklist.functions.get(&function)?.current.clone()?;
-                let slot = self.config.host.reserve_revision(&function, &current)?;
+                let current = self.worklist.functions.get(function)?.current.clone()?;
+                let slot = self.config.host.reserve_revision(function, &current)?;
                 Some((slot, current))
             });
         let start = Start {
             id,
-            owed: owed.clone(),
+            pipeline: owed.pipeline,
+            arrival: owed.arrival,
             revision,
             cancel: CancellationToken::new(),
         };
@@ -337,8 +374,9 @@ impl Conductor {
                 let cancel = CancellationToken::new();
                 self.replays.insert(id, cancel.clone());
                 let (ledger, done) = (self.config.ledger.clone(), self.done.clone());
+                let room = Room::of(self.config.host.clone());
                 self.running.spawn(async move {
-                    replay::drive(ledger, id, cancel).await;
+                    replay::drive(ledger, room, id, cancel).await;
                     let _ = done.send(Done::Replay(id));
                 });
             }
@@ -375,6 +413,7 @@ impl Conductor {
             ledger: self.config.ledger.clone(),
             buckets: self.config.gateway.clone(),
             live: self.config.live.clone(),
+            room: Room::of(self.config.host.clone()),
             region: self.config.region.clone(),
             limits: self.config.reconcile_limits,
         };

@@ -9,11 +9,20 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use daybook_domain::{ExecutionId, FunctionName};
 use jiff::Timestamp;
 
+/// Tasks by function.
+type Tasks = BTreeMap<FunctionName, VecDeque<ExecutionId>>;
+
+fn waiting(tasks: &Tasks, function: &FunctionName) -> usize {
+    tasks.get(function).map_or(0, VecDeque::len)
+}
+
 #[derive(Default)]
 pub(super) struct Queues {
     starts: VecDeque<ExecutionId>,
+    /// Starts for functions whose queue was full when it was their turn.
+    held: BTreeMap<FunctionName, VecDeque<ExecutionId>>,
     waiting_starts: HashSet<ExecutionId>,
-    tasks: BTreeMap<FunctionName, VecDeque<ExecutionId>>,
+    tasks: Tasks,
     waiting_tasks: HashSet<ExecutionId>,
     timers: BTreeSet<(Timestamp, ExecutionId)>,
     deadlines: HashMap<ExecutionId, Timestamp>,
@@ -26,8 +35,29 @@ impl Queues {
         }
     }
 
-    pub(super) fn next_start(&mut self) -> Option<ExecutionId> {
-        let id = self.starts.pop_front()?;
+    /// The next start, in order of arrival; but one that is for a function of which too many tasks
+    /// wait lets others go first.
+    pub(super) fn next_start(
+        &mut self,
+        function_of: impl Fn(ExecutionId) -> Option<FunctionName>,
+        is_full: impl Fn(&FunctionName, usize) -> bool,
+    ) -> Option<ExecutionId> {
+        let tasks = &self.tasks;
+        let is_full = |function: &FunctionName| is_full(function, waiting(tasks, function));
+        let mut held = self.held.iter_mut();
+        let room = held.find(|(function, held)| !held.is_empty() && !is_full(function));
+        let id = match room {
+            Some((_, held)) => held.pop_front()?,
+            None => loop {
+                let id = self.starts.pop_front()?;
+                match function_of(id) {
+                    Some(function) if is_full(&function) => {
+                        self.held.entry(function).or_default().push_back(id);
+                    }
+                    _ => break id,
+                }
+            },
+        };
         self.waiting_starts.remove(&id);
         Some(id)
     }
@@ -38,11 +68,16 @@ impl Queues {
         }
     }
 
-    /// Whether somebody waits for a slot of the function.
-    pub(super) fn waits_for(&self, function: &FunctionName) -> bool {
+    /// How many wait for a slot of the function.
+    pub(super) fn waiting(&self, function: &FunctionName) -> usize {
+        waiting(&self.tasks, function)
+    }
+
+    /// How many wait for a slot, for each function for which somebody ever did.
+    pub(super) fn all_waiting(&self) -> impl Iterator<Item = (&FunctionName, usize)> {
         self.tasks
-            .get(function)
-            .is_some_and(|queue| !queue.is_empty())
+            .iter()
+            .map(|(function, queue)| (function, queue.len()))
     }
 
     /// The next task whose function has a slot, in order of arrival.

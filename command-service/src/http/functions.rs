@@ -40,6 +40,9 @@ struct FunctionAnswer {
     concurrency: usize,
     busy: usize,
     idle: usize,
+    /// Executions that wait for a slot, and how many may.
+    waiting: usize,
+    queue: usize,
     failed_starts: u32,
     backing_off_ms: Option<u64>,
     last_start_failure: Option<String>,
@@ -108,6 +111,8 @@ impl FunctionAnswer {
             concurrency: status.concurrency,
             busy: status.busy,
             idle: status.idle,
+            waiting: status.waiting,
+            queue: status.queue,
             failed_starts: status.failed_starts,
             backing_off_ms: status
                 .backing_off

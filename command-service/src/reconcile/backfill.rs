@@ -10,7 +10,7 @@ use daybook_domain::execution::{
 use daybook_domain::pipeline::{self, Pipeline, Revision};
 use daybook_domain::reconcile::{Counts, ReconcileStarted};
 use daybook_domain::stored_object::{ObjectCreated, ObjectEvent, ObjectVersion};
-use daybook_domain::{CommandId, ObjectKey, PipelineName};
+use daybook_domain::{CommandId, FunctionName, ObjectKey, PipelineName};
 use daybook_event_store::{Direction, StreamName};
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -27,6 +27,8 @@ use crate::trace;
 pub(super) struct Backfill {
     /// What the pipeline is now.
     pub pipeline: Revision,
+    /// What it calls first.
+    pub first: Option<FunctionName>,
     /// The code that is to have processed each object; `None` where any will do.
     pub code: Option<WantedCode>,
 }
@@ -45,7 +47,12 @@ pub(super) async fn asked_for(
         Some(revision) => Some(WantedCode::find(ledger, name, &pipeline, revision, runs).await?),
         None => None,
     };
-    Ok(Some(Backfill { pipeline, code }))
+    let first = pipeline.first_function();
+    Ok(Some(Backfill {
+        pipeline,
+        first,
+        code,
+    }))
 }
 
 /// What a pipeline is now. One that takes no objects is not run for old ones either.
@@ -105,6 +112,9 @@ impl Tools {
         };
         if !asked.dry_run {
             let revision = &backfill.pipeline;
+            if let Some(function) = &backfill.first {
+                self.room.wait(function).await;
+            }
             let start = self.start(asked, revision, pipeline, (object, cause), arrival);
             counts.started = u64::from(start.await?);
         }

@@ -38,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::commands::{CommandError, Executed, Kept, Ledger, Origin};
+use crate::room::Room;
 use bucket::Buckets;
 pub use limits::ReconcileLimits;
 pub(crate) use live::LiveReconciles;
@@ -51,6 +52,7 @@ pub(crate) struct Tools {
     pub ledger: Ledger,
     pub buckets: Arc<dyn Buckets>,
     pub live: LiveReconciles,
+    pub room: Room,
     pub region: String,
     pub limits: ReconcileLimits,
 }

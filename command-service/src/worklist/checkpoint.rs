@@ -9,7 +9,7 @@ use tokio::fs;
 use super::Worklist;
 
 /// Changes with the shape of the worklist: a file of another shape is not read.
-const FORMAT: u32 = 6;
+const FORMAT: u32 = 7;
 
 impl Worklist {
     /// The checkpoint, if there is one that can be read and that belongs to this log.

@@ -42,8 +42,9 @@ pub(crate) struct FoldError {
     source: FoldCause,
 }
 
+/// What is wrong with it.
 #[derive(Debug, Error)]
-enum FoldCause {
+pub(crate) enum FoldCause {
     #[error(transparent)]
     Json(#[from] serde_json::Error),
     #[error(transparent)]
@@ -146,7 +147,6 @@ impl Worklist {
             key: created.key,
             version: created.version,
         };
-        let chain = created.produced_by.map(|by| by.chain).unwrap_or_default();
         let mut changes = Vec::new();
         for (name, pipeline) in &self.pipelines {
             if pipeline.wants(&object.bucket, &object.key).is_none() {
@@ -155,13 +155,7 @@ impl Worklist {
             let id = id_of(name, &object, &Cause::Trigger);
             let owed = OwedStart {
                 pipeline: name.clone(),
-                object: object.clone(),
-                event_name: created.event_name.clone(),
-                event_time: event.recorded_at,
-                sequencer: created.order.as_ref().map(|order| order.sequencer.clone()),
-                chain: chain.clone(),
-                correlation: correlation_of(event),
-                causation: event.event_id.to_string(),
+                arrival: event.position,
             };
             self.owed.insert(id, owed);
             changes.push(Change::Execution(id));
@@ -330,7 +324,11 @@ impl Worklist {
     }
 }
 
-async fn decode<E: Event>(event: &RecordedEvent, blobs: &BlobStore) -> Result<E, FoldCause> {
+/// An event, with what of it is kept apart.
+pub(super) async fn decode<E: Event>(
+    event: &RecordedEvent,
+    blobs: &BlobStore,
+) -> Result<E, FoldCause> {
     if let Some(event) = E::from_bytes(&event.event_type, event.schema_version, &event.data) {
         return Ok(event);
     }
@@ -340,7 +338,7 @@ async fn decode<E: Event>(event: &RecordedEvent, blobs: &BlobStore) -> Result<E,
 }
 
 /// What an event belongs to; an event that does not say so begins a story of its own.
-fn correlation_of(event: &RecordedEvent) -> String {
+pub(super) fn correlation_of(event: &RecordedEvent) -> String {
     event
         .metadata
         .correlation_id

@@ -3,6 +3,7 @@
 //! It only proposes. Whether an execution starts and who gets an attempt is decided by the
 //! aggregates; a worklist that is behind or wrong costs a refused command, never a wrong event.
 
+mod arrival;
 mod checkpoint;
 mod fold;
 #[cfg(test)]
@@ -10,17 +11,17 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 
-use daybook_domain::execution::TriggerObject;
 use daybook_domain::function::Function;
 use daybook_domain::pipeline::Pipeline;
 use daybook_domain::{
-    BucketName, Chain, ExecutionId, FunctionName, PipelineName, ReconcileId, ReplayId, WorkerId,
+    BucketName, ExecutionId, FunctionName, PipelineName, ReconcileId, ReplayId, WorkerId,
 };
 use daybook_event_store::Position;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub(crate) use arrival::{Arrival, ArrivalError};
 pub(crate) use fold::{Change, FoldError};
 
 /// The fold.
@@ -69,25 +70,13 @@ pub(crate) struct LiveWorker {
     pub functions: BTreeMap<FunctionName, String>,
 }
 
-/// An execution that is owed.
+/// An execution that is owed. There may be millions, so what it starts with stays in the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct OwedStart {
     /// The pipeline that wants the object.
     pub pipeline: PipelineName,
-    /// The object version.
-    pub object: TriggerObject,
-    /// The S3 event name.
-    pub event_name: String,
-    /// When its arrival was recorded.
-    pub event_time: Timestamp,
-    /// Its place in the order of the key's writes.
-    pub sequencer: Option<String>,
-    /// What led to the object.
-    pub chain: Chain,
-    /// What belongs together.
-    pub correlation: String,
-    /// The id of the event that tells of its arrival.
-    pub causation: String,
+    /// Where the object's arrival is recorded.
+    pub arrival: Position,
 }
 
 /// The task of an execution that is not over.
@@ -123,6 +112,11 @@ pub(crate) enum OpenPhase {
 }
 
 impl Worklist {
+    /// How many executions it holds.
+    pub(crate) fn executions(&self) -> usize {
+        self.owed.len() + self.tasks.len()
+    }
+
     /// The reconciles whose turn it is: of each bucket the one that was asked for first.
     pub(crate) fn reconciles_in_turn(&self) -> impl Iterator<Item = ReconcileId> {
         let mut first: BTreeMap<&BucketName, (Position, ReconcileId)> = BTreeMap::new();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use daybook_domain::execution::{
     CodeRevision, ExecutionEvent, ExecutionStarted, ExecutionSucceeded, RetryScheduled,
-    TaskCommitted, TaskFailed, TaskScheduled, TaskStarted, TaskStateEntered,
+    TaskCommitted, TaskFailed, TaskScheduled, TaskStarted, TaskStateEntered, TriggerObject,
 };
 use daybook_domain::pipeline::{
     PipelineEvent, PipelinePaused, PipelineResumed, PipelineRevised, Trigger,
@@ -124,8 +124,12 @@ impl Fold {
     async fn started(&mut self) -> ExecutionId {
         self.pipeline().await;
         self.object("a.txt", false).await;
-        let (id, owed) = self.worklist.owed.first_key_value().unwrap();
-        let (id, object) = (*id, owed.object.clone());
+        let id = *self.worklist.owed.first_key_value().unwrap().0;
+        let object = TriggerObject {
+            bucket: "inbox".parse().unwrap(),
+            key: "a.txt".parse().unwrap(),
+            version: ObjectVersion::default(),
+        };
         let started = ExecutionStarted {
             execution: id,
             pipeline: "upper".parse().unwrap(),
@@ -204,10 +208,8 @@ async fn an_object_that_a_pipeline_wants_is_owed_an_execution() {
     fold.object("a.txt", false).await;
     let (id, owed) = fold.worklist.owed.first_key_value().unwrap();
     assert_eq!(fold.changes, [Change::Execution(*id)]);
-    assert_eq!(
-        (owed.object.key.as_str(), owed.correlation.as_str()),
-        ("a.txt", "story")
-    );
+    let (pipeline, arrival) = (owed.pipeline.as_str(), owed.arrival);
+    assert_eq!((pipeline, arrival), ("upper", fold.worklist.position));
 }
 
 #[tokio::test]
@@ -422,4 +424,56 @@ async fn of_each_bucket_the_reconcile_that_was_asked_for_first_has_its_turn() {
     let stream = format!("reconcile-{}", id(9));
     fold.event::<ReconcileEvent>(&stream, cancelled).await;
     assert_eq!(in_turn(&fold), [id(1), id(5)]);
+}
+
+#[tokio::test]
+async fn an_arrival_is_read_where_it_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = BlobStore::open(dir.path().to_str().unwrap()).unwrap();
+    let log: Arc<dyn EventLog> = MemoryEventLog::new();
+    let created: ObjectEvent = ObjectCreated {
+        bucket: "inbox".parse().unwrap(),
+        key: "a.txt".parse().unwrap(),
+        version: ObjectVersion::default(),
+        channel: Channel::Gateway,
+        event_name: "ObjectCreated:Put".to_owned(),
+        order: None,
+        produced_by: None,
+        repeated: false,
+        told: None,
+        older: false,
+        state: Default::default(),
+    }
+    .into();
+    let other: WorkerEvent = WorkerLeft {
+        worker: WorkerId(Uuid::from_u128(1)),
+        why: "stopped".to_owned(),
+    }
+    .into();
+    let events = [
+        (other.event_type(), other.to_json()),
+        (created.event_type(), created.to_json()),
+    ];
+    for (number, (event_type, body)) in (1..).zip(events) {
+        let append = Append {
+            stream: StreamName::new(format!("some-{number}")),
+            expected: Expected::NoStream,
+            events: vec![NewEvent {
+                event_id: Uuid::from_u128(number),
+                event_type: event_type.into(),
+                schema_version: 1,
+                data: body.to_string().into(),
+                metadata: EventMetadata::default(),
+            }],
+        };
+        log.append(append).await.unwrap();
+    }
+    let arrival = Arrival::read(&log, &blobs, Position(2)).await.unwrap();
+    let id = Uuid::from_u128(2).to_string();
+    assert_eq!((&arrival.event, &arrival.correlation), (&id, &id));
+    assert_eq!(ObjectEvent::from(arrival.created), created);
+    for position in [1, 3] {
+        let read = Arrival::read(&log, &blobs, Position(position)).await;
+        assert!(read.is_err(), "{position}: {read:?}");
+    }
 }

@@ -58,8 +58,8 @@ fn state(row: &Value) -> String {
     if let Some(failure) = here["lastStartFailure"].as_str() {
         let pause = here["backingOffMs"].as_u64();
         return match pause {
-            Some(ms) => format!("does not start: {failure}; next try in {ms} ms"),
-            None => format!("did not start: {failure}"),
+            Some(ms) => format!("fails: {failure}; next try in {ms} ms"),
+            None => format!("failed last: {failure}"),
         };
     }
     match here["sha256"] == row["sha256"] {

@@ -34,6 +34,9 @@ const PROCESSES: &[Column] = &[
     ("BUSY", |row| text(&row["busy"])),
     ("IDLE", |row| text(&row["idle"])),
     ("AT MOST", |row| text(&row["concurrency"])),
+    ("WAITING", |row| {
+        format!("{} of {}", text(&row["waiting"]), text(&row["queue"]))
+    }),
     ("START", |row| match row["backingOffMs"].as_u64() {
         Some(pause) => format!(
             "{} failed ({}), next in {pause} ms",

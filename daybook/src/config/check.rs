@@ -378,6 +378,7 @@ fn function(
     set("init_timeout", &table.init_timeout, &mut spec.init_timeout)?;
     set("idle_timeout", &table.idle_timeout, &mut spec.idle_timeout)?;
     spec.concurrency = table.concurrency.unwrap_or(spec.concurrency);
+    spec.queue = limits::queue(place, &at, table)?;
     limits::apply(place, &at, table, &mut spec)?;
     spec.environment = table.environment.clone();
     for (variable, secret) in &table.secrets {

@@ -97,6 +97,7 @@ pub(super) struct FunctionTable {
     pub init_timeout: Option<String>,
     pub idle_timeout: Option<String>,
     pub concurrency: Option<usize>,
+    pub queue: Option<usize>,
     pub memory: Option<ByteSize>,
     pub cpu: Option<f64>,
     pub processes: Option<u64>,

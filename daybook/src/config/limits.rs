@@ -9,6 +9,21 @@ use super::file::FunctionTable;
 /// Fewer open files than this, and no runtime starts.
 const FEWEST_OPEN_FILES: u64 = 64;
 
+/// How many executions may wait for the function at this place of the config.
+pub(super) fn queue(
+    place: &Place<'_>,
+    at: &str,
+    table: &FunctionTable,
+) -> Result<usize, ConfigError> {
+    match table.queue {
+        Some(0) => place.wrong(
+            &format!("{at}.queue"),
+            "at least one execution has to wait; to hold all of them, pause the pipeline",
+        ),
+        given => Ok(given.unwrap_or(FunctionSpec::QUEUE)),
+    }
+}
+
 /// Takes over the limits of the function at this place of the config.
 pub(super) fn apply(
     place: &Place<'_>,

@@ -13,6 +13,7 @@ use super::ConfigError;
 use super::buckets::{aws_key, check_endpoint};
 use super::check::Place;
 use super::file::{FunctionTable, LimitsTable};
+use super::limits as processes;
 
 /// The function, if it runs elsewhere.
 pub(super) fn check(
@@ -33,6 +34,7 @@ pub(super) fn check(
     let timeout = table.timeout.as_deref();
     place.set_positive(&format!("{at}.timeout"), timeout, &mut spec.timeout)?;
     spec.concurrency = table.concurrency.unwrap_or(spec.concurrency);
+    spec.queue = processes::queue(place, &at, table)?;
     if spec.concurrency == 0 {
         return place.wrong(&format!("{at}.concurrency"), "at least one call is needed");
     }

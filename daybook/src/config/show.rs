@@ -47,6 +47,7 @@ pub(crate) fn show(config: &Config) -> Value {
                 "init_timeout": humantime::format_duration(spec.init_timeout).to_string(),
                 "idle_timeout": humantime::format_duration(spec.idle_timeout).to_string(),
                 "concurrency": spec.concurrency,
+                "queue": spec.queue,
                 "memory": bytesize::ByteSize(spec.memory_bytes).to_string(),
                 "cpu": spec.cpu,
                 "processes": spec.processes,
@@ -183,6 +184,7 @@ fn remote(spec: &FunctionSpec, target: &RemoteSpec) -> Value {
         "runtime": spec.runtime.as_str(),
         "timeout": humantime::format_duration(spec.timeout).to_string(),
         "concurrency": spec.concurrency,
+        "queue": spec.queue,
     });
     match target {
         RemoteSpec::Lambda(lambda) => {

@@ -150,8 +150,16 @@ fn describe() {
             "Processes that a function may have",
         ),
         (
+            "daybook_function_waiting",
+            "Executions that have begun and wait for the function",
+        ),
+        (
+            "daybook_function_queue",
+            "Executions that may wait for the function",
+        ),
+        (
             "daybook_function_failed_starts",
-            "Starts that failed since the last that did not",
+            "Failed starts and crashes in a row",
         ),
         (
             "process_resident_memory_bytes",

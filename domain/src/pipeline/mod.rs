@@ -16,8 +16,8 @@ pub use event::{
     PipelineEvent, PipelinePaused, PipelineResumed, PipelineRetired, PipelineRevised, Trigger,
 };
 
-use crate::asl::Machine;
-use crate::{Aggregate, Context, ObjectKey, PipelineName};
+use crate::asl::{Machine, State};
+use crate::{Aggregate, Context, FunctionName, ObjectKey, PipelineName};
 
 /// The name of the stream of a pipeline.
 pub fn stream_of(pipeline: &PipelineName) -> String {
@@ -46,6 +46,15 @@ pub struct Revision {
     pub definition: Value,
     /// Which objects it wants.
     pub triggers: Vec<Trigger>,
+}
+
+impl Revision {
+    /// The function that its first state calls.
+    pub fn first_function(&self) -> Option<FunctionName> {
+        let machine = Machine::parse(&self.definition).ok()?;
+        let State::Task(task) = machine.states.get(&machine.start_at)?;
+        Some(task.function.clone())
+    }
 }
 
 impl Trigger {

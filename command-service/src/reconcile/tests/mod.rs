@@ -27,6 +27,8 @@ use serde_json::json;
 use super::*;
 use crate::clock;
 use crate::intake::{Answered, Intake, IntakeConfig, NoSns};
+use crate::room::Room;
+use crate::worklist::Arrival;
 use story::{Happened, Kind, Random};
 
 /// So many sequences have a ledger together: that bounds the memory of a long run.
@@ -168,6 +170,7 @@ impl Round {
             ledger: Ledger::new(self.ledger.log().clone(), blobs, shared),
             buckets: self.buckets.clone(),
             live: LiveReconciles::default(),
+            room: Room::without_end(),
             region: "us-east-1".to_owned(),
             limits: ReconcileLimits {
                 grace: std::time::Duration::ZERO,
@@ -296,12 +299,14 @@ impl Round {
         }
         for (id, owed) in worklist.owed {
             let pipeline = owed.pipeline.clone();
+            let (log, blobs) = (self.ledger.log(), self.ledger.blobs());
+            let arrival = Arrival::read(log, blobs, owed.arrival).await.unwrap();
             let start = StartExecution {
                 execution: id,
                 pipeline,
                 pipeline_revision: 1,
                 definition: asl::Machine::of_function(&"work".parse().unwrap()),
-                object: owed.object,
+                object: arrival.object(),
                 cause: Cause::Trigger,
                 input: json!({}),
                 actor: format!("pipeline:{}", owed.pipeline),

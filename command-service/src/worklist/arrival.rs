@@ -1,0 +1,68 @@
+//! What an execution that is owed starts with. It waits in the log: the worklist knows only where.
+
+use std::sync::Arc;
+
+use daybook_domain::execution::TriggerObject;
+use daybook_domain::stored_object::{ObjectCreated, ObjectEvent};
+use daybook_event_store::blobs::BlobStore;
+use daybook_event_store::{EventLog, Position, ReadError};
+use jiff::Timestamp;
+use thiserror::Error;
+
+use super::fold::{FoldCause, correlation_of, decode};
+
+/// The arrival of an object.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Arrival {
+    /// What arrived, and how.
+    pub created: ObjectCreated,
+    /// When that was recorded.
+    pub at: Timestamp,
+    /// What belongs together.
+    pub correlation: String,
+    /// The id of the event.
+    pub event: String,
+}
+
+/// Why an arrival cannot be read.
+#[derive(Debug, Error)]
+pub(crate) enum ArrivalError {
+    #[error(transparent)]
+    Log(#[from] ReadError),
+    #[error(transparent)]
+    Event(#[from] FoldCause),
+    /// The worklist is not of this log.
+    #[error("no object's arrival is recorded at position {0}")]
+    NotThere(Position),
+}
+
+impl Arrival {
+    /// Reads the arrival that is recorded at a position.
+    pub(crate) async fn read(
+        log: &Arc<dyn EventLog>,
+        blobs: &BlobStore,
+        at: Position,
+    ) -> Result<Self, ArrivalError> {
+        let events = log.read_all(Position(at.0.saturating_sub(1)), 1).await?;
+        let event = events.into_iter().find(|event| event.position == at);
+        let event = event.ok_or(ArrivalError::NotThere(at))?;
+        match decode(&event, blobs).await? {
+            ObjectEvent::ObjectCreated(created) => Ok(Self {
+                created,
+                at: event.recorded_at,
+                correlation: correlation_of(&event),
+                event: event.event_id.to_string(),
+            }),
+            _ => Err(ArrivalError::NotThere(at)),
+        }
+    }
+
+    /// The object version.
+    pub(crate) fn object(&self) -> TriggerObject {
+        TriggerObject {
+            bucket: self.created.bucket.clone(),
+            key: self.created.key.clone(),
+            version: self.created.version.clone(),
+        }
+    }
+}
