@@ -327,7 +327,19 @@ fn started(data: &Value) -> String {
             short(&text(&cause["of"])),
             text(&data["actor"])
         ),
-        _ => "because the object arrived".to_owned(),
+        Some("revision") => format!(
+            "because revision {} of function {} had not processed the object, by {}",
+            text(&cause["revision"]),
+            text(&cause["function"]),
+            text(&data["actor"])
+        ),
+        _ => match data["actor"].as_str() {
+            // A backfill; the object was there before the pipeline, or nobody had told of it.
+            Some(actor) if actor.starts_with("reconcile:") => {
+                format!("because the object was there, by {actor}")
+            }
+            _ => "because the object arrived".to_owned(),
+        },
     };
     let shadow = match data["shadow"].as_str() {
         Some(_) => ", as a shadow",

@@ -235,7 +235,11 @@ impl ConfigFile {
     /// The files that secrets are read from.
     pub(super) fn secret_files(&self, folder: &Path) -> Vec<PathBuf> {
         let functions = self.functions.values();
-        let functions = functions.flat_map(|function| function.secrets.values());
+        let functions = functions.flat_map(|function| {
+            let headers = function.headers.iter().flat_map(BTreeMap::values);
+            let keys = function.access_key.iter().chain(&function.secret_key);
+            function.secrets.values().chain(headers).chain(keys)
+        });
         let keys = self.s3.keys.values().map(|key| &key.secret_key);
         let upstream = self
             .buckets
@@ -246,6 +250,7 @@ impl ConfigFile {
             .chain(keys)
             .chain(upstream.flatten())
             .chain(&self.store.url)
+            .chain(self.telemetry.otlp_headers.values())
             .chain(self.intake.secrets());
         all.filter_map(|secret| secret.file(folder)).collect()
     }
