@@ -396,11 +396,69 @@ async fn walk(server: &Server, order: &Value, size: &str, cursor: &str) -> Vec<S
     }
 }
 
+#[tokio::test]
+async fn what_attempts_cost_adds_up() {
+    let ledger = Ledger::uppercase();
+    let (server, keys) = (ledger.start().await, ["a.txt", "b.txt"]);
+    for key in keys {
+        let client = server.client();
+        client.put("inbox", key, "some text".into()).await.unwrap();
+        server.settled("inbox", key).await;
+    }
+    server.caught_up().await;
+    let (mut billed, mut used) = (0, 0.0);
+    let mut answer = Value::Null;
+    for key in keys {
+        answer = server.query(COSTS, json!({ "key": key })).await;
+        let object = &answer["object"];
+        let [execution] = &object["executions"]["nodes"].as_array().unwrap()[..] else {
+            panic!("{object}");
+        };
+        let [attempt] = &execution["attempts"].as_array().unwrap()[..] else {
+            panic!("{execution}");
+        };
+        uuid::Uuid::parse_str(attempt["requestId"].as_str().unwrap()).unwrap();
+        let number = |name: &str| attempt[name].as_u64().unwrap();
+        assert!(number("billedMs") >= number("durationMs"), "{attempt}");
+        let expected = number("billedMs") as f64 / 1e3 * number("memoryMb") as f64 / 1024.0;
+        let gigabyte_seconds = attempt["gbSeconds"].as_f64().unwrap();
+        assert!((gigabyte_seconds - expected).abs() < 1e-6, "{attempt}");
+        for cost in [&execution["cost"], &object["cost"]] {
+            assert_eq!(cost["billedMs"], attempt["billedMs"]);
+            assert_eq!(cost["gbSeconds"], attempt["gbSeconds"]);
+        }
+        billed += number("billedMs");
+        used += gigabyte_seconds;
+    }
+    let days = answer["pipeline"]["costs"].as_array().unwrap();
+    let days = days.iter().map(|day| day["cost"]["billedMs"].as_u64());
+    assert_eq!(days.sum::<Option<u64>>(), Some(billed));
+    let totals = &answer["statistics"]["totals"];
+    assert_eq!(totals["attempts"], 2);
+    assert_eq!(totals["billedMs"], billed, "{answer:#}");
+    assert!((totals["gbSeconds"].as_f64().unwrap() - used).abs() < 1e-6);
+}
+
 fn keys_of(connection: &Value) -> Vec<String> {
     let nodes = connection["nodes"].as_array().expect("nodes");
     let key = |node: &Value| node["key"].as_str().expect("a key").to_owned();
     nodes.iter().map(key).collect()
 }
+
+const COSTS: &str = r#"
+query ($key: String!) {
+  object(bucket: "inbox", key: $key) {
+    cost { billedMs gbSeconds }
+    executions(first: 10) {
+      nodes {
+        cost { billedMs gbSeconds }
+        attempts { requestId billedMs memoryMb gbSeconds durationMs }
+      }
+    }
+  }
+  pipeline(name: "uppercase") { costs { cost { billedMs gbSeconds } } }
+  statistics(window: ALL) { totals { attempts billedMs gbSeconds } }
+}"#;
 
 const OBJECTS: &str = r"
 query ($first: Int, $after: String, $last: Int, $before: String,

@@ -150,6 +150,13 @@ async fn planted_faults_are_found_recorded_and_found_no_more() {
     assert_eq!(shown.ok().lines().count(), 5);
     let listed = daybook(&server, &["reconcile", "list", "--output", "jsonl"]).await;
     assert_eq!(listed.ok().lines().count(), 3);
+    let shown = daybook(&server, &["reconcile", "show", id, "--output", "json"]).await;
+    let shown = shown.json();
+    // The statement is as it was, whatever became of the objects since.
+    assert_eq!(shown["completeness"], all["completeness"]);
+    assert_eq!(shown["completeness"]["objects"], 26);
+    assert_eq!(shown["now"]["succeeded"], 1, "{shown:#}");
+    assert!(shown["now"]["position"].as_u64() > shown["completeness"]["position"].as_u64());
     let table = daybook(&server, &["reconcile", "show", id]).await.ok();
     assert!(
         table.contains("missing 2, changed 1; gone 1; recorded 4"),

@@ -225,7 +225,7 @@ async fn hand_over(
         status = process.exited() => match replied.try_recv() {
             Ok(reply) => (answered(reply), false),
             Err(_) => {
-                let ended = ended(&process, errors::RUNTIME_EXIT, id, &status);
+                let ended = ended(&process, errors::end(&status), id, &status);
                 slot.pool().crashed(process.started, error_name(&ended));
                 if process.session.withdraw() {
                     drop(scope);

@@ -8,8 +8,11 @@ use crate::invocation::OutcomeResult;
 use crate::meter::Excess;
 use crate::runtime_api::RESPONSE_LIMIT_BYTES;
 
-/// The process ended during an invocation (name from AWS Lambda).
+/// The process exited during an invocation (name from AWS Lambda).
 pub const RUNTIME_EXIT: &str = "Runtime.ExitError";
+/// A signal ended the process during an invocation, such as a segmentation fault. AWS Lambda reports
+/// this as `Runtime.ExitError` too; it calls the same of an extension `Extension.Crash`.
+pub const RUNTIME_CRASH: &str = "Runtime.Crash";
 /// The process ended before it was ready, without saying why. AWS Lambda reports this as
 /// `Runtime.ExitError` too; it has its own name here because the code never saw the event.
 pub const INIT_ERROR: &str = "Runtime.InitError";
@@ -68,6 +71,14 @@ pub(crate) fn failed(error: &str, message: impl Into<String>) -> OutcomeResult {
     OutcomeResult::Failed {
         error: error.to_owned(),
         cause: json!({ "errorType": error, "errorMessage": message }).to_string(),
+    }
+}
+
+/// What the end of a process during an invocation is called; `status` in AWS's words.
+pub(crate) fn end(status: &str) -> &'static str {
+    match status.starts_with("signal:") {
+        true => RUNTIME_CRASH,
+        false => RUNTIME_EXIT,
     }
 }
 

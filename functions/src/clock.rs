@@ -12,7 +12,12 @@ use uuid::Uuid;
 
 /// Milliseconds since the Unix epoch.
 pub(crate) fn now_ms() -> i64 {
-    Timestamp::now().as_millisecond()
+    timestamp().as_millisecond()
+}
+
+/// The current time, for dates.
+pub(crate) fn timestamp() -> Timestamp {
+    Timestamp::now()
 }
 
 /// The current time.

@@ -1,4 +1,4 @@
-//! The environment of a function's process: everything that AWS Lambda sets, the storage
+//! The environment of a function's process: what AWS Lambda defines for all runtimes, the storage
 //! credentials, and what the config adds. Nothing of the host's own environment gets in.
 
 use std::ffi::OsString;
@@ -27,7 +27,11 @@ pub(crate) fn variables(
     storage: &StorageCredentials,
 ) -> Vec<(OsString, OsString)> {
     let name = spec.name.as_str();
-    let stream = format!("[{VERSION}]{}", clock::new_id().simple());
+    let stream = format!(
+        "{}/[{VERSION}]{}",
+        clock::timestamp().strftime("%Y/%m/%d"),
+        clock::new_id().simple()
+    );
     let mut variables: Vec<(OsString, OsString)> = Vec::new();
     let mut set = |name: &str, value: OsString| variables.push((name.into(), value));
 
@@ -72,6 +76,11 @@ pub(crate) fn variables(
     set("AWS_DEFAULT_REGION", storage.region.clone().into());
     set("AWS_ACCESS_KEY_ID", storage.access_key.clone().into());
     set("AWS_SECRET_ACCESS_KEY", storage.secret_key.clone().into());
+    // Code that reads it by hand finds one; the gateway goes by the keys alone.
+    set(
+        "AWS_SESSION_TOKEN",
+        clock::new_id().simple().to_string().into(),
+    );
     set("AWS_ENDPOINT_URL", storage.endpoint.clone().into());
     set("AWS_ENDPOINT_URL_S3", storage.endpoint.clone().into());
     // The X-Ray SDK would otherwise fail what runs outside of an invocation.

@@ -425,10 +425,7 @@ impl Shared {
     /// Whether a function runs in a sandbox: what its own config says counts before the host's, but
     /// does not loosen what the host requires.
     pub(crate) fn sandbox_of(&self, spec: &FunctionSpec) -> SandboxMode {
-        match self.options.sandbox {
-            SandboxMode::Required => SandboxMode::Required,
-            mode => spec.sandbox.unwrap_or(mode),
-        }
+        spec.sandbox_under(self.options.sandbox)
     }
 
     /// The parts of its sandbox that this machine lacks.

@@ -134,6 +134,14 @@ impl FunctionSpec {
     /// How many executions may wait if nobody says how many.
     pub const QUEUE: usize = 1_000;
 
+    /// Whether it runs in a sandbox on a host that is set so: what the host requires no function waives.
+    pub fn sandbox_under(&self, host: SandboxMode) -> SandboxMode {
+        match host {
+            SandboxMode::Required => SandboxMode::Required,
+            mode => self.sandbox.unwrap_or(mode),
+        }
+    }
+
     /// A function that runs elsewhere, with the defaults of the config's documentation. Its handler
     /// is its address; how much memory it has is not known here.
     pub fn remote(name: FunctionName, target: RemoteSpec) -> Self {

@@ -5,7 +5,7 @@
 
 /// The version of the tables below and of what is folded into them. Raise it with any change to
 /// either: a file of another version is thrown away and made again from the log.
-pub(crate) const SCHEMA_VERSION: i64 = 4;
+pub(crate) const SCHEMA_VERSION: i64 = 5;
 
 /// The projections by name, each with its tables. They share one file and one checkpoint.
 pub const PROJECTIONS: &[(&str, &[&str])] = &[
@@ -180,7 +180,8 @@ CREATE TABLE reconciles (
   bucket TEXT NOT NULL, prefix TEXT NOT NULL, dry_run INTEGER NOT NULL, pipeline TEXT,
   source TEXT NOT NULL, actor TEXT NOT NULL, reason TEXT, at_position INTEGER NOT NULL,
   phase TEXT NOT NULL, key TEXT, counts TEXT NOT NULL, end_position INTEGER, why TEXT,
-  started_at INTEGER NOT NULL, stopped_at INTEGER
+  started_at INTEGER NOT NULL, stopped_at INTEGER,
+  revision INTEGER, done_at INTEGER, became TEXT
 );
 
 CREATE TABLE exports (

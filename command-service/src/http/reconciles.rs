@@ -64,10 +64,14 @@ async fn start(
     let (command, actor) = (command_of(&headers)?, actor_of(&headers));
     check_reason(request.reason.as_deref())?;
     if !place.gateway.has_bucket(&request.bucket) {
-        return Err(Problem::not_found(format!(
-            "there is no bucket {}",
-            request.bucket
-        )));
+        let bucket = &request.bucket;
+        return Err(match place.filters.knows(bucket) {
+            true => Problem::invalid(format!(
+                "bucket {bucket} is known from notifications alone and cannot be listed; give it \
+                 upstream = {{ bucket = \"NAME\", … }} in the config instead of notified = true"
+            )),
+            false => Problem::not_found(format!("there is no bucket {bucket}")),
+        });
     }
     if request.rate == Some(0) {
         return Err(Problem::invalid(

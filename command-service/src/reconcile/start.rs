@@ -46,6 +46,11 @@ impl Filters {
         Self(Arc::new(filters.collect()))
     }
 
+    /// Whether the config names a bucket.
+    pub(crate) fn knows(&self, bucket: &BucketName) -> bool {
+        self.0.contains_key(bucket)
+    }
+
     fn of_bucket(&self, bucket: &BucketName) -> Vec<NotificationFilter> {
         self.0.get(bucket).cloned().unwrap_or_default()
     }
@@ -116,17 +121,18 @@ pub(crate) async fn keep_schedule(
     shutdown: CancellationToken,
 ) {
     let mut begun: BTreeMap<BucketName, u64> = BTreeMap::new();
-    // What is due now was due when nothing ran, or is known to the others.
+    // The slot that it is may have begun while nothing ran; if its reconcile did, it is known.
     for (bucket, schedule) in &schedules {
-        begun.insert(bucket.clone(), slot(schedule.every).0);
+        begun.insert(bucket.clone(), slot(schedule.every).0.saturating_sub(1));
     }
+    let mut wait = Duration::ZERO;
     while !schedules.is_empty() {
-        let waits = schedules.values().map(|schedule| slot(schedule.every).1);
-        let wait = waits.min().unwrap_or(LEAST_WAIT).max(LEAST_WAIT);
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = shutdown.cancelled() => return,
         }
+        let waits = schedules.values().map(|schedule| slot(schedule.every).1);
+        wait = waits.min().unwrap_or(LEAST_WAIT).max(LEAST_WAIT);
         for (bucket, schedule) in &schedules {
             let (now, _) = slot(schedule.every);
             let before = begun.get(bucket).copied().unwrap_or(now);

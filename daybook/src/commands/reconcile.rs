@@ -33,7 +33,14 @@ const COMPLETENESS: &str = "query($bucket: String!, $prefix: String, $minPositio
   }
 }";
 
-const TIMES: &str = "query($id: ID!) { reconcile(id: $id) { startedAt stoppedAt } }";
+const RECORDED: &str = "query($id: ID!) {
+  reconcile(id: $id) {
+    startedAt stoppedAt
+    completeness {
+      position objects succeeded failed timedOut aborted pending running unmatched
+    }
+  }
+}";
 
 const COLUMNS: &[Column] = &[
     ("STATUS", |row| text(&row["status"])),
@@ -209,11 +216,17 @@ async fn statement(client: &Client, mut answer: Value) -> Result<Value> {
         "minPosition": answer["position"].as_u64().map(|position| position + 1),
     });
     let said = client.query(COMPLETENESS, variables).await?;
-    answer["completeness"] = said["completeness"].clone();
+    let now = said["completeness"].clone();
     let id = json!({ "id": answer["reconcile"] });
-    let said = client.query(TIMES, id).await?;
-    answer["startedAt"] = said["reconcile"]["startedAt"].clone();
-    answer["stoppedAt"] = said["reconcile"]["stoppedAt"].clone();
+    let recorded = client.query(RECORDED, id).await?["reconcile"].take();
+    answer["startedAt"] = recorded["startedAt"].clone();
+    answer["stoppedAt"] = recorded["stoppedAt"].clone();
+    // Of one that is not done, what has become of them until now.
+    answer["completeness"] = match &recorded["completeness"] {
+        Value::Null => now.clone(),
+        done => done.clone(),
+    };
+    answer["now"] = now;
     let (id, mut findings, mut from) = (text(&answer["reconcile"]), Vec::new(), Some(0));
     while let Some(at) = from {
         let path = format!("/v1/reconciles/{id}/findings?from={at}");

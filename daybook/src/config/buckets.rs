@@ -93,6 +93,13 @@ pub(super) fn schedules(
             continue;
         };
         let at = format!("buckets.{name}.reconcile");
+        if table.notified {
+            return place.wrong(
+                &at,
+                "a bucket that is known from notifications alone cannot be listed; give it \
+                 upstream = { bucket = \"NAME\", … } instead of notified = true",
+            );
+        }
         let every = place.parse_duration(&format!("{at}.every"), &reconcile.every)?;
         if every < SHORTEST_SCHEDULE {
             return place.wrong(

@@ -4,7 +4,7 @@ use daybook_command_service::ReconcileLimits;
 use daybook_command_service::intake::UnknownBuckets;
 use daybook_domain::stored_object::OrderRule;
 use daybook_functions::{FunctionSpec, RemoteSpec};
-use daybook_intake::Settings;
+use daybook_intake::{Settings, SnsSignatures};
 use daybook_s3_gateway::BucketConfig;
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ pub(crate) fn show(config: &Config) -> Value {
                 "max_memory_growth": spec
                     .max_memory_growth_bytes
                     .map(|bytes| bytesize::ByteSize(bytes).to_string()),
-                "sandbox": spec.sandbox.unwrap_or(config.sandbox).as_str(),
+                "sandbox": spec.sandbox_under(config.sandbox).as_str(),
                 "connect": spec.connect,
                 "listen": spec.listen,
                 "readable": spec.readable,
@@ -126,6 +126,11 @@ pub(crate) fn show(config: &Config) -> Value {
             "max_put_size": bytesize::ByteSize(config.gateway_limits.max_put_bytes).to_string(),
             "max_connections": config.gateway_limits.max_connections,
             "max_staged": config.gateway_limits.max_staged,
+            "list_unseen": config.gateway_limits.list_unseen,
+            "upload_retain": humantime::format_duration(config.gateway_limits.upload_retain).to_string(),
+            "settle_after": humantime::format_duration(config.gateway_limits.settle_after).to_string(),
+            "rescan_every": humantime::format_duration(config.gateway_limits.rescan_every).to_string(),
+            "sweep_every": humantime::format_duration(config.gateway_limits.sweep_every).to_string(),
             "remote_connect_timeout": humantime::format_duration(config.remote_connect_timeout).to_string(),
             "upstream_connect_timeout": humantime::format_duration(upstream.connect_timeout).to_string(),
             "upstream_read_timeout": humantime::format_duration(upstream.read_timeout).to_string(),
@@ -212,6 +217,7 @@ fn intake(settings: &IntakeSettings) -> Value {
             "tokens": settings.authentication.len(),
             "stores": settings.sources.iter().map(|it| it.as_str()).collect::<Vec<_>>(),
             "topics": limits.topics,
+            "verify_everywhere": limits.signatures == SnsSignatures::Everywhere,
             "sns_max_age": limits.max_age.map(|age| humantime::format_duration(age).to_string()),
             "b2_secrets": settings.b2_secrets.len(),
             "allowed_origins": settings.allowed_origins,

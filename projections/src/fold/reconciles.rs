@@ -2,10 +2,11 @@
 
 use daybook_domain::reconcile::{Counts, ReconcileEvent, ReconcilePhase};
 use daybook_event_store::RecordedEvent;
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::catalog::name_in;
 use super::{Fold, Folded, at, int, pos};
+use crate::query::became;
 
 /// A value of the domain as a column holds it.
 macro_rules! json {
@@ -24,7 +25,8 @@ impl Fold<'_> {
         match event {
             ReconcileEvent::ReconcileStarted(event) => self.run(
                 "INSERT INTO reconciles VALUES
-                   (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, NULL, ?12, NULL, NULL, ?13, NULL)",
+                   (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, NULL, ?12, NULL, NULL, ?13, NULL,
+                    ?14, NULL, NULL)",
                 params![
                     id,
                     pos(recorded),
@@ -39,6 +41,7 @@ impl Fold<'_> {
                     ReconcilePhase::Running.as_str(),
                     json!(&Counts::default()),
                     at(recorded),
+                    event.revision,
                 ],
             ),
             ReconcileEvent::ReconcileProgressed(event) => self.run(
@@ -50,9 +53,17 @@ impl Fold<'_> {
                 self.reconcile_phase(id, ReconcilePhase::Running)
             }
             ReconcileEvent::ReconcileCompleted(event) => {
+                let became = self.became_below(id)?;
                 self.run(
-                    "UPDATE reconciles SET counts = ?2, end_position = ?3 WHERE id = ?1",
-                    params![id, json!(&event.counts), int(event.position)],
+                    "UPDATE reconciles SET counts = ?2, end_position = ?3, done_at = ?4, became = ?5
+                     WHERE id = ?1",
+                    params![
+                        id,
+                        json!(&event.counts),
+                        int(event.position),
+                        pos(recorded),
+                        json!(became)
+                    ],
                 )?;
                 self.reconcile_stopped(recorded, ReconcilePhase::Completed)
             }
@@ -68,6 +79,19 @@ impl Fold<'_> {
             }
         }
         .map(|_| ())
+    }
+
+    /// What has become of the objects that a reconcile compared, as it is with this event.
+    fn became_below(&self, reconcile: &str) -> Folded<Vec<(String, u64)>> {
+        let compared = self
+            .tx
+            .prepare_cached("SELECT bucket, prefix FROM reconciles WHERE id = ?1")?
+            .query_row([reconcile], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((bucket, prefix)) = compared else {
+            return Ok(Vec::new());
+        };
+        became(self.tx, bucket, prefix)
     }
 
     fn reconcile_phase(&self, id: &str, phase: ReconcilePhase) -> Folded<usize> {

@@ -1,6 +1,6 @@
 //! Reconciles, and what became of the objects of a bucket.
 
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{Conditions, Listing, Page, Paged, maybe_unsigned, unsigned};
 use crate::pool::{ReadModelError, Reader};
@@ -40,6 +40,10 @@ pub struct ReconcileRow {
     pub started_at_us: i64,
     /// When it ended, in microseconds.
     pub stopped_at_us: Option<i64>,
+    /// The revision of the pipeline's function that is to have processed each object.
+    pub revision: Option<u32>,
+    /// What had become of the objects when it was done.
+    pub completeness: Option<CompletenessRow>,
 }
 
 /// What became of the objects that are there, below a prefix of a bucket.
@@ -87,25 +91,36 @@ impl Reader {
             let position = conn.query_row("SELECT position FROM checkpoint", [], |row| {
                 unsigned(row, "position")
             })?;
-            // No index beside the key's has what is asked for, so the planner is told.
-            let mut statement = conn.prepare_cached(
-                "SELECT status, count(*) AS count FROM objects
-                 WHERE bucket = ?1 AND key >= ?2 AND substr(key, 1, ?3) = ?2 AND +present = 1
-                 GROUP BY +status ORDER BY status",
-            )?;
-            let length = i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX);
-            let statuses = statement
-                .query_map((bucket, prefix, length), |row| {
-                    Ok((row.get("status")?, unsigned(row, "count")?))
-                })?
-                .collect::<rusqlite::Result<_>>()?;
+            let statuses = became(conn, bucket, prefix)?;
             Ok(CompletenessRow { position, statuses })
         })
         .await
     }
 }
 
+/// Each status that objects of a bucket have whose keys begin so, and how many have it.
+pub(crate) fn became(
+    conn: &Connection,
+    bucket: String,
+    prefix: String,
+) -> rusqlite::Result<Vec<(String, u64)>> {
+    // No index beside the key's has what is asked for, so the planner is told.
+    let mut statement = conn.prepare_cached(
+        "SELECT status, count(*) AS count FROM objects
+         WHERE bucket = ?1 AND key >= ?2 AND substr(key, 1, ?3) = ?2 AND +present = 1
+         GROUP BY +status ORDER BY status",
+    )?;
+    let length = i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX);
+    let statuses = statement.query_map((bucket, prefix, length), |row| {
+        Ok((row.get("status")?, unsigned(row, "count")?))
+    })?;
+    statuses.collect()
+}
+
 fn reconcile_row(row: &Row<'_>) -> rusqlite::Result<ReconcileRow> {
+    let became: Option<String> = row.get("became")?;
+    let statuses = became.and_then(|became| serde_json::from_str(&became).ok());
+    let done_at = maybe_unsigned(row, "done_at")?;
     Ok(ReconcileRow {
         id: row.get("id")?,
         bucket: row.get("bucket")?,
@@ -123,5 +138,9 @@ fn reconcile_row(row: &Row<'_>) -> rusqlite::Result<ReconcileRow> {
         why: row.get("why")?,
         started_at_us: row.get("started_at")?,
         stopped_at_us: row.get("stopped_at")?,
+        revision: row.get("revision")?,
+        completeness: done_at
+            .zip(statuses)
+            .map(|(position, statuses)| CompletenessRow { position, statuses }),
     })
 }

@@ -610,8 +610,8 @@ async fn a_reconcile_and_what_became_of_the_objects_are_told() {
         dry_run: true,
         source: Source::Listing,
         position: 4,
-        pipeline: None,
-        revision: None,
+        pipeline: Some("p".parse().unwrap()),
+        revision: Some(3),
         filters: Vec::new(),
         rate: None,
         actor: "cli:ada".to_owned(),
@@ -629,8 +629,20 @@ async fn a_reconcile_and_what_became_of_the_objects_are_told() {
         position: 7,
     };
     let head = story.decide::<Reconcile>(&stream, complete).await;
+    // What comes later does not change the statement.
+    story.run("p", "a/2.txt", 2).await;
+    let now = story.log.head().await.unwrap();
     let reader = reader(&story).await;
     let row = reader.reconcile(&id.to_string()).await.unwrap().unwrap();
+    let statuses = |of: &[(&str, u64)]| -> Vec<(String, u64)> {
+        let of = of.iter();
+        of.map(|(name, count)| ((*name).to_owned(), *count))
+            .collect()
+    };
+    let done = row.completeness.unwrap();
+    let expected = statuses(&[("PENDING", 1), ("SUCCEEDED", 1)]);
+    assert_eq!((done.position, done.statuses), (head.0, expected));
+    assert_eq!(row.revision, Some(3));
     assert_eq!((row.bucket.as_str(), row.prefix.as_str()), ("inbox", "a/"));
     assert_eq!(
         (row.phase.as_str(), row.end_position),
@@ -643,12 +655,8 @@ async fn a_reconcile_and_what_became_of_the_objects_are_told() {
         1
     );
     let below = reader.completeness("inbox", "a/").await.unwrap();
-    let statuses = [("PENDING", 1), ("SUCCEEDED", 1)];
-    assert_eq!(
-        below.statuses,
-        statuses.map(|(name, count)| (name.to_owned(), count))
-    );
-    assert_eq!(below.position, head.0);
+    assert_eq!(below.statuses, statuses(&[("SUCCEEDED", 2)]));
+    assert_eq!(below.position, now.0);
     let all = reader.completeness("inbox", "").await.unwrap();
     assert_eq!(all.statuses.iter().map(|(_, count)| count).sum::<u64>(), 3);
     let none = reader.completeness("other", "").await.unwrap();

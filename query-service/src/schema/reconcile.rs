@@ -40,6 +40,17 @@ impl ReconcileNode {
         self.row.pipeline.as_deref()
     }
 
+    /// The revision of the pipeline's function that is to have processed each object; null where it is
+    /// enough that the pipeline ran.
+    async fn revision(&self) -> Option<u32> {
+        self.row.revision
+    }
+
+    /// What had become of the objects when it was done, whatever happened since; null before.
+    async fn completeness(&self) -> Option<Completeness> {
+        self.row.completeness.clone().map(Completeness::from)
+    }
+
     /// Where it learns what is in the bucket.
     async fn source(&self) -> Value {
         serde_json::from_str(&self.row.source).unwrap_or_default()

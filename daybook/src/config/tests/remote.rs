@@ -22,7 +22,7 @@ fn a_lambda_function_is_named_by_its_arn() {
     assert_eq!(config.remote_connect_timeout, Duration::from_secs(5));
     let shown = show(&config)["functions"]["far"].clone();
     let expected = serde_json::json!({
-        "runtime": "lambda", "arn": ARN, "timeout": "5s", "concurrency": 9,
+        "runtime": "lambda", "arn": ARN, "timeout": "5s", "concurrency": 9, "queue": 1000,
         "endpoint": null, "profile": null, "access_key": null,
     });
     assert_eq!(shown, expected);
@@ -42,6 +42,7 @@ fn an_http_function_shows_no_secret() {
     let shown = show(&config)["functions"]["far"].clone();
     let expected = serde_json::json!({
         "runtime": "http", "url": "https://f.example/x", "timeout": "30s", "concurrency": 4,
+        "queue": 1000,
         "headers": ["x-functions-key"], "mode": "structured", "private_addresses": false,
     });
     assert_eq!(shown, expected);

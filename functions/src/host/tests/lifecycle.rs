@@ -185,7 +185,7 @@ async fn a_crash_loop_backs_off_and_one_crash_does_not() {
         let slot = fixture.slot().await;
         crashes.push(Instant::now());
         let outcome = fixture.host.invoke(slot, invocation(crash)).await;
-        assert_eq!(failure(&outcome).0, RUNTIME_EXIT);
+        assert_eq!(failure(&outcome).0, RUNTIME_CRASH);
         // The first may have been for its event alone.
         let free = fixture.host.reserve(&fixture.name);
         assert_eq!(free.is_some(), crashes.len() == 1);
@@ -194,7 +194,7 @@ async fn a_crash_loop_backs_off_and_one_crash_does_not() {
     assert!(crashes[2] - crashes[1] >= Duration::from_millis(300));
     let status = &fixture.host.status()[0];
     assert_eq!(status.failed_starts, 3);
-    assert_eq!(status.last_start_failure.as_deref(), Some(RUNTIME_EXIT));
+    assert_eq!(status.last_start_failure.as_deref(), Some(RUNTIME_CRASH));
     assert!(status.backing_off.is_some());
 
     // One that answers ends it, be it with an error.

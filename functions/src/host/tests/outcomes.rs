@@ -88,7 +88,8 @@ async fn an_exit_fails_the_invocation_at_once() {
         message.ends_with("Runtime exited without providing a reason"),
         "{message}"
     );
-    let (_, message) = failure(&fixture.run("os.kill(os.getpid(), 11)").await);
+    let (error, message) = failure(&fixture.run("os.kill(os.getpid(), 11)").await);
+    assert_eq!(error, RUNTIME_CRASH);
     assert!(message.ends_with("signal: segmentation fault"), "{message}");
 }
 
