@@ -365,12 +365,41 @@ async fn a_bucket_is_reconciled_when_its_time_has_come() {
     assert!(started.iter().all(|event| event["actor"] == "schedule"));
 }
 
+/// A slot of ten years began long before the ledger: what was to begin it did not run then.
+#[tokio::test]
+async fn a_slot_that_began_while_nothing_ran_is_made_up_for_once() {
+    let scheduled = UPPERCASE.replace(
+        "path = \"inbox\"",
+        "path = \"inbox\"\nreconcile = { every = \"10years\", dry_run = true }",
+    );
+    let ledger = Ledger::new(&format!("{scheduled}{OPERATOR}"));
+    let mut ended = Vec::new();
+    for _ in 0..2 {
+        let server = ledger.start().await;
+        let completed = eventually("it is done", || async {
+            let completed = server.events(&["ReconcileCompleted"]).await;
+            (!completed.is_empty()).then_some(completed)
+        });
+        ended = completed.await;
+        assert!(server.stop().await.0.success());
+    }
+    let [event] = &ended[..] else {
+        panic!("{ended:?}");
+    };
+    let server = ledger.start().await;
+    assert_eq!(server.events(&["ReconcileStarted"]).await.len(), 1);
+    assert_eq!(event["data"]["counts"]["keys"], 0);
+}
+
 #[tokio::test]
 async fn what_cannot_be_compared_is_refused_or_fails_with_its_reason() {
-    let ledger = Ledger::uppercase();
+    let told = "[buckets.told]\nnotified = true\n";
+    let ledger = Ledger::new(&format!("{UPPERCASE}{told}{OPERATOR}"));
     let server = ledger.start().await;
     let missing = daybook(&server, &["reconcile", "nowhere"]).await;
     assert!(missing.failed(1).contains("there is no bucket nowhere"));
+    let told = daybook(&server, &["reconcile", "told"]).await.failed(1);
+    assert!(told.contains("known from notifications alone"), "{told}");
     let none = daybook(&server, &["reconcile", "s3:///x"]).await;
     assert!(none.failed(2).contains("names no bucket"));
     let pipeline = ["reconcile", "inbox", "--pipeline", "no", "--missing-only"];

@@ -31,7 +31,7 @@ mod worklist;
 
 pub use commands::{CommandError, Executed, Ledger, Origin};
 pub use gateway::GatewayStorage;
-pub use http::notifications::{HttpLimits, deliveries};
+pub use http::notifications::{HttpLimits, deliveries, unpacked};
 pub use notification::s3_event;
 pub use publish::{PipelineConfig, PublishError};
 pub use reconcile::{ReconcileLimits, ReconcileSchedule};

@@ -1,5 +1,6 @@
 //! `daybook intake decode`: what a notification tells, without a server.
 
+use std::io::Write;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -57,6 +58,27 @@ async fn each_record_says_what_it_means_and_what_verdict_it_gets() {
     let table = decode(folder.path(), &body, &[]).await.ok();
     for part in ["VERDICT", "accepted", "a b+c", "not-a-create"] {
         assert!(table.contains(part), "{part}: {table}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_taken_as_a_request_would_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let body = json!({ "Records": [record("ObjectCreated:Put", "a", "02")] }).to_string();
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(body.as_bytes()).unwrap();
+    let file = folder.path().join("message.json.gz");
+    std::fs::write(&file, packed.finish().unwrap()).unwrap();
+    let file = file.to_str().unwrap();
+    for (header, code, expect) in [
+        ("content-encoding: gzip", 0, "accepted"),
+        ("content-encoding: br", 3, "content-encoding"),
+        ("content-type: image/png", 3, "content-type"),
+        ("content-type: application/json", 3, "invalid-utf8"),
+    ] {
+        let ran = alone(&["intake", "decode", file, "--header", header]).await;
+        assert_eq!(ran.code, code, "{header}: {}{}", ran.out, ran.err);
+        assert!(ran.out.contains(expect), "{header}: {}", ran.out);
     }
 }
 

@@ -115,6 +115,27 @@ async fn receive(place: Place, source: Option<SourceName>, request: Request) -> 
     }
 }
 
+/// A delivery that was kept as it came over HTTP, as it is handed over: with its body unpacked. Or what
+/// its sender is answered if it is not even looked at, as one of the records of an answer.
+pub fn unpacked(delivery: Delivery, limits: &HttpLimits) -> Result<Delivery, serde_json::Value> {
+    let body = unpacked_body(&delivery, limits).map_err(|error| refused_record(&error))?;
+    Ok(Delivery { body, ..delivery })
+}
+
+fn unpacked_body(delivery: &Delivery, limits: &HttpLimits) -> Result<bytes::Bytes, BodyError> {
+    let headers = delivery.headers.iter().filter_map(|(name, value)| {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        Some((name, HeaderValue::from_str(value).ok()?))
+    });
+    let headers = headers.collect();
+    let coding = Coding::of(&headers)?;
+    body::check_type(&headers)?;
+    if delivery.body.len() > limits.max_body {
+        return Err(BodyError::TooLarge(limits.max_body));
+    }
+    coding.unpack_within(&delivery.body, limits.max_body)
+}
+
 /// Why a request is not read to its end.
 enum Refused {
     Overloaded(intake::Overloaded),
@@ -215,10 +236,14 @@ fn answer(answer: intake::Response) -> Response {
     response
 }
 
+fn refused_record(error: &BodyError) -> serde_json::Value {
+    serde_json::json!({
+        "verdict": "error", "reason": error.reason(), "detail": error.to_string(),
+    })
+}
+
 fn refusal(error: &BodyError) -> Response {
-    let body = serde_json::json!({
-        "records": [{ "verdict": "error", "reason": error.reason(), "detail": error.to_string() }],
-    });
+    let body = serde_json::json!({ "records": [refused_record(error)] });
     answer(intake::Response::json(error.status(), &body))
 }
 

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use bytes::Bytes;
-use daybook_command_service::Ledger;
 use daybook_command_service::intake::{Intake, IntakeConfig, Sns, SourceConfig, SourceName};
+use daybook_command_service::{HttpLimits, Ledger, unpacked};
 use daybook_event_store::blobs::BlobStore;
 use daybook_event_store::memory::MemoryEventLog;
 use daybook_intake::{
@@ -50,10 +50,20 @@ pub(super) async fn run(format: Format, args: DecodeArgs) -> Result<ExitCode> {
         None => None,
     };
     let settings = settings(&args, certificate.is_some())?;
+    let (config, source, http) = configured(&args, settings.clone())?;
+    let delivery = match delivery.transport {
+        Transport::Http => match unpacked(delivery, &http) {
+            Ok(delivery) => delivery,
+            Err(refused) => {
+                print(format, vec![refused], None);
+                return Ok(ExitCode::from(WANTING));
+            }
+        },
+        _ => delivery,
+    };
     let signature = signature(&delivery, &settings);
     let sns = Arc::new(Offline { certificate });
     let blobs = tempfile::tempdir().context("no temporary folder could be made")?;
-    let (config, source) = configured(&args, settings)?;
     let intake = intake(blobs.path(), sns, config)?;
     for prior in prior {
         intake.deliver(source.as_ref(), prior).await;
@@ -162,15 +172,19 @@ fn signature(delivery: &Delivery, settings: &Settings) -> Option<&'static str> {
 
 /// What an intake here is started with: what the config says of buckets, of stores and of how much is
 /// read, if one is given, and nothing that a delivery has to show.
-fn configured(args: &DecodeArgs, settings: Settings) -> Result<(IntakeConfig, Option<SourceName>)> {
+fn configured(
+    args: &DecodeArgs,
+    settings: Settings,
+) -> Result<(IntakeConfig, Option<SourceName>, HttpLimits)> {
     let Some(file) = &args.config else {
         let config = IntakeConfig {
             open: Arc::new(settings),
             ..IntakeConfig::default()
         };
-        return Ok((config, None));
+        return Ok((config, None, HttpLimits::default()));
     };
-    let given = Config::load(file, None)?.intake.config;
+    let intake = Config::load(file, None)?.intake;
+    let (given, http) = (intake.config, intake.http);
     let source = match &args.source {
         None => None,
         Some(name) => {
@@ -205,7 +219,7 @@ fn configured(args: &DecodeArgs, settings: Settings) -> Result<(IntakeConfig, Op
         open: as_given(&given.open),
         ..IntakeConfig::default()
     };
-    Ok((config, source))
+    Ok((config, source, http))
 }
 
 fn intake(folder: &Path, sns: Arc<dyn Sns>, config: IntakeConfig) -> Result<Intake> {

@@ -111,7 +111,7 @@ impl Coding {
         Ok(unpacked)
     }
 
-    fn unpack_within(self, packed: &[u8], most: usize) -> Result<Bytes, BodyError> {
+    pub(super) fn unpack_within(self, packed: &[u8], most: usize) -> Result<Bytes, BodyError> {
         match self {
             Self::Plain => Ok(Bytes::copy_from_slice(packed)),
             Self::Gzip => read_within(MultiGzDecoder::new(packed), most),

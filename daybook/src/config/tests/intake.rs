@@ -37,6 +37,11 @@ fn a_bucket_may_be_known_by_notifications_alone() {
         "upstream",
     );
     check(
+        &with("[buckets.landing]\nnotified = true\nreconcile = { every = \"1h\" }\n"),
+        "buckets.landing.reconcile",
+        "cannot be listed",
+    );
+    check(
         &with("[buckets.landing]\nnotified = true\norder = \"gateway\"\n"),
         at,
         "gateway",
