@@ -22,6 +22,7 @@ use crate::commands::{CommandError, Ledger, Origin};
 use crate::conductor::{Claims, Conductor, ConductorConfig, Ended, Fence, Lease, Stop};
 use crate::gateway::Stories;
 use crate::reconcile::{LiveReconciles, ReconcileLimits};
+use crate::room::Room;
 use crate::spans::Tracer;
 use crate::worklist::Worklist;
 
@@ -51,6 +52,7 @@ pub(crate) struct Lives {
     pub region: String,
     pub loop_depth: u32,
     pub stories: Stories,
+    pub room: Room,
     /// How far the reconciles are that run here.
     pub live: LiveReconciles,
     pub reconcile_limits: ReconcileLimits,
@@ -129,6 +131,7 @@ impl Lives {
                 region: self.region.clone(),
                 loop_depth: self.loop_depth,
                 stories: self.stories.clone(),
+                room: self.room.clone(),
                 live: self.live.clone(),
                 reconcile_limits: self.reconcile_limits,
                 tracer: self.tracer.clone(),

@@ -1,35 +1,86 @@
-//! Room in the queues of functions. Whoever starts many executions lets those go first that wait: what
-//! is not started yet waits in the log.
+//! Room in the queues of functions: how many executions that have begun wait for each, and how many
+//! may. The conductor tells it; whoever starts many lets those go first that wait, since what is not
+//! started yet waits in the log.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use daybook_domain::FunctionName;
 use daybook_functions::FunctionHost;
+use metrics::gauge;
 
 /// How long to wait before looking again.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// The queues of this process.
+/// The queues of the ledger, as far as the log is folded here. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Room(Option<Arc<FunctionHost>>);
+pub(crate) struct Room(Arc<Queues>);
+
+struct Queues {
+    /// Where the config's limits are; without, there are none.
+    host: Option<Arc<FunctionHost>>,
+    waiting: Mutex<BTreeMap<FunctionName, usize>>,
+}
 
 impl Room {
     /// The room that the functions of a host have.
     pub(crate) fn of(host: Arc<FunctionHost>) -> Self {
-        Self(Some(host))
+        Self::with(Some(host))
     }
 
     /// Room without end, where no functions run.
     #[cfg(test)]
     pub(crate) fn without_end() -> Self {
-        Self(None)
+        Self::with(None)
     }
 
-    /// Waits until one more execution may wait for a function.
-    pub(crate) async fn wait(&self, function: &FunctionName) {
-        while self.0.as_ref().is_some_and(|host| host.is_full(function)) {
+    fn with(host: Option<Arc<FunctionHost>>) -> Self {
+        let waiting = Mutex::default();
+        Self(Arc::new(Queues { host, waiting }))
+    }
+
+    /// Takes over how many wait for each function.
+    pub(crate) fn tell<'a>(&self, waiting: impl Iterator<Item = (&'a FunctionName, usize)>) {
+        let mut known = self.known();
+        for (function, waiting) in waiting {
+            match known.get_mut(function) {
+                Some(before) if *before == waiting => continue,
+                Some(before) => *before = waiting,
+                None => {
+                    known.insert(function.clone(), waiting);
+                }
+            }
+            let function = function.as_str().to_owned();
+            gauge!("daybook_function_waiting", "function" => function).set(waiting as f64);
+        }
+    }
+
+    /// How many wait for a function.
+    pub(crate) fn waiting(&self, function: &FunctionName) -> usize {
+        self.known().get(function).copied().unwrap_or_default()
+    }
+
+    /// How many may.
+    pub(crate) fn limit(&self, function: &FunctionName) -> usize {
+        let host = self.0.host.as_ref();
+        host.map_or(usize::MAX, |host| host.queue_limit(function))
+    }
+
+    /// Waits until one more may wait for a function. Returns whether it had to.
+    pub(crate) async fn wait(&self, function: &FunctionName) -> bool {
+        let mut waited = false;
+        while self.waiting(function) >= self.limit(function) {
+            waited = true;
             tokio::time::sleep(LOOK_AGAIN).await;
         }
+        waited
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<FunctionName, usize>> {
+        self.0
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

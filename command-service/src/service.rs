@@ -29,6 +29,7 @@ use crate::reconcile::{
 };
 use crate::retention::LogRetention;
 use crate::revisions::{Rejections, Revisions};
+use crate::room::Room;
 use crate::spans::{SpanSink, Tracer};
 use crate::worklist::Worklist;
 
@@ -122,6 +123,7 @@ pub struct CommandService {
     claims: Arc<Claims>,
     grace: Duration,
     shutdown: CancellationToken,
+    room: Room,
     rejections: Rejections,
     intake: Intake,
     intake_limits: HttpLimits,
@@ -192,6 +194,7 @@ impl CommandService {
         let place = config.worklist_path.with_file_name("log-retention");
         let retention = LogRetention::new(ledger.clone(), place, config.log_retain);
         let live = LiveReconciles::default();
+        let room = Room::of(host.clone());
         let last_words = config.worklist_path.with_file_name("worker");
         let lives = Lives {
             ledger: ledger.clone(),
@@ -203,6 +206,7 @@ impl CommandService {
             region,
             loop_depth: config.loop_depth,
             stories,
+            room: room.clone(),
             live: live.clone(),
             reconcile_limits: config.reconcile_limits,
             checkpoint: config.worklist_path,
@@ -222,6 +226,7 @@ impl CommandService {
             claims,
             grace: config.grace,
             shutdown: CancellationToken::new(),
+            room,
             rejections,
             intake,
             intake_limits: config.intake_limits,
@@ -273,6 +278,7 @@ impl CommandService {
             live: self.live.clone(),
             filters: self.filters.clone(),
             host: self.host.clone(),
+            room: self.room.clone(),
             rejections: self.rejections.clone(),
             intake: self.intake.clone(),
             limits: self.intake_limits,

@@ -101,7 +101,6 @@ mod tests {
             concurrency: 1,
             busy: 0,
             idle: 0,
-            waiting: 0,
             queue: 1,
             failed_starts: 0,
             backing_off: None,

@@ -223,7 +223,13 @@ async fn hand_over(
         biased;
         Ok(reply) = &mut replied => (answered(reply), true),
         status = process.exited() => match replied.try_recv() {
-            Ok(reply) => (answered(reply), false),
+            Ok(reply) => {
+                let result = answered(reply);
+                if let OutcomeResult::Failed { .. } = result {
+                    slot.pool().crashed(process.started, error_name(&result));
+                }
+                (result, false)
+            }
             Err(_) => {
                 let ended = ended(&process, errors::end(&status), id, &status);
                 slot.pool().crashed(process.started, error_name(&ended));
@@ -239,6 +245,9 @@ async fn hand_over(
         why = stopped(shared, invocation) => (OutcomeResult::interrupted(why), false),
     };
 
+    if let OutcomeResult::Succeeded(_) = result {
+        slot.pool().works();
+    }
     let duration = begun.elapsed();
     outcome.report.duration_ms = Some(millis(duration));
     // Before anything else: from here on what the process still tries is refused.

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -102,11 +101,9 @@ pub struct FunctionStatus {
     pub busy: usize,
     /// Warm processes without work.
     pub idle: usize,
-    /// Executions that wait for a slot.
-    pub waiting: usize,
-    /// How many may.
+    /// How many executions may wait for it.
     pub queue: usize,
-    /// Failed starts and crashes in a row, since a process answered and went on.
+    /// Failed starts and crashes in a row, since a process answered.
     pub failed_starts: u32,
     /// How long no process will be started yet, because the last ones failed.
     pub backing_off: Option<Duration>,
@@ -300,21 +297,6 @@ impl FunctionHost {
         pool.map_or(FunctionSpec::QUEUE, |pool| pool.spec.queue)
     }
 
-    /// Notes how many executions wait for the function, for [`FunctionHost::status`] and for those
-    /// who would begin more.
-    pub fn set_waiting(&self, function: &FunctionName, waiting: usize) {
-        if let Some(pool) = self.pools().get(function) {
-            pool.waiting.store(waiting, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether as many executions wait for the function as may.
-    pub fn is_full(&self, function: &FunctionName) -> bool {
-        let pools = self.pools();
-        let pool = pools.get(function);
-        pool.is_some_and(|pool| pool.waiting.load(Ordering::Relaxed) >= pool.spec.queue)
-    }
-
     /// Waits until a slot of any function may have become free since the last call. Wakes up too
     /// often rather than too seldom. Meant for one caller: of several that were not waiting at
     /// the moment, only one learns of it.
@@ -387,7 +369,6 @@ impl FunctionHost {
                     concurrency: pool.spec.concurrency,
                     busy: status.busy,
                     idle: status.idle,
-                    waiting: pool.waiting.load(Ordering::Relaxed),
                     queue: pool.spec.queue,
                     failed_starts: status.failed_starts,
                     backing_off: status.backing_off,

@@ -2,7 +2,6 @@
 //! ones are used again (the latest first, so that the others become idle and stop), and where they
 //! keep failing to start, or crash one after the other, new ones wait. A remote function has slots and no processes.
 
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,8 +36,6 @@ pub(crate) struct Pool {
     /// The copy that its processes run from stays as long as the pool and its slots.
     _code: Option<Arc<CodeFolder>>,
     state: Mutex<State>,
-    /// How many executions wait for a slot, as whoever hands them out says.
-    pub(crate) waiting: AtomicUsize,
     freed: Arc<Notify>,
     backoff_first: Duration,
     backoff_most: Duration,
@@ -48,7 +45,7 @@ pub(crate) struct Pool {
 struct State {
     in_use: usize,
     idle: Vec<Idle>,
-    /// Failed starts and crashes in a row, since one answered and went on.
+    /// Failed starts and crashes in a row, since one answered.
     failures: u32,
     /// Until when no process may start; also by when those of the last failure had been started.
     not_before: Option<Instant>,
@@ -119,7 +116,6 @@ impl Pool {
             revision: OnceLock::new(),
             _code: code,
             state: Mutex::default(),
-            waiting: AtomicUsize::new(0),
             freed,
             backoff_first: options.crash_backoff_first,
             backoff_most: options.crash_backoff_most,
@@ -168,7 +164,7 @@ impl Pool {
         }
     }
 
-    /// A process answered, and goes on.
+    /// A process answered, or reported an error and goes on.
     pub(crate) fn works(&self) {
         let mut state = self.lock();
         state.failures = 0;

@@ -88,8 +88,21 @@ impl Fixture {
         missing.is_empty()
     }
 
+    /// A function that has to wait so long after its first failed start.
+    pub(crate) async fn backing_off_for(first: Duration) -> Self {
+        Self::made(Vec::new(), first, |_| {}).await
+    }
+
     async fn started(
         launch_command: Vec<OsString>,
+        change: impl FnOnce(&mut FunctionSpec),
+    ) -> Self {
+        Self::made(launch_command, Duration::from_millis(300), change).await
+    }
+
+    async fn made(
+        launch_command: Vec<OsString>,
+        crash_backoff_first: Duration,
         change: impl FnOnce(&mut FunctionSpec),
     ) -> Self {
         // Outside of /tmp, which a launched function may have one of its own.
@@ -103,7 +116,8 @@ impl Fixture {
         let options = HostOptions {
             launch_command,
             run_dir: folder.path().join("run"),
-            crash_backoff_first: Duration::from_millis(300),
+            crash_backoff_first,
+            crash_backoff_most: crash_backoff_first.max(HostOptions::default().crash_backoff_most),
             ..HostOptions::default()
         };
         let storage = Arc::new(FakeStorage::default());

@@ -74,8 +74,8 @@ impl Claims {
 pub(super) struct Start {
     pub id: ExecutionId,
     pub pipeline: PipelineName,
-    /// Where the arrival of its object is recorded.
-    pub arrival: Position,
+    /// The position before that of its object's arrival.
+    pub after: Position,
     pub revision: Revision,
     pub cancel: CancellationToken,
 }
@@ -137,7 +137,7 @@ impl Start {
     }
 
     async fn arrival(&self, tools: &Tools) -> Result<Arrival, ArrivalError> {
-        Arrival::read(tools.ledger.log(), tools.ledger.blobs(), self.arrival).await
+        Arrival::read(tools.ledger.log(), tools.ledger.blobs(), self.after).await
     }
 
     async fn record(

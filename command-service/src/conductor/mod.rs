@@ -46,13 +46,14 @@ use crate::clock;
 use crate::commands::Ledger;
 use crate::gateway::Stories;
 use crate::reconcile::{LiveReconciles, ReconcileLimits};
+use crate::room::Room;
 use crate::spans::Tracer;
 use crate::worklist::{Change, FoldError, Worklist};
 pub(crate) use attempt::Claims;
 use follow::{READ_PAUSE, read, sleep_until, sleep_until_instant};
 pub(crate) use lease::{Fence, Lease};
 use peers::Peers;
-use queues::Queues;
+use queues::{Queues, Starting};
 
 /// How many executions are being started at once, beside those that have a slot.
 const MAX_STARTS: usize = 64;
@@ -75,6 +76,8 @@ pub(crate) struct ConductorConfig {
     pub region: String,
     pub loop_depth: u32,
     pub stories: Stories,
+    /// Where it tells how many wait for each function.
+    pub room: Room,
     /// How far the reconciles are that run here.
     pub live: LiveReconciles,
     pub reconcile_limits: ReconcileLimits,
@@ -99,7 +102,9 @@ pub(crate) struct Conductor {
     in_flight: HashMap<ExecutionId, CancellationToken>,
     /// Those that are done here, once the worklist has folded this position.
     settling: BTreeMap<Position, Vec<ExecutionId>>,
+    /// How many are being started without a slot.
     starts: usize,
+    starting: Starting,
     replays: BTreeMap<ReplayId, CancellationToken>,
     reconciles: BTreeMap<ReconcileId, CancellationToken>,
     running: JoinSet<()>,
@@ -160,6 +165,7 @@ impl Conductor {
             in_flight: HashMap::new(),
             settling: BTreeMap::new(),
             starts: 0,
+            starting: Starting::default(),
             replays: BTreeMap::new(),
             reconciles: BTreeMap::new(),
             running: JoinSet::new(),
@@ -389,6 +395,7 @@ impl Conductor {
                 break;
             }
             for id in entry.remove() {
+                self.starting.end(id);
                 self.in_flight.remove(&id);
                 self.enqueue(id);
             }

@@ -16,12 +16,14 @@ use super::{Conductor, Done, MAX_STARTS, TIME_OUT_PAUSE};
 use crate::clock;
 use crate::reconcile;
 use crate::replay;
-use crate::room::Room;
 use crate::worklist::OpenPhase;
 
 impl Conductor {
     pub(super) fn enqueue_all(&mut self) {
-        let owed = self.worklist.owed.keys().copied();
+        let owed = self.worklist.owed.iter();
+        let mut owed: Vec<_> = owed.map(|(id, owed)| (owed.after, *id)).collect();
+        owed.sort_unstable();
+        let owed = owed.into_iter().map(|(_, id)| id);
         let ids: Vec<_> = owed.chain(self.worklist.tasks.keys().copied()).collect();
         for id in ids {
             self.enqueue(id);
@@ -158,6 +160,7 @@ impl Conductor {
 
     /// Reads the definitions of pipelines that have a new revision.
     pub(super) fn learn_firsts(&mut self) {
+        let mut changed = false;
         for (name, pipeline) in &self.worklist.pipelines {
             let Some(current) = &pipeline.current else {
                 continue;
@@ -166,7 +169,11 @@ impl Conductor {
             if known.is_none_or(|(revision, _)| *revision != current.revision) {
                 let first = current.first_function();
                 self.firsts.insert(name.clone(), (current.revision, first));
+                changed = true;
             }
+        }
+        if changed {
+            self.queues.unhold();
         }
     }
 
@@ -235,22 +242,26 @@ impl Conductor {
             };
             self.start(id);
         }
-        for (function, waiting) in self.queues.all_waiting() {
-            self.config.host.set_waiting(function, waiting);
-        }
+        let waiting = self.worklist.waiting().iter();
+        let waiting = waiting.map(|(function, n)| (function, n + self.starting.count(function)));
+        self.config.room.tell(waiting);
     }
 
     /// An execution that is owed, and whose function has a slot, or room in its queue.
     fn next_start(&mut self) -> Option<ExecutionId> {
-        let (worklist, firsts, host) = (&self.worklist, &self.firsts, &self.config.host);
+        let (worklist, firsts) = (&self.worklist, &self.firsts);
         let function_of = |id| {
             let owed = worklist.owed.get(&id)?;
             firsts.get(&owed.pipeline)?.1.clone()
         };
-        // Any of those that are being started may come to wait for it.
-        let starts = self.starts;
-        let is_full =
-            |function: &FunctionName, waiting| waiting + starts >= host.queue_limit(function);
+        let is_full = |function: &FunctionName| {
+            let waiting = worklist
+                .waiting()
+                .get(function)
+                .copied()
+                .unwrap_or_default();
+            waiting + self.starting.count(function) >= self.config.room.limit(function)
+        };
         self.queues.next_start(function_of, is_full)
     }
 
@@ -315,9 +326,10 @@ impl Conductor {
         };
         // Whoever waits longer for the function goes first.
         let first = self.firsts.get(&owed.pipeline);
+        let first = first.and_then(|(_, function)| function.clone());
         let code = first
-            .and_then(|(_, function)| function.as_ref())
-            .filter(|function| self.queues.waiting(function) == 0)
+            .as_ref()
+            .filter(|function| !self.queues.waits_for(function))
             .filter(|function| self.owner_of_task(id, function) == Some(self.config.worker))
             .and_then(|function| {
                 let current = self.worklist.functions.get(function)?.current.clone()?;
@@ -327,13 +339,16 @@ impl Conductor {
         let start = Start {
             id,
             pipeline: owed.pipeline,
-            arrival: owed.arrival,
+            after: owed.after,
             revision,
             cancel: CancellationToken::new(),
         };
         self.in_flight.insert(id, start.cancel.clone());
         // One that has a slot is bounded by the slots.
         let counted = code.is_none();
+        if let (true, Some(function)) = (counted, first) {
+            self.starting.begin(id, function);
+        }
         self.starts += usize::from(counted);
         let work = start.run(self.tools(), code);
         self.run_beside(id, counted, work);
@@ -374,7 +389,7 @@ impl Conductor {
                 let cancel = CancellationToken::new();
                 self.replays.insert(id, cancel.clone());
                 let (ledger, done) = (self.config.ledger.clone(), self.done.clone());
-                let room = Room::of(self.config.host.clone());
+                let room = self.config.room.clone();
                 self.running.spawn(async move {
                     replay::drive(ledger, room, id, cancel).await;
                     let _ = done.send(Done::Replay(id));
@@ -413,7 +428,7 @@ impl Conductor {
             ledger: self.config.ledger.clone(),
             buckets: self.config.gateway.clone(),
             live: self.config.live.clone(),
-            room: Room::of(self.config.host.clone()),
+            room: self.config.room.clone(),
             region: self.config.region.clone(),
             limits: self.config.reconcile_limits,
         };

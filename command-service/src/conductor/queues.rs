@@ -9,20 +9,43 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use daybook_domain::{ExecutionId, FunctionName};
 use jiff::Timestamp;
 
-/// Tasks by function.
-type Tasks = BTreeMap<FunctionName, VecDeque<ExecutionId>>;
+/// Executions by the function that they wait for.
+type ByFunction = BTreeMap<FunctionName, VecDeque<ExecutionId>>;
 
-fn waiting(tasks: &Tasks, function: &FunctionName) -> usize {
-    tasks.get(function).map_or(0, VecDeque::len)
+/// Executions that are being started without a slot: each will wait for its function.
+#[derive(Default)]
+pub(super) struct Starting {
+    functions: HashMap<ExecutionId, FunctionName>,
+    counts: BTreeMap<FunctionName, usize>,
+}
+
+impl Starting {
+    pub(super) fn begin(&mut self, id: ExecutionId, function: FunctionName) {
+        *self.counts.entry(function.clone()).or_default() += 1;
+        self.functions.insert(id, function);
+    }
+
+    /// Its start is over, and the worklist knows what came of it.
+    pub(super) fn end(&mut self, id: ExecutionId) {
+        let function = self.functions.remove(&id);
+        if let Some(count) = function.and_then(|function| self.counts.get_mut(&function)) {
+            *count -= 1;
+        }
+    }
+
+    /// How many are being started for a function.
+    pub(super) fn count(&self, function: &FunctionName) -> usize {
+        self.counts.get(function).copied().unwrap_or_default()
+    }
 }
 
 #[derive(Default)]
 pub(super) struct Queues {
     starts: VecDeque<ExecutionId>,
     /// Starts for functions whose queue was full when it was their turn.
-    held: BTreeMap<FunctionName, VecDeque<ExecutionId>>,
+    held: ByFunction,
     waiting_starts: HashSet<ExecutionId>,
-    tasks: Tasks,
+    tasks: ByFunction,
     waiting_tasks: HashSet<ExecutionId>,
     timers: BTreeSet<(Timestamp, ExecutionId)>,
     deadlines: HashMap<ExecutionId, Timestamp>,
@@ -35,15 +58,13 @@ impl Queues {
         }
     }
 
-    /// The next start, in order of arrival; but one that is for a function of which too many tasks
-    /// wait lets others go first.
+    /// The next start, in order of arrival; but one that is for a function for which too many wait lets
+    /// others go first.
     pub(super) fn next_start(
         &mut self,
         function_of: impl Fn(ExecutionId) -> Option<FunctionName>,
-        is_full: impl Fn(&FunctionName, usize) -> bool,
+        is_full: impl Fn(&FunctionName) -> bool,
     ) -> Option<ExecutionId> {
-        let tasks = &self.tasks;
-        let is_full = |function: &FunctionName| is_full(function, waiting(tasks, function));
         let mut held = self.held.iter_mut();
         let room = held.find(|(function, held)| !held.is_empty() && !is_full(function));
         let id = match room {
@@ -68,16 +89,20 @@ impl Queues {
         }
     }
 
-    /// How many wait for a slot of the function.
-    pub(super) fn waiting(&self, function: &FunctionName) -> usize {
-        waiting(&self.tasks, function)
+    /// What was let wait may be for another function now: all of it has its turn again.
+    pub(super) fn unhold(&mut self) {
+        for held in std::mem::take(&mut self.held).into_values().rev() {
+            held.into_iter()
+                .rev()
+                .for_each(|id| self.starts.push_front(id));
+        }
     }
 
-    /// How many wait for a slot, for each function for which somebody ever did.
-    pub(super) fn all_waiting(&self) -> impl Iterator<Item = (&FunctionName, usize)> {
+    /// Whether somebody waits for a slot of the function.
+    pub(super) fn waits_for(&self, function: &FunctionName) -> bool {
         self.tasks
-            .iter()
-            .map(|(function, queue)| (function, queue.len()))
+            .get(function)
+            .is_some_and(|queue| !queue.is_empty())
     }
 
     /// The next task whose function has a slot, in order of arrival.

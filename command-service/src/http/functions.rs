@@ -15,18 +15,24 @@ use serde::{Deserialize, Serialize};
 use super::parse_id;
 use super::problem::Problem;
 use crate::revisions::Rejections;
+use crate::room::Room;
 
 #[derive(Clone)]
 struct Place {
     host: Arc<FunctionHost>,
+    room: Room,
     rejections: Rejections,
 }
 
-pub(super) fn router(host: Arc<FunctionHost>, rejections: Rejections) -> Router {
+pub(super) fn router(host: Arc<FunctionHost>, room: Room, rejections: Rejections) -> Router {
     Router::new()
         .route("/v1/functions", get(list))
         .route("/v1/executions/{id}/logs", get(live_logs))
-        .with_state(Place { host, rejections })
+        .with_state(Place {
+            host,
+            room,
+            rejections,
+        })
 }
 
 #[derive(Serialize)]
@@ -40,7 +46,7 @@ struct FunctionAnswer {
     concurrency: usize,
     busy: usize,
     idle: usize,
-    /// Executions that wait for a slot, and how many may.
+    /// Executions of the ledger that wait for it, and how many may.
     waiting: usize,
     queue: usize,
     failed_starts: u32,
@@ -89,14 +95,15 @@ async fn list(State(place): State<Place>) -> Json<serde_json::Value> {
         .into_iter()
         .map(|status| {
             let rejected = place.rejections.of(&status.function);
-            FunctionAnswer::of(status, rejected)
+            let waiting = place.room.waiting(&status.function);
+            FunctionAnswer::of(status, waiting, rejected)
         })
         .collect();
     Json(serde_json::json!({ "functions": functions }))
 }
 
 impl FunctionAnswer {
-    fn of(status: FunctionStatus, rejected: Option<String>) -> Self {
+    fn of(status: FunctionStatus, waiting: usize, rejected: Option<String>) -> Self {
         let (revision, sha256) = status
             .revision
             .map(|code| (code.revision, code.sha256))
@@ -111,7 +118,7 @@ impl FunctionAnswer {
             concurrency: status.concurrency,
             busy: status.busy,
             idle: status.idle,
-            waiting: status.waiting,
+            waiting,
             queue: status.queue,
             failed_starts: status.failed_starts,
             backing_off_ms: status

@@ -33,6 +33,7 @@ use crate::intake::Intake;
 use crate::intake::sqs::Queues;
 use crate::reconcile::{Filters, LiveReconciles};
 use crate::revisions::Rejections;
+use crate::room::Room;
 use crate::{export, redrive, replay};
 use notifications::HttpLimits;
 use problem::{Body, Problem};
@@ -53,6 +54,7 @@ pub(crate) struct Rooms {
     pub(crate) live: LiveReconciles,
     pub(crate) filters: Filters,
     pub(crate) host: Arc<FunctionHost>,
+    pub(crate) room: Room,
     pub(crate) rejections: Rejections,
     pub(crate) intake: Intake,
     pub(crate) limits: HttpLimits,
@@ -78,7 +80,7 @@ pub(crate) fn router(rooms: Rooms) -> Router {
         .with_state(ledger)
         .merge(reconciles)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .merge(functions::router(rooms.host, rooms.rejections))
+        .merge(functions::router(rooms.host, rooms.room, rooms.rejections))
         .merge(notifications::deliveries(intake.clone(), rooms.limits))
         .merge(notifications::rejections(intake))
         .merge(queues::router(rooms.queues))

@@ -112,8 +112,10 @@ impl Tools {
         };
         if !asked.dry_run {
             let revision = &backfill.pipeline;
-            if let Some(function) = &backfill.first {
-                self.room.wait(function).await;
+            if let Some(function) = &backfill.first
+                && self.room.wait(function).await
+            {
+                self.still(pipeline, revision).await?;
             }
             let start = self.start(asked, revision, pipeline, (object, cause), arrival);
             counts.started = u64::from(start.await?);
@@ -122,6 +124,17 @@ impl Tools {
             counts,
             findings: Vec::new(),
         })
+    }
+
+    /// Fails where a pipeline is not what it was before a wait, so that it is asked for anew what is to run.
+    async fn still(&self, name: &PipelineName, revision: &Revision) -> Result<(), Problem> {
+        let now = revision_of(&self.ledger, name).await?;
+        match now.revision == revision.revision {
+            true => Ok(()),
+            false => Err(Problem::unavailable(format!(
+                "pipeline {name} has another revision now"
+            ))),
+        }
     }
 
     /// Whether the pipeline has never run for an object.

@@ -106,6 +106,9 @@ pub struct ReconcileSchedule {
     pub rate: Option<u32>,
 }
 
+/// The pause before one that could not be begun is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
 /// The shortest pause before the clock is looked at again.
 const LEAST_WAIT: Duration = Duration::from_millis(200);
 
@@ -146,6 +149,7 @@ pub(crate) async fn keep_schedule(
                 // The last one is not over.
                 Ok(false) => {}
                 Err(error) => {
+                    wait = wait.min(RETRY);
                     tracing::warn!(%bucket, error = told(&error), "a reconcile that is due could not be begun; trying again");
                 }
             }

@@ -32,20 +32,20 @@ pub(crate) enum ArrivalError {
     #[error(transparent)]
     Event(#[from] FoldCause),
     /// The worklist is not of this log.
-    #[error("no object's arrival is recorded at position {0}")]
+    #[error("no object's arrival is recorded next after position {0}")]
     NotThere(Position),
 }
 
 impl Arrival {
-    /// Reads the arrival that is recorded at a position.
+    /// Reads the arrival that is recorded next after a position.
     pub(crate) async fn read(
         log: &Arc<dyn EventLog>,
         blobs: &BlobStore,
-        at: Position,
+        after: Position,
     ) -> Result<Self, ArrivalError> {
-        let events = log.read_all(Position(at.0.saturating_sub(1)), 1).await?;
-        let event = events.into_iter().find(|event| event.position == at);
-        let event = event.ok_or(ArrivalError::NotThere(at))?;
+        let events = log.read_all(after, 1).await?;
+        let event = events.into_iter().next();
+        let event = event.ok_or(ArrivalError::NotThere(after))?;
         match decode(&event, blobs).await? {
             ObjectEvent::ObjectCreated(created) => Ok(Self {
                 created,
@@ -53,7 +53,7 @@ impl Arrival {
                 correlation: correlation_of(&event),
                 event: event.event_id.to_string(),
             }),
-            _ => Err(ArrivalError::NotThere(at)),
+            _ => Err(ArrivalError::NotThere(after)),
         }
     }
 

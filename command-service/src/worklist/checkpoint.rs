@@ -15,7 +15,7 @@ impl Worklist {
     /// The checkpoint, if there is one that can be read and that belongs to this log.
     pub(crate) async fn restore(path: &Path, log: &Arc<dyn EventLog>) -> Option<Self> {
         let bytes = fs::read(path).await.ok()?;
-        let (format, worklist): (u32, Worklist) = match serde_json::from_slice(&bytes) {
+        let (format, mut worklist): (u32, Worklist) = match serde_json::from_slice(&bytes) {
             Ok(read) => read,
             Err(error) => {
                 tracing::info!(%error, "the worklist's checkpoint has another shape; folding anew");
@@ -28,6 +28,10 @@ impl Worklist {
                 "the worklist's checkpoint does not belong to this log; folding anew"
             );
             return None;
+        }
+        let ids: Vec<_> = worklist.tasks.keys().copied().collect();
+        for id in ids {
+            worklist.recount(None, worklist.waits_for(id));
         }
         Some(worklist)
     }

@@ -92,7 +92,7 @@ impl Worklist {
         Ok(match kind {
             "object" if self.is_unwanted(event) => Vec::new(),
             "object" => match decode(event, blobs).await? {
-                ObjectEvent::ObjectCreated(created) => self.created(created, event),
+                ObjectEvent::ObjectCreated(created) => self.created(created),
                 ObjectEvent::ObjectRemoved(_) | ObjectEvent::NotificationDisregarded(_) => {
                     Vec::new()
                 }
@@ -134,7 +134,7 @@ impl Worklist {
             })
     }
 
-    fn created(&mut self, created: ObjectCreated, event: &RecordedEvent) -> Vec<Change> {
+    fn created(&mut self, created: ObjectCreated) -> Vec<Change> {
         let shadow = created
             .produced_by
             .as_ref()
@@ -155,7 +155,7 @@ impl Worklist {
             let id = id_of(name, &object, &Cause::Trigger);
             let owed = OwedStart {
                 pipeline: name.clone(),
-                arrival: event.position,
+                after: self.position,
             };
             self.owed.insert(id, owed);
             changes.push(Change::Execution(id));
@@ -164,6 +164,12 @@ impl Worklist {
     }
 
     fn executed(&mut self, id: ExecutionId, event: &ExecutionEvent, recorded: &RecordedEvent) {
+        let before = self.waits_for(id);
+        self.go_on(id, event, recorded);
+        self.recount(before, self.waits_for(id));
+    }
+
+    fn go_on(&mut self, id: ExecutionId, event: &ExecutionEvent, recorded: &RecordedEvent) {
         match event {
             ExecutionEvent::ExecutionStarted(started) => {
                 self.owed.remove(&id);
@@ -268,10 +274,12 @@ impl Worklist {
         let name = name.parse().map_err(|_| FoldCause::Stream)?;
         // Whatever changed: what was owed to somebody may be owed to nobody now, or to another.
         let owed = self.owed.iter().filter(|(_, owed)| owed.pipeline == name);
-        let waiting = owed.map(|(id, _)| Change::Execution(*id)).collect();
+        let mut owed: Vec<_> = owed.map(|(id, owed)| (owed.after, *id)).collect();
+        owed.sort_unstable();
+        let owed = owed.into_iter().map(|(_, id)| Change::Execution(id));
         let pipeline = self.pipelines.entry(name).or_default();
         *pipeline = std::mem::take(pipeline).evolve(&event);
-        Ok(waiting)
+        Ok(owed.collect())
     }
 
     fn reconciled(

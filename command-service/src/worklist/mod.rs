@@ -41,6 +41,9 @@ pub(crate) struct Worklist {
     pub owed: BTreeMap<ExecutionId, OwedStart>,
     /// The tasks of executions that are not over.
     pub tasks: HashMap<ExecutionId, OpenTask>,
+    /// How many of them are due and claimed by nobody, by function.
+    #[serde(skip)]
+    waiting: BTreeMap<FunctionName, usize>,
     /// Replays that are not over: how many of their plan are started.
     pub replays: BTreeMap<ReplayId, u64>,
     /// Reconciles that are not over.
@@ -75,8 +78,8 @@ pub(crate) struct LiveWorker {
 pub(crate) struct OwedStart {
     /// The pipeline that wants the object.
     pub pipeline: PipelineName,
-    /// Where the object's arrival is recorded.
-    pub arrival: Position,
+    /// The position before that at which the object's arrival is recorded.
+    pub after: Position,
 }
 
 /// The task of an execution that is not over.
@@ -112,6 +115,30 @@ pub(crate) enum OpenPhase {
 }
 
 impl Worklist {
+    /// How many tasks wait for each function for which some ever did.
+    pub(crate) fn waiting(&self) -> &BTreeMap<FunctionName, usize> {
+        &self.waiting
+    }
+
+    /// The function that an execution's task waits for, if it is due and claimed by nobody.
+    fn waits_for(&self, id: ExecutionId) -> Option<FunctionName> {
+        let open = self.tasks.get(&id)?;
+        (open.phase == OpenPhase::Due).then(|| open.function.clone())
+    }
+
+    /// Notes what an execution's task waits for, and what it waited for before.
+    fn recount(&mut self, before: Option<FunctionName>, now: Option<FunctionName>) {
+        if before == now {
+            return;
+        }
+        if let Some(waiting) = before.and_then(|function| self.waiting.get_mut(&function)) {
+            *waiting -= 1;
+        }
+        if let Some(function) = now {
+            *self.waiting.entry(function).or_default() += 1;
+        }
+    }
+
     /// How many executions it holds.
     pub(crate) fn executions(&self) -> usize {
         self.owed.len() + self.tasks.len()

@@ -66,7 +66,13 @@ pub(super) async fn run(format: Format, args: DecodeArgs) -> Result<ExitCode> {
     let blobs = tempfile::tempdir().context("no temporary folder could be made")?;
     let intake = intake(blobs.path(), sns, config)?;
     for prior in prior {
-        intake.deliver(source.as_ref(), prior).await;
+        let taken = match prior.transport {
+            Transport::Http => unpacked(prior, &http).ok(),
+            _ => Some(prior),
+        };
+        if let Some(prior) = taken {
+            intake.deliver(source.as_ref(), prior).await;
+        }
     }
     let delivered = intake.deliver(source.as_ref(), delivery).await;
     if let Some(unavailable) = delivered.unavailable {

@@ -42,6 +42,10 @@ const RECORDED: &str = "query($id: ID!) {
   }
 }";
 
+/// How often to ask for the end of a reconcile that is over, and how long to wait in between.
+const READ_SIDE_LOOKS: usize = 200;
+const READ_SIDE_PAUSE: Duration = Duration::from_millis(50);
+
 const COLUMNS: &[Column] = &[
     ("STATUS", |row| text(&row["status"])),
     ("RECONCILE", |row| text(&row["id"])),
@@ -212,13 +216,21 @@ async fn statement(client: &Client, mut answer: Value) -> Result<Value> {
     let variables = json!({
         "bucket": answer["bucket"],
         "prefix": answer["prefix"],
-        // Its own end is the first thing behind what it saw.
+        // Its own end is behind what it saw.
         "minPosition": answer["position"].as_u64().map(|position| position + 1),
     });
     let said = client.query(COMPLETENESS, variables).await?;
     let now = said["completeness"].clone();
-    let id = json!({ "id": answer["reconcile"] });
-    let recorded = client.query(RECORDED, id).await?["reconcile"].take();
+    let over = !matches!(answer["status"].as_str(), Some("RUNNING" | "PAUSED"));
+    let mut recorded = recorded_of(client, &answer).await?;
+    // Something may have been recorded between where it saw the end of the log and its own end.
+    for _ in 0..READ_SIDE_LOOKS {
+        if !over || !recorded["stoppedAt"].is_null() {
+            break;
+        }
+        tokio::time::sleep(READ_SIDE_PAUSE).await;
+        recorded = recorded_of(client, &answer).await?;
+    }
     answer["startedAt"] = recorded["startedAt"].clone();
     answer["stoppedAt"] = recorded["stoppedAt"].clone();
     // Of one that is not done, what has become of them until now.
@@ -238,6 +250,11 @@ async fn statement(client: &Client, mut answer: Value) -> Result<Value> {
     }
     answer["findings"] = Value::Array(findings);
     Ok(answer)
+}
+
+async fn recorded_of(client: &Client, answer: &Value) -> Result<Value> {
+    let id = json!({ "id": answer["reconcile"] });
+    Ok(client.query(RECORDED, id).await?["reconcile"].take())
 }
 
 fn tell(format: Format, statement: &Value) {

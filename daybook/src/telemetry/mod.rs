@@ -151,7 +151,7 @@ fn describe() {
         ),
         (
             "daybook_function_waiting",
-            "Executions that have begun and wait for the function",
+            "Executions of the ledger that have begun and wait for the function",
         ),
         (
             "daybook_function_queue",

@@ -49,8 +49,6 @@ impl Scraped {
             processes("idle").set(status.idle as f64);
             gauge!("daybook_function_concurrency", "function" => function.clone())
                 .set(status.concurrency as f64);
-            gauge!("daybook_function_waiting", "function" => function.clone())
-                .set(status.waiting as f64);
             gauge!("daybook_function_queue", "function" => function.clone())
                 .set(status.queue as f64);
             gauge!("daybook_function_failed_starts", "function" => function)

@@ -536,10 +536,11 @@ impl ObjectState {
                        them; a reconcile compares with all that are on record";
             return Some(Judged(Verdict::Stale, reasons::FORGOTTEN, why.to_owned()));
         }
-        // Of two writes that a store without any order tells (Cloudflare R2) neither is late; but what is
-        // older than the newest one that a listing found was there when it was listed, or was gone.
-        let by_clock =
-            notified.order.is_some() || self.newest().is_some_and(Remembered::is_only_listed);
+        // Of two writes that are told without an order (Cloudflare R2) neither is late; but what is older
+        // than what a listing found was there when it was listed, or was gone, and what is older than a
+        // removal is gone.
+        let ends_it = |newest: &Remembered| newest.removed || newest.is_only_listed();
+        let by_clock = notified.order.is_some() || self.newest().is_some_and(ends_it);
         if notified.version.unique_id().is_none() && by_clock && self.is_behind_in_time(notified) {
             let why =
                 "what was recorded before is newer by the store's clock, and versions are not kept";
@@ -630,7 +631,11 @@ impl Remembered {
         let channel = notified.channel.as_str();
         let has_accounts = notified.told.account.is_some();
         self.told.iter().all(|telling| {
-            telling.channel == channel || (!has_accounts && kind(&telling.channel) == kind(channel))
+            let told = telling.channel.as_str();
+            // Once R2's channel did not have the account.
+            told == channel
+                || told == kind(channel)
+                || (!has_accounts && kind(told) == kind(channel))
         })
     }
 

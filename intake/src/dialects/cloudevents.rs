@@ -83,24 +83,26 @@ pub(crate) fn binary(
 ) -> Result<Told, Rejection> {
     let version = need_header(delivery, "ce-specversion")?;
     check_version(&version, &Place::header("ce-specversion"))?;
-    need_header(delivery, "ce-id")?;
+    let id = need_header(delivery, "ce-id")?;
+    let time_said = header(delivery, "ce-time")?;
     let place = Place::header("ce-type");
     let attributes = Attributes {
         source: need_header(delivery, "ce-source")?,
         kind: need_header(delivery, "ce-type")?,
         subject: header(delivery, "ce-subject")?,
-        time: header(delivery, "ce-time")?
-            .map(|text| time(&text, &Place::header("ce-time")))
+        time: time_said
+            .as_deref()
+            .map(|text| time(text, &Place::header("ce-time")))
             .transpose()?,
     };
     if is_azure(&attributes.kind) {
         let data = data.ok_or_else(|| place.reject(Reason::MissingField, NO_DATA))?;
         let of_azure = Event {
-            id: Attribute::header("ce-id", delivery.header("ce-id")),
+            id: Attribute::header("ce-id", Some(&id)),
             resource: Attribute::header("ce-source", Some(&attributes.source)),
             kind: Attribute::header("ce-type", Some(&attributes.kind)),
             subject: Attribute::header("ce-subject", attributes.subject.as_deref()),
-            time: Attribute::header("ce-time", delivery.header("ce-time")),
+            time: Attribute::header("ce-time", time_said.as_deref()),
         };
         return azure::event(&of_azure, &data);
     }

@@ -251,22 +251,32 @@ impl ObjectNode {
         last: Option<i32>,
         before: Option<String>,
     ) -> Result<Connection<String, Notification>> {
-        let order = "notifications";
         let page = PageArgs {
             first,
             after,
             last,
             before,
         };
-        let page = page.page(order, most(ctx)?)?;
-        let (bucket, key) = (&self.row.bucket, &self.row.key);
-        let rows = self.reader.notifications(bucket, key, page).await;
-        Ok(connect(
-            rows.map_err(unavailable)?,
-            order,
-            Notification::from,
-        ))
+        notifications_of(ctx, &self.reader, &self.row.bucket, &self.row.key, page).await
     }
+}
+
+/// What stores told of a key, the newest first.
+pub(crate) async fn notifications_of(
+    ctx: &Context<'_>,
+    reader: &Reader,
+    bucket: &str,
+    key: &str,
+    page: PageArgs,
+) -> Result<Connection<String, Notification>> {
+    let order = "notifications";
+    let page = page.page(order, most(ctx)?)?;
+    let rows = reader.notifications(bucket, key, page).await;
+    Ok(connect(
+        rows.map_err(unavailable)?,
+        order,
+        Notification::from,
+    ))
 }
 
 impl ObjectNode {

@@ -14,7 +14,9 @@ use super::execution::{
     ExecutionNode, ExecutionOrder, ExecutionOrderField, ExecutionWhere, find_execution,
 };
 use super::ledger::{self, Ledger};
-use super::object::{ObjectNode, ObjectOrder, ObjectOrderField, ObjectWhere, most};
+use super::object::{
+    Notification, ObjectNode, ObjectOrder, ObjectOrderField, ObjectWhere, most, notifications_of,
+};
 use super::paging::{PageArgs, connect, cost};
 use super::reconcile::{Completeness, ReconcileNode};
 use super::scalars::{DateTime, Position};
@@ -305,6 +307,30 @@ impl Query {
         let reader = state.projector.reader();
         let row = reader.completeness(&bucket, &prefix).await;
         Ok(row.map_err(unavailable)?.into())
+    }
+
+    /// What stores told of a key, and what became of it, the newest first; also of a key that never
+    /// became an object, since all that was told of it was ignored.
+    #[graphql(complexity = "cost(first, last) * child_complexity")]
+    #[expect(clippy::too_many_arguments, reason = "the arguments of the field")]
+    async fn notifications(
+        &self,
+        ctx: &Context<'_>,
+        bucket: String,
+        key: String,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Result<Connection<String, Notification>> {
+        let page = PageArgs {
+            first,
+            after,
+            last,
+            before,
+        };
+        let reader = state(ctx)?.projector.reader();
+        notifications_of(ctx, reader, &bucket, &key, page).await
     }
 
     /// The audit trail: every event, oldest first. `last` gives the newest ones.

@@ -18,7 +18,7 @@ fn each_waits_once_and_in_order() {
     for number in [1, 2, 1, 3] {
         queues.push_start(id(number));
     }
-    let next = |queues: &mut Queues| queues.next_start(|_| None, |_, _| true);
+    let next = |queues: &mut Queues| queues.next_start(|_| None, |_| true);
     let order: Vec<_> = std::iter::from_fn(|| next(&mut queues)).collect();
     assert_eq!(order, [id(1), id(2), id(3)]);
     queues.push_start(id(1));
@@ -37,26 +37,38 @@ fn what_is_for_a_full_queue_is_not_started_and_holds_up_nothing_else() {
         let of = if it == id(5) { &fast } else { &slow };
         Some(of.clone())
     };
-    // At most two wait for each.
-    let next = |queues: &mut Queues| queues.next_start(function_of, |_, waiting| waiting >= 2);
-    for number in [1, 2] {
-        assert_eq!(next(&mut queues), Some(id(number)));
-        queues.push_task(slow.clone(), id(number));
-    }
+    let full = |function: &FunctionName| *function == slow;
+    let next = |queues: &mut Queues| queues.next_start(function_of, full);
+    let any = |queues: &mut Queues| queues.next_start(function_of, |_| false);
+    assert_eq!(any(&mut queues), Some(id(1)));
     assert_eq!(next(&mut queues), Some(id(5)));
     assert_eq!(next(&mut queues), None);
     // Those that were held go in their order, before what came later.
     queues.push_start(id(7));
     queues.push_start(id(3));
-    for expected in [3, 4, 6, 7] {
+    for expected in [2, 3] {
         assert_eq!(next(&mut queues), None);
-        let begun = queues.next_task(|_| Some(())).unwrap().0;
-        assert_eq!(next(&mut queues), Some(id(expected)));
-        queues.push_task(slow.clone(), id(expected));
-        assert_ne!(begun, id(expected));
+        assert_eq!(any(&mut queues), Some(id(expected)));
     }
-    assert_eq!(queues.waiting(&slow), 2);
-    assert_eq!(queues.all_waiting().collect::<Vec<_>>(), [(&slow, 2)]);
+    // Where they are for another function now, they are asked about anew.
+    queues.unhold();
+    let elsewhere = queues.next_start(|_| Some(fast.clone()), full);
+    assert_eq!(elsewhere, Some(id(4)));
+    let rest: Vec<_> = std::iter::from_fn(|| any(&mut queues)).collect();
+    assert_eq!(rest, [id(6), id(7)]);
+}
+
+#[test]
+fn what_is_being_started_counts_until_it_is_known() {
+    let mut starting = Starting::default();
+    let function: FunctionName = "slow".parse().unwrap();
+    starting.begin(id(1), function.clone());
+    starting.begin(id(2), function.clone());
+    assert_eq!(starting.count(&function), 2);
+    starting.end(id(1));
+    starting.end(id(1));
+    starting.end(id(9));
+    assert_eq!(starting.count(&function), 1);
 }
 
 #[test]
@@ -69,7 +81,7 @@ fn a_function_without_a_slot_does_not_hold_up_others() {
     let reserve = |function: &FunctionName| (*function == free).then_some("slot");
     assert_eq!(queues.next_task(reserve), Some((id(2), "slot")));
     assert_eq!(queues.next_task(reserve), None);
-    assert_eq!((queues.waiting(&busy), queues.waiting(&free)), (1, 0));
+    assert!(queues.waits_for(&busy) && !queues.waits_for(&free));
     assert_eq!(queues.next_task(|_| Some("slot")), Some((id(1), "slot")));
 }
 

@@ -295,12 +295,13 @@ impl Round {
             .into_iter()
             .partition(|event| event.stream.as_str().starts_with("pipeline-"));
         for event in of_pipelines.iter().chain(&others) {
+            worklist.position = Position(event.position.0 - 1);
             worklist.fold(event, self.ledger.blobs()).await.unwrap();
         }
         for (id, owed) in worklist.owed {
             let pipeline = owed.pipeline.clone();
             let (log, blobs) = (self.ledger.log(), self.ledger.blobs());
-            let arrival = Arrival::read(log, blobs, owed.arrival).await.unwrap();
+            let arrival = Arrival::read(log, blobs, owed.after).await.unwrap();
             let start = StartExecution {
                 execution: id,
                 pipeline,

@@ -207,6 +207,27 @@ fn the_same_content_again_is_a_write_of_its_own_after_a_removal_or_long_after() 
     assert_eq!(types(&events), ["ObjectCreated"]);
 }
 
+/// Events of before R2's channel had the account.
+#[test]
+fn what_a_channel_told_under_its_old_name_is_of_the_same_store() {
+    let of_account = |number: u128, it: RecordNotification| RecordNotification {
+        channel: "cloudflare:r2/acct".to_owned(),
+        told: super::super::Told {
+            account: Some("acct".to_owned()),
+            identity: Uuid::from_u128(number),
+            ..it.told
+        },
+        ..it
+    };
+    let old = unordered(1, told(plain(1), "-"));
+    let again = of_account(2, old.clone());
+    let object = check([old.clone(), again], &[ACCEPTED, DUPLICATE]);
+    assert_eq!(object.state.versions, 1);
+    let removal = of_account(3, at(9, unordered(3, gone(plain(1), "-"))));
+    let (object, _) = verdicts([old, removal]);
+    assert!(!object.state.present);
+}
+
 #[test]
 fn times_tell_what_is_late_where_no_order_does() {
     // The channel has an order that cannot be compared, and the store keeps no versions: what was
@@ -224,6 +245,17 @@ fn times_tell_what_is_late_where_no_order_does() {
     let object = check(story, &[ACCEPTED, ACCEPTED]);
     let newest = object.state.object().unwrap();
     assert_eq!(newest.etag, plain(2).etag);
+    // What is older than a removal is gone.
+    let story = [
+        at(5, unordered(2, gone(plain(1), "-"))),
+        at(0, unordered(1, told(plain(1), "-"))),
+    ];
+    check(
+        [at(3, unordered(3, told(plain(3), "-")))]
+            .into_iter()
+            .chain(story),
+        &[ACCEPTED, IGNORED, STALE],
+    );
     // It keeps versions: an older one is recorded, and not taken for the object.
     let story = [
         at(5, unordered(2, told(with_id(2, "v2"), "-"))),

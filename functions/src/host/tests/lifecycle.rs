@@ -9,6 +9,9 @@ use crate::*;
 
 const PID: &str = "respond(str(os.getpid()))";
 
+/// Longer than any test takes.
+const HOUR: Duration = Duration::from_secs(3600);
+
 #[tokio::test]
 async fn a_warm_process_is_used_again() {
     let fixture = Fixture::new().await;
@@ -178,49 +181,47 @@ async fn a_start_that_keeps_failing_backs_off() {
 
 #[tokio::test]
 async fn a_crash_loop_backs_off_and_one_crash_does_not() {
-    let fixture = Fixture::new().await;
-    let crash = "os.kill(os.getpid(), 9)";
-    let mut crashes = Vec::new();
-    for _ in 0..3 {
-        let slot = fixture.slot().await;
-        crashes.push(Instant::now());
-        let outcome = fixture.host.invoke(slot, invocation(crash)).await;
+    let fixture = Fixture::backing_off_for(HOUR).await;
+    for crashes in 1..=2 {
+        let outcome = fixture.run("os.kill(os.getpid(), 9)").await;
         assert_eq!(failure(&outcome).0, RUNTIME_CRASH);
         // The first may have been for its event alone.
-        let free = fixture.host.reserve(&fixture.name);
-        assert_eq!(free.is_some(), crashes.len() == 1);
+        let free = fixture.host.reserve(&fixture.name).is_some();
+        assert_eq!(free, crashes == 1);
     }
-    // 300 ms after the second, doubled after the third.
-    assert!(crashes[2] - crashes[1] >= Duration::from_millis(300));
     let status = &fixture.host.status()[0];
-    assert_eq!(status.failed_starts, 3);
+    assert_eq!(status.failed_starts, 2);
     assert_eq!(status.last_start_failure.as_deref(), Some(RUNTIME_CRASH));
     assert!(status.backing_off.is_some());
+}
 
-    // One that answers ends it, be it with an error.
-    let slot = fixture.slot().await;
+#[tokio::test]
+async fn one_that_answers_ends_a_crash_loop() {
+    let fixture = Fixture::backing_off_for(Duration::from_millis(1)).await;
+    // An error that goes on, and an answer that does not.
     let report = "fail(json.dumps({'errorType': 'ValueError', 'errorMessage': 'no'}))";
-    fixture.host.invoke(slot, invocation(report)).await;
-    until("it is forgotten", || {
-        fixture.host.status()[0].failed_starts == 0
-    })
-    .await;
-    let status = &fixture.host.status()[0];
-    assert_eq!(
-        (&status.backing_off, &status.last_start_failure),
-        (&None, &None)
-    );
+    for answers in [report, "respond('1'); os._exit(0)"] {
+        for _ in 0..3 {
+            fixture.run("os.kill(os.getpid(), 9)").await;
+        }
+        assert_eq!(fixture.host.status()[0].failed_starts, 3);
+        fixture.run(answers).await;
+        until("it is forgotten", || {
+            fixture.host.status()[0].failed_starts == 0
+        })
+        .await;
+        let status = &fixture.host.status()[0];
+        assert_eq!(status.last_start_failure, None);
+    }
 }
 
 #[tokio::test]
 async fn ending_after_the_report_of_an_error_is_a_crash() {
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::backing_off_for(HOUR).await;
     // As the clients do with what nobody caught.
     let ends = "fail(json.dumps({'errorType': 'ValueError', 'errorMessage': 'no'})); os._exit(1)";
     for crashes in 1..=2 {
-        let slot = fixture.slot().await;
-        let outcome = fixture.host.invoke(slot, invocation(ends)).await;
-        assert_eq!(failure(&outcome).0, "ValueError");
+        assert_eq!(failure(&fixture.run(ends).await).0, "ValueError");
         until("it is counted", || {
             fixture.host.status()[0].failed_starts == crashes
         })

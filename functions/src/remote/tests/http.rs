@@ -85,7 +85,6 @@ async fn slots_hold_and_the_status_names_the_runtime() {
             concurrency: 1,
             busy: 1,
             idle: 0,
-            waiting: 0,
             queue: FunctionSpec::QUEUE,
             failed_starts: 0,
             backing_off: None,
