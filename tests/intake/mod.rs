@@ -122,6 +122,18 @@ async fn each_verdict_is_answered_and_recorded() {
     );
     let gone = server.settled("ord", "b").await;
     assert_eq!(gone["present"], false);
+    // What was told of a key that never became an object is there as well.
+    let tagged = json!({ "Records": [record("ObjectTagging:Put", "ord", "never", "01", "x")] });
+    let (_, answer) = server.post("/v1/notifications", tagged).await;
+    assert_eq!(verdicts(&answer), ["ignored"]);
+    server.caught_up().await;
+    let told = "{ object(bucket: \"ord\", key: \"never\") { key }
+        notifications(bucket: \"ord\", key: \"never\", first: 5) { nodes { verdict reason eventName } } }";
+    let told = server.query(told, json!({})).await;
+    assert_eq!(told["object"], Value::Null);
+    let ignored =
+        json!({ "verdict": "IGNORED", "reason": "not-a-create", "eventName": "ObjectTagging:Put" });
+    assert_eq!(told["notifications"]["nodes"], json!([ignored]));
 }
 
 #[tokio::test]

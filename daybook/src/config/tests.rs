@@ -139,6 +139,22 @@ fn functions_have_limits_and_a_sandbox() {
 }
 
 #[test]
+fn files_with_secrets_are_known_wherever_they_are_named() {
+    let text = format!(
+        "{SOUND}\n[functions.a]\nruntime = \"http\"\nurl = \"https://f.example/\"\n\
+         headers = {{ x-key = {{ file = \"secret\" }} }}\n\
+         [functions.b]\nruntime = \"lambda\"\n\
+         arn = \"arn:aws:lambda:eu-west-1:111122223333:function:f\"\n\
+         access_key = \"AK\"\nsecret_key = {{ file = \"secret\" }}\n\
+         [telemetry]\notlp_endpoint = \"http://127.0.0.1:9\"\n\
+         otlp_headers = {{ Authorization = {{ file = \"secret\" }} }}\n"
+    );
+    let before = load(SOUND).unwrap().secret_files.len();
+    let files = load(&text).unwrap().secret_files;
+    assert_eq!(files.len(), before + 3, "{files:?}");
+}
+
+#[test]
 fn outputs_may_wait_for_success() {
     let published = |when: &str| {
         let line = format!("runtime = \"builtin\"\npublish = \"{when}\"");

@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::notifications::{ACCEPTED, Delivered};
 use super::{Fold, Folded, at, int, pos};
+use crate::query::BUCKET_STATUS;
 use crate::status::{ObjectStatus, execution_status};
 
 impl Fold<'_> {
@@ -83,7 +84,7 @@ impl Fold<'_> {
             return Ok(());
         }
         if let Some((_, before, true)) = current {
-            self.tally.count("object_status", &before, -1);
+            self.count_object(bucket, &before, -1);
         }
         self.run(
             "INSERT INTO objects VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6)
@@ -91,7 +92,7 @@ impl Fold<'_> {
                version = ?3, status = ?4, present = 1, etag = ?5, size = ?6",
             params![bucket, key, pos(recorded), status, version.etag, size],
         )?;
-        self.tally.count("object_status", &status, 1);
+        self.count_object(bucket, &status, 1);
         Ok(())
     }
 
@@ -128,7 +129,7 @@ impl Fold<'_> {
             "UPDATE object_versions SET removed_at = NULL WHERE position = ?1",
             params![position],
         )?;
-        self.tally.count("object_status", &status, 1);
+        self.count_object(bucket, &status, 1);
         Ok(true)
     }
 
@@ -139,7 +140,7 @@ impl Fold<'_> {
             return Ok(());
         };
         if present {
-            self.tally.count("object_status", &status, -1);
+            self.count_object(bucket, &status, -1);
         }
         self.run(
             "UPDATE objects SET present = 0 WHERE bucket = ?1 AND key = ?2",
@@ -171,22 +172,29 @@ impl Fold<'_> {
             "UPDATE object_versions SET status = ?2 WHERE position = ?1",
             params![version, status],
         )?;
-        let present: Option<bool> = self
+        let object: Option<(bool, String)> = self
             .tx
-            .prepare_cached("SELECT present FROM objects WHERE version = ?1")?
-            .query_row([version], |row| row.get(0))
+            .prepare_cached("SELECT present, bucket FROM objects WHERE version = ?1")?
+            .query_row([version], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        if let Some(present) = present {
+        if let Some((present, bucket)) = object {
             self.run(
                 "UPDATE objects SET status = ?2 WHERE version = ?1",
                 params![version, status],
             )?;
             if present {
-                self.tally.count("object_status", &before, -1);
-                self.tally.count("object_status", status, 1);
+                self.count_object(&bucket, &before, -1);
+                self.count_object(&bucket, status, 1);
             }
         }
         Ok(())
+    }
+
+    /// An object that is there comes to have a status, or has it no more.
+    fn count_object(&mut self, bucket: &str, status: &str, change: i64) {
+        self.tally.count("object_status", status, change);
+        self.tally
+            .count(BUCKET_STATUS, &format!("{bucket}/{status}"), change);
     }
 
     /// The status of each pipeline's newest run for an object version. What ran as a shadow was not

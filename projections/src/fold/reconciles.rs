@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::catalog::name_in;
 use super::{Fold, Folded, at, int, pos};
-use crate::query::became;
+use crate::query::{BUCKET_STATUS, became};
 
 /// A value of the domain as a column holds it.
 macro_rules! json {
@@ -91,7 +91,14 @@ impl Fold<'_> {
         let Some((bucket, prefix)) = compared else {
             return Ok(Vec::new());
         };
-        became(self.tx, bucket, prefix)
+        let (bucket, prefix): (String, String) = (bucket, prefix);
+        // The figures of the bucket are written with the batch.
+        let pending = self
+            .tally
+            .pending(BUCKET_STATUS, &format!("{bucket}/"))
+            .map(|(status, change)| (status.to_owned(), change))
+            .collect();
+        became(self.tx, &bucket, &prefix, pending)
     }
 
     fn reconcile_phase(&self, id: &str, phase: ReconcilePhase) -> Folded<usize> {

@@ -28,6 +28,19 @@ impl Tally {
             .or_default() += change;
     }
 
+    /// What this batch changes about the figures of a kind whose names begin so.
+    pub(super) fn pending<'a>(
+        &'a self,
+        kind: &'a str,
+        prefix: &'a str,
+    ) -> impl Iterator<Item = (&'a str, i64)> {
+        let counters = self.counters.iter();
+        counters.filter_map(move |((of, name), change)| {
+            let rest = name.strip_prefix(prefix)?;
+            (of == kind).then_some((rest, *change))
+        })
+    }
+
     /// Adds to a figure of the time in which an event was recorded, and to its total. `pipeline`
     /// is empty for what belongs to none.
     pub(super) fn happened(

@@ -21,7 +21,7 @@ pub use executions::{
     StepRow, Touched,
 };
 pub use objects::{NotificationRow, ObjectFilter, ObjectOrder, ObjectRow};
-pub(crate) use reconciles::became;
+pub(crate) use reconciles::{BUCKET_STATUS, became};
 pub use reconciles::{CompletenessRow, ReconcileRow};
 pub use statistics::{StatisticsBucket, StatisticsRows};
 

@@ -1,5 +1,7 @@
 //! Reconciles, and what became of the objects of a bucket.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{Conditions, Listing, Page, Paged, maybe_unsigned, unsigned};
@@ -91,19 +93,44 @@ impl Reader {
             let position = conn.query_row("SELECT position FROM checkpoint", [], |row| {
                 unsigned(row, "position")
             })?;
-            let statuses = became(conn, bucket, prefix)?;
+            let statuses = became(conn, &bucket, &prefix, BTreeMap::new())?;
             Ok(CompletenessRow { position, statuses })
         })
         .await
     }
 }
 
-/// Each status that objects of a bucket have whose keys begin so, and how many have it.
+/// The kind of the figures that tell how many objects of a bucket have a status: `BUCKET/STATUS`.
+pub(crate) const BUCKET_STATUS: &str = "bucket_status";
+
+/// Each status that objects of a bucket have whose keys begin so, and how many have it. Of a whole
+/// bucket that is counted already, but for the changes of a batch that is not written yet.
 pub(crate) fn became(
     conn: &Connection,
-    bucket: String,
-    prefix: String,
+    bucket: &str,
+    prefix: &str,
+    mut pending: BTreeMap<String, i64>,
 ) -> rusqlite::Result<Vec<(String, u64)>> {
+    if !prefix.is_empty() {
+        return counted(conn, bucket, prefix);
+    }
+    let mut statement = conn.prepare_cached(
+        "SELECT substr(name, length(?2) + 2) AS status, value FROM counters
+         WHERE kind = ?1 AND name >= ?2 || '/' AND name < ?2 || '0'",
+    )?;
+    let mut rows = statement.query((BUCKET_STATUS, bucket))?;
+    while let Some(row) = rows.next()? {
+        *pending.entry(row.get("status")?).or_default() += row.get::<_, i64>("value")?;
+    }
+    let counts = pending.into_iter();
+    Ok(counts
+        .filter_map(|(status, count)| {
+            Some((status, u64::try_from(count).ok().filter(|it| *it > 0)?))
+        })
+        .collect())
+}
+
+fn counted(conn: &Connection, bucket: &str, prefix: &str) -> rusqlite::Result<Vec<(String, u64)>> {
     // No index beside the key's has what is asked for, so the planner is told.
     let mut statement = conn.prepare_cached(
         "SELECT status, count(*) AS count FROM objects
