@@ -11,17 +11,8 @@ const HANDLER: &str = "import os, time\n\
     while not os.path.exists(os.environ['GO']):\n        time.sleep(0.02)\n    \
     return event['Records'][0]['s3']['object']['key']\n";
 
-async fn waiting(server: &Server) -> (u64, u64) {
-    let (status, functions) = server.get("/v1/functions").await;
-    assert_eq!(status, 200, "{functions}");
-    let functions: Value = serde_json::from_str(&functions).unwrap();
-    let function = &functions["functions"][0];
-    let number = |name: &str| function[name].as_u64().unwrap();
-    (number("waiting"), number("queue"))
-}
-
-#[tokio::test]
-async fn what_a_function_cannot_take_yet_waits_in_the_log() {
+/// One process, and two executions may wait.
+fn slow_ledger() -> Ledger {
     let ledger = Ledger::new("");
     let go = ledger.path("go");
     ledger.write(
@@ -49,6 +40,21 @@ async fn what_a_function_cannot_take_yet_waits_in_the_log() {
     );
     ledger.write("code/index.py", HANDLER);
     link_python(&ledger.path("code"));
+    ledger
+}
+
+async fn waiting(server: &Server) -> (u64, u64) {
+    let (status, functions) = server.get("/v1/functions").await;
+    assert_eq!(status, 200, "{functions}");
+    let functions: Value = serde_json::from_str(&functions).unwrap();
+    let function = &functions["functions"][0];
+    let number = |name: &str| function[name].as_u64().unwrap();
+    (number("waiting"), number("queue"))
+}
+
+#[tokio::test]
+async fn what_a_function_cannot_take_yet_waits_in_the_log() {
+    let ledger = slow_ledger();
     let server = ledger.start().await;
     let client = server.client();
     let keys: Vec<String> = (0..7).map(|number| format!("{number}.txt")).collect();
@@ -84,4 +90,42 @@ async fn what_a_function_cannot_take_yet_waits_in_the_log() {
     let started = server.events(&["ExecutionStarted"]).await;
     assert_eq!(started.len(), keys.len());
     assert_eq!(waiting(&server).await, (0, 2));
+}
+
+#[tokio::test]
+async fn a_replay_waits_for_room_and_can_be_cancelled_meanwhile() {
+    let ledger = slow_ledger();
+    let server = ledger.start().await;
+    let client = server.client();
+    ledger.write("go", "");
+    let keys: Vec<String> = (0..60).map(|number| format!("{number}.txt")).collect();
+    for key in &keys {
+        client.put("inbox", key, "".into()).await.unwrap();
+    }
+    for key in &keys {
+        server.settled("inbox", key).await;
+    }
+    std::fs::remove_file(ledger.path("go")).unwrap();
+    let (status, replay) = server
+        .post("/v1/replays", json!({ "pipeline": "slow" }))
+        .await;
+    assert_eq!(status, 201, "{replay}");
+    eventually("as many wait as may", || async {
+        (waiting(&server).await.0 >= 2).then_some(())
+    })
+    .await;
+    let cancel = format!("/v1/replays/{}/cancel", replay["replay"].as_str().unwrap());
+    assert_eq!(server.post(&cancel, json!({})).await.0, 200);
+    ledger.write("go", "");
+    eventually("what had begun is done", || async {
+        let ended = server.events(&["ExecutionSucceeded"]).await.len();
+        let begun = server.events(&["ExecutionStarted"]).await.len();
+        (ended == begun && begun > keys.len() && waiting(&server).await.0 == 0).then_some(())
+    })
+    .await;
+    server.caught_up().await;
+    let begun = server.events(&["ExecutionStarted"]).await.len();
+    assert!(begun < 2 * keys.len(), "all of it began: {begun}");
+    let cancelled = server.events(&["ReplayCancelled", "ReplayCompleted"]).await;
+    assert_eq!(cancelled[0]["type"], "ReplayCancelled");
 }

@@ -18,26 +18,33 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 pub(crate) struct Room(Arc<Queues>);
 
 struct Queues {
-    /// Where the config's limits are; without, there are none.
-    host: Option<Arc<FunctionHost>>,
+    limits: Limits,
     waiting: Mutex<BTreeMap<FunctionName, usize>>,
+}
+
+/// How many may wait.
+enum Limits {
+    /// As the functions of a host say.
+    Host(Arc<FunctionHost>),
+    #[cfg(test)]
+    Same(usize),
 }
 
 impl Room {
     /// The room that the functions of a host have.
     pub(crate) fn of(host: Arc<FunctionHost>) -> Self {
-        Self::with(Some(host))
+        Self::with(Limits::Host(host))
     }
 
-    /// Room without end, where no functions run.
+    /// The same room for each function.
     #[cfg(test)]
-    pub(crate) fn without_end() -> Self {
-        Self::with(None)
+    pub(crate) fn for_each(most: usize) -> Self {
+        Self::with(Limits::Same(most))
     }
 
-    fn with(host: Option<Arc<FunctionHost>>) -> Self {
+    fn with(limits: Limits) -> Self {
         let waiting = Mutex::default();
-        Self(Arc::new(Queues { host, waiting }))
+        Self(Arc::new(Queues { limits, waiting }))
     }
 
     /// Takes over how many wait for each function.
@@ -63,8 +70,11 @@ impl Room {
 
     /// How many may.
     pub(crate) fn limit(&self, function: &FunctionName) -> usize {
-        let host = self.0.host.as_ref();
-        host.map_or(usize::MAX, |host| host.queue_limit(function))
+        match &self.0.limits {
+            Limits::Host(host) => host.queue_limit(function),
+            #[cfg(test)]
+            Limits::Same(most) => *most,
+        }
     }
 
     /// Waits until one more may wait for a function. Returns whether it had to.
@@ -82,5 +92,27 @@ impl Room {
             .waiting
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_starts_many_waits_for_room() {
+        let room = Room::for_each(2);
+        let (slow, fast): (FunctionName, FunctionName) =
+            ("slow".parse().unwrap(), "fast".parse().unwrap());
+        assert!(!room.wait(&slow).await);
+        room.tell([(&slow, 2), (&fast, 1)].into_iter());
+        assert!(!room.wait(&fast).await);
+        let told = room.clone();
+        let (waited, ()) = tokio::join!(room.wait(&slow), async {
+            tokio::time::sleep(LOOK_AGAIN * 3).await;
+            told.tell([(&slow, 1)].into_iter());
+        });
+        assert!(waited);
+        assert_eq!((room.waiting(&slow), room.waiting(&fast)), (1, 1));
     }
 }

@@ -170,7 +170,7 @@ impl Round {
             ledger: Ledger::new(self.ledger.log().clone(), blobs, shared),
             buckets: self.buckets.clone(),
             live: LiveReconciles::default(),
-            room: Room::without_end(),
+            room: Room::for_each(usize::MAX),
             region: "us-east-1".to_owned(),
             limits: ReconcileLimits {
                 grace: std::time::Duration::ZERO,
