@@ -33,7 +33,10 @@ enum Limits {
 impl Room {
     /// The room that the functions of a host have.
     pub(crate) fn of(host: Arc<FunctionHost>) -> Self {
-        Self::with(Limits::Host(host))
+        let functions = host.status();
+        let room = Self::with(Limits::Host(host));
+        room.tell(functions.iter().map(|status| (&status.function, 0)));
+        room
     }
 
     /// The same room for each function.

@@ -224,7 +224,7 @@ async fn hand_over(
         Ok(reply) = &mut replied => (answered(reply), true),
         status = process.exited() => match replied.try_recv() {
             Ok(reply) => {
-                let result = answered(reply);
+                let result = answered(reply).masked(&process.masks);
                 if let OutcomeResult::Failed { .. } = result {
                     slot.pool().crashed(process.started, error_name(&result));
                 }

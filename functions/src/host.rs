@@ -290,6 +290,12 @@ impl FunctionHost {
         pool.reserve()
     }
 
+    /// Whether the function has a free slot now, without taking it.
+    pub fn has_slot(&self, function: &FunctionName) -> bool {
+        let pools = self.pools();
+        pools.get(function).is_some_and(|pool| pool.has_slot())
+    }
+
     /// How many executions that have begun may wait for the function.
     pub fn queue_limit(&self, function: &FunctionName) -> usize {
         let pools = self.pools();

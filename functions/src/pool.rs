@@ -53,6 +53,16 @@ struct State {
     retired: bool,
 }
 
+impl State {
+    fn has_slot(&self, concurrency: usize) -> bool {
+        let waits = self.idle.is_empty()
+            && self
+                .not_before
+                .is_some_and(|not_before| Instant::now() < not_before);
+        !self.retired && !waits && self.in_use < concurrency
+    }
+}
+
 struct Idle {
     process: Process,
     since: Instant,
@@ -129,17 +139,18 @@ impl Pool {
     /// A free slot. None while all are in use, or while new processes must wait and none is warm.
     pub(crate) fn reserve(self: &Arc<Self>) -> Option<Slot> {
         let mut state = self.lock();
-        let waits = state.idle.is_empty()
-            && state
-                .not_before
-                .is_some_and(|not_before| Instant::now() < not_before);
-        if state.retired || waits || state.in_use >= self.spec.concurrency {
+        if !state.has_slot(self.spec.concurrency) {
             return None;
         }
         state.in_use += 1;
         Some(Slot {
             pool: Arc::clone(self),
         })
+    }
+
+    /// Whether there is a free slot now.
+    pub(crate) fn has_slot(&self) -> bool {
+        self.lock().has_slot(self.spec.concurrency)
     }
 
     /// The process that became idle last.

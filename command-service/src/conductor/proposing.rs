@@ -254,7 +254,12 @@ impl Conductor {
             let owed = worklist.owed.get(&id)?;
             firsts.get(&owed.pipeline)?.1.clone()
         };
-        let is_full = |function: &FunctionName| {
+        let host = &self.config.host;
+        let is_full = |function: &FunctionName, waits_here: bool| {
+            // What others let wait does not hold up what can run here.
+            if !waits_here && host.has_slot(function) {
+                return false;
+            }
             let waiting = worklist
                 .waiting()
                 .get(function)

@@ -12,6 +12,10 @@ use jiff::Timestamp;
 /// Executions by the function that they wait for.
 type ByFunction = BTreeMap<FunctionName, VecDeque<ExecutionId>>;
 
+fn waits_for(tasks: &ByFunction, function: &FunctionName) -> bool {
+    tasks.get(function).is_some_and(|queue| !queue.is_empty())
+}
+
 /// Executions that are being started without a slot: each will wait for its function.
 #[derive(Default)]
 pub(super) struct Starting {
@@ -58,13 +62,15 @@ impl Queues {
         }
     }
 
-    /// The next start, in order of arrival; but one that is for a function for which too many wait lets
-    /// others go first.
+    /// The next start, in order of arrival; but one that is for a function that is full lets others go
+    /// first. Whether it is may depend on whether somebody waits here for a slot of it.
     pub(super) fn next_start(
         &mut self,
         function_of: impl Fn(ExecutionId) -> Option<FunctionName>,
-        is_full: impl Fn(&FunctionName) -> bool,
+        is_full: impl Fn(&FunctionName, bool) -> bool,
     ) -> Option<ExecutionId> {
+        let tasks = &self.tasks;
+        let is_full = |function: &FunctionName| is_full(function, waits_for(tasks, function));
         let mut held = self.held.iter_mut();
         let room = held.find(|(function, held)| !held.is_empty() && !is_full(function));
         let id = match room {
@@ -100,9 +106,7 @@ impl Queues {
 
     /// Whether somebody waits for a slot of the function.
     pub(super) fn waits_for(&self, function: &FunctionName) -> bool {
-        self.tasks
-            .get(function)
-            .is_some_and(|queue| !queue.is_empty())
+        waits_for(&self.tasks, function)
     }
 
     /// The next task whose function has a slot, in order of arrival.

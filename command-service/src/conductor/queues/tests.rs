@@ -18,7 +18,7 @@ fn each_waits_once_and_in_order() {
     for number in [1, 2, 1, 3] {
         queues.push_start(id(number));
     }
-    let next = |queues: &mut Queues| queues.next_start(|_| None, |_| true);
+    let next = |queues: &mut Queues| queues.next_start(|_| None, |_, _| true);
     let order: Vec<_> = std::iter::from_fn(|| next(&mut queues)).collect();
     assert_eq!(order, [id(1), id(2), id(3)]);
     queues.push_start(id(1));
@@ -37,9 +37,9 @@ fn what_is_for_a_full_queue_is_not_started_and_holds_up_nothing_else() {
         let of = if it == id(5) { &fast } else { &slow };
         Some(of.clone())
     };
-    let full = |function: &FunctionName| *function == slow;
+    let full = |function: &FunctionName, _| *function == slow;
     let next = |queues: &mut Queues| queues.next_start(function_of, full);
-    let any = |queues: &mut Queues| queues.next_start(function_of, |_| false);
+    let any = |queues: &mut Queues| queues.next_start(function_of, |_, _| false);
     assert_eq!(any(&mut queues), Some(id(1)));
     assert_eq!(next(&mut queues), Some(id(5)));
     assert_eq!(next(&mut queues), None);
@@ -56,6 +56,14 @@ fn what_is_for_a_full_queue_is_not_started_and_holds_up_nothing_else() {
     assert_eq!(elsewhere, Some(id(4)));
     let rest: Vec<_> = std::iter::from_fn(|| any(&mut queues)).collect();
     assert_eq!(rest, [id(6), id(7)]);
+    // It is told whether somebody waits here.
+    queues.push_start(id(8));
+    queues.push_task(slow.clone(), id(1));
+    assert_eq!(queues.next_start(function_of, |_, waits| waits), None);
+    assert_eq!(
+        queues.next_start(function_of, |_, waits| !waits),
+        Some(id(8))
+    );
 }
 
 #[test]
