@@ -5,6 +5,7 @@
 //! the function host. What is due is found through a disposable [`worklist`]; what is decided is
 //! decided by the aggregates alone.
 
+mod arrival;
 mod clock;
 mod commands;
 mod conductor;

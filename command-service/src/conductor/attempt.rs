@@ -12,7 +12,7 @@ use daybook_domain::execution::{
 };
 use daybook_domain::pipeline::Revision;
 use daybook_domain::worker::{self, Worker, WorkerCommand};
-use daybook_domain::{Chain, CommandId, ExecutionId, PipelineName, WorkerId};
+use daybook_domain::{CommandId, ExecutionId, PipelineName, WorkerId};
 use daybook_event_store::Position;
 use daybook_functions::{FunctionHost, Invocation, Outcome, OutcomeResult, Slot};
 use daybook_s3_gateway::{AttemptId, Gateway};
@@ -23,12 +23,11 @@ use uuid::Uuid;
 use super::figures;
 use super::publishing::Publication;
 use super::{Done, Lease};
+use crate::arrival::{Arrival, ArrivalError};
 use crate::clock;
 use crate::commands::{CommandError, Executed, Ledger, Origin};
 use crate::gateway::{Stories, Story};
-use crate::notification;
 use crate::trace::{self, TraceContext};
-use crate::worklist::{Arrival, ArrivalError};
 
 /// The first and the longest pause before an outcome is offered to the log again.
 const RECORD_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -150,27 +149,17 @@ impl Start {
         // A command of its own each time: the same ids again would look like a repetition of what
         // may have another revision, or two would hold the claim.
         let command = CommandId(clock::random_id());
-        let (object, created) = (arrival.object(), &arrival.created);
         let start = StartExecution {
             execution: self.id,
             pipeline: self.pipeline.clone(),
             pipeline_revision: self.revision.revision,
             definition: self.revision.definition.clone(),
-            input: notification::s3_event(
-                &object,
-                &created.event_name,
-                arrival.at,
-                created.order.as_ref().map(|order| order.sequencer.as_str()),
-                &tools.region,
-            ),
-            object,
+            input: arrival.input(&tools.region),
+            object: arrival.object(),
             cause: Cause::Trigger,
             actor: format!("pipeline:{}", self.pipeline),
             shadow: None,
-            chain: match &created.produced_by {
-                Some(by) => by.chain.clone(),
-                None => Chain::default(),
-            },
+            chain: arrival.chain(),
             loop_depth: Some(tools.loop_depth),
             claim: code.map(|code| Claim { worker, code }),
         };

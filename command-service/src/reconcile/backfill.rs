@@ -9,18 +9,17 @@ use daybook_domain::execution::{
 };
 use daybook_domain::pipeline::{self, Pipeline, Revision};
 use daybook_domain::reconcile::{Counts, ReconcileStarted};
-use daybook_domain::stored_object::{ObjectCreated, ObjectEvent, ObjectVersion};
+use daybook_domain::stored_object::{ObjectEvent, ObjectVersion};
 use daybook_domain::{CommandId, FunctionName, ObjectKey, PipelineName};
 use daybook_event_store::{Direction, StreamName};
-use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::known::each_event;
 use super::revision::{Owed, WantedCode};
 use super::settling::Settled;
 use super::{Problem, Tools};
+use crate::arrival::Arrival;
 use crate::commands::{Ledger, Origin};
-use crate::notification;
 use crate::trace;
 
 /// What is to run.
@@ -72,13 +71,6 @@ async fn revision_of(ledger: &Ledger, name: &PipelineName) -> Result<Revision, P
     }
 }
 
-/// The arrival of the version that is the object.
-struct Arrival {
-    created: ObjectCreated,
-    at: Timestamp,
-    event: Uuid,
-}
-
 impl Tools {
     /// Starts the pipeline for an object, unless it ran for it or it is a dry run.
     pub(super) async fn backfill(
@@ -91,11 +83,7 @@ impl Tools {
         else {
             return Ok(Settled::default());
         };
-        let object = TriggerObject {
-            bucket: asked.bucket.clone(),
-            key: key.clone(),
-            version: arrival.created.version.clone(),
-        };
+        let object = arrival.object();
         let id = asked.reconcile;
         let owed = match &backfill.code {
             Some(code) => code.owed(&self.ledger, pipeline, &object, id).await?,
@@ -117,7 +105,7 @@ impl Tools {
             {
                 self.still(pipeline, revision).await?;
             }
-            let start = self.start(asked, revision, pipeline, (object, cause), arrival);
+            let start = self.start(asked, revision, pipeline, (object, cause), &arrival);
             counts.started = u64::from(start.await?);
         }
         Ok(Settled {
@@ -160,36 +148,27 @@ impl Tools {
         revision: &Revision,
         pipeline: &PipelineName,
         (object, cause): (TriggerObject, Cause),
-        arrival: Arrival,
+        arrival: &Arrival,
     ) -> Result<bool, Problem> {
         let id = asked.reconcile;
         let execution = id_of(pipeline, &object, &cause);
-        let created = arrival.created;
-        let sequencer = created.order.map(|order| order.sequencer);
-        let chain = created.produced_by.map(|by| by.chain).unwrap_or_default();
         let actor = format!("reconcile:{id}");
         let start = StartExecution {
             execution,
             pipeline: pipeline.clone(),
             pipeline_revision: revision.revision,
             definition: revision.definition.clone(),
-            input: notification::s3_event(
-                &object,
-                &created.event_name,
-                arrival.at,
-                sequencer.as_deref(),
-                &self.region,
-            ),
+            input: arrival.input(&self.region),
             object,
             cause,
             actor: actor.clone(),
             shadow: None,
-            chain,
+            chain: arrival.chain(),
             // Whoever asks for it means it.
             loop_depth: None,
             claim: None,
         };
-        let correlation = arrival.event.to_string();
+        let correlation = arrival.event.clone();
         let origin = Origin {
             command: CommandId(Uuid::new_v5(&execution.0, id.0.as_bytes())),
             traceparent: Some(trace::of_execution(&correlation, execution).to_string()),
@@ -228,11 +207,7 @@ impl Tools {
                     if created.version.identity() == version.identity() =>
                 {
                     let goes_on = created.repeated;
-                    arrival = Some(Arrival {
-                        created,
-                        at: event.recorded.recorded_at,
-                        event: event.recorded.event_id,
-                    });
+                    arrival = Some(Arrival::of(created, &event.recorded));
                     goes_on
                 }
                 _ => true,

@@ -333,7 +333,7 @@ impl Worklist {
 }
 
 /// An event, with what of it is kept apart.
-pub(super) async fn decode<E: Event>(
+pub(crate) async fn decode<E: Event>(
     event: &RecordedEvent,
     blobs: &BlobStore,
 ) -> Result<E, FoldCause> {
@@ -346,7 +346,7 @@ pub(super) async fn decode<E: Event>(
 }
 
 /// What an event belongs to; an event that does not say so begins a story of its own.
-pub(super) fn correlation_of(event: &RecordedEvent) -> String {
+pub(crate) fn correlation_of(event: &RecordedEvent) -> String {
     event
         .metadata
         .correlation_id

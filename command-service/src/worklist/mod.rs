@@ -3,7 +3,6 @@
 //! It only proposes. Whether an execution starts and who gets an attempt is decided by the
 //! aggregates; a worklist that is behind or wrong costs a refused command, never a wrong event.
 
-mod arrival;
 mod checkpoint;
 mod fold;
 #[cfg(test)]
@@ -21,8 +20,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub(crate) use arrival::{Arrival, ArrivalError};
-pub(crate) use fold::{Change, FoldError};
+pub(crate) use fold::{Change, FoldCause, FoldError, correlation_of, decode};
 
 /// The fold.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

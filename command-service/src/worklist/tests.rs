@@ -26,6 +26,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
+use crate::arrival::Arrival;
 
 struct Fold {
     worklist: Worklist,

@@ -25,10 +25,10 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::*;
+use crate::arrival::Arrival;
 use crate::clock;
 use crate::intake::{Answered, Intake, IntakeConfig, NoSns};
 use crate::room::Room;
-use crate::worklist::Arrival;
 use story::{Happened, Kind, Random};
 
 /// So many sequences have a ledger together: that bounds the memory of a long run.

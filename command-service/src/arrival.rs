@@ -1,15 +1,19 @@
-//! What an execution that is owed starts with. It waits in the log: the worklist knows only where.
+//! The arrival of an object, which is what an execution starts with. Where one is owed it waits in the
+//! log: the worklist knows only where.
 
 use std::sync::Arc;
 
+use daybook_domain::Chain;
 use daybook_domain::execution::TriggerObject;
 use daybook_domain::stored_object::{ObjectCreated, ObjectEvent};
 use daybook_event_store::blobs::BlobStore;
-use daybook_event_store::{EventLog, Position, ReadError};
+use daybook_event_store::{EventLog, Position, ReadError, RecordedEvent};
 use jiff::Timestamp;
+use serde_json::Value;
 use thiserror::Error;
 
-use super::fold::{FoldCause, correlation_of, decode};
+use crate::notification;
+use crate::worklist::{FoldCause, correlation_of, decode};
 
 /// The arrival of an object.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,14 +51,38 @@ impl Arrival {
         let event = events.into_iter().next();
         let event = event.ok_or(ArrivalError::NotThere(after))?;
         match decode(&event, blobs).await? {
-            ObjectEvent::ObjectCreated(created) => Ok(Self {
-                created,
-                at: event.recorded_at,
-                correlation: correlation_of(&event),
-                event: event.event_id.to_string(),
-            }),
+            ObjectEvent::ObjectCreated(created) => Ok(Self::of(created, &event)),
             _ => Err(ArrivalError::NotThere(after)),
         }
+    }
+
+    /// What an event tells.
+    pub(crate) fn of(created: ObjectCreated, event: &RecordedEvent) -> Self {
+        Self {
+            created,
+            at: event.recorded_at,
+            correlation: correlation_of(event),
+            event: event.event_id.to_string(),
+        }
+    }
+
+    /// What an execution for it gets as its input: the event that S3 would send.
+    pub(crate) fn input(&self, region: &str) -> Value {
+        let created = &self.created;
+        let sequencer = created.order.as_ref().map(|order| order.sequencer.as_str());
+        notification::s3_event(
+            &self.object(),
+            &created.event_name,
+            self.at,
+            sequencer,
+            region,
+        )
+    }
+
+    /// What led to it.
+    pub(crate) fn chain(&self) -> Chain {
+        let by = self.created.produced_by.as_ref();
+        by.map(|by| by.chain.clone()).unwrap_or_default()
     }
 
     /// The object version.
